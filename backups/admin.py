@@ -1,0 +1,58 @@
+"""The history in Django's admin, to read."""
+
+from typing import TYPE_CHECKING, Any
+
+from django.contrib import admin
+from django.db.models import Model
+from django.http import HttpRequest
+
+from backups.models import BackupHistory, BackupRestore
+
+if TYPE_CHECKING:
+    ModelAdmin = admin.ModelAdmin[Model]
+else:
+    ModelAdmin = admin.ModelAdmin
+
+
+class ReadOnlyAdmin(ModelAdmin):
+    """History is written by runs, never by hand."""
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """Nobody."""
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Nobody."""
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Nobody."""
+        return False
+
+
+@admin.register(BackupHistory)
+class BackupHistoryAdmin(ReadOnlyAdmin):
+    """Backups."""
+
+    list_display = (
+        "filename",
+        "status",
+        "backup_type",
+        "environment",
+        "database",
+        "size_bytes",
+        "duration_seconds",
+        "created_at",
+    )
+    list_filter = ("status", "backup_type", "environment", "database")
+    search_fields = ("filename", "description")
+    date_hierarchy = "created_at"
+
+
+@admin.register(BackupRestore)
+class BackupRestoreAdmin(ReadOnlyAdmin):
+    """Restores."""
+
+    list_display = ("source_key", "target_database", "target_host", "status", "purpose", "duration_seconds", "created_at")
+    list_filter = ("status", "purpose")
+    date_hierarchy = "created_at"

@@ -1,0 +1,15 @@
+"""The app."""
+
+from django.apps import AppConfig
+
+
+class BackupsConfig(AppConfig):
+    """Backups of PostgreSQL."""
+
+    name = "backups"
+    verbose_name = "Backups"
+    default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        """Registers the system checks."""
+        from backups import checks  # noqa: F401 - registers on import, and can't be imported before the apps are ready

@@ -1,0 +1,147 @@
+"""One tree of errors. Each says what happened (message), what was seen (detail) and what to do now (hint).
+
+The docstring of a class is its message where none is given. A face translates an error once: a command into its text and
+exit code, the API into problem+json, a task into the row's error message.
+"""
+
+from collections.abc import Iterable
+from typing import ClassVar, Self
+from urllib.parse import quote, quote_plus
+
+
+class BackupsError(Exception):
+    """Something went wrong."""
+
+    exit_code: ClassVar[int] = 1
+
+    def __init__(self, message: str = "", *, detail: str = "", hint: str = "") -> None:
+        self.message = message or (type(self).__doc__ or "").strip()
+        self.detail = detail.strip()
+        self.hint = hint.strip()
+        super().__init__(self.message)
+
+    def scrub(self, secrets: Iterable[str]) -> Self:
+        """Takes secrets out of every text, by value: as they are, and as they stand in a URL. Returns itself."""
+        for secret in secrets:
+            for form in {secret, quote(secret), quote(secret, safe=""), quote_plus(secret)} if secret else ():
+                self.message = self.message.replace(form, "***")
+                self.detail = self.detail.replace(form, "***")
+                self.hint = self.hint.replace(form, "***")
+        self.args = (self.message,)
+        return self
+
+    def __str__(self) -> str:
+        return "\n".join(part for part in (self.message, self.detail, self.hint) if part)
+
+
+class UsageError(BackupsError):
+    """The request is not one that can be carried out."""
+
+    exit_code = 2
+
+
+class RefusedError(BackupsError):
+    """Refused, so that no data is lost."""
+
+    exit_code = 3
+
+
+class ConfigurationError(BackupsError):
+    """The settings don't allow this."""
+
+
+class CancelledError(BackupsError):
+    """Cancelled before it was done."""
+
+    exit_code = 130
+
+
+class RunningError(RefusedError):
+    """A backup of this database is already running."""
+
+
+# PostgreSQL
+
+
+class PostgresError(BackupsError):
+    """PostgreSQL did not do what was asked."""
+
+
+class ConnectError(PostgresError):
+    """The database can't be reached."""
+
+
+class ClientProgramError(PostgresError):
+    """No client program fits the server."""
+
+
+class UnreadableError(PostgresError):
+    """The role can't read everything, so the backup would not be whole."""
+
+
+class LockTimeoutError(PostgresError):
+    """Another session holds a lock that the backup needs."""
+
+
+class DumpError(PostgresError):
+    """pg_dump failed."""
+
+
+class StalledError(DumpError):
+    """pg_dump has written nothing for too long."""
+
+
+class ArchiveError(PostgresError):
+    """Not a complete archive."""
+
+
+class LoadError(PostgresError):
+    """pg_restore failed."""
+
+
+class ComparisonError(PostgresError):
+    """The restored database differs from the backup."""
+
+
+# Object stores
+
+
+class StorageError(BackupsError):
+    """The object store did not do what was asked."""
+
+
+class BucketError(StorageError):
+    """The bucket can't be used."""
+
+
+class UploadError(StorageError):
+    """The upload failed."""
+
+
+class ObjectMissingError(StorageError):
+    """The object is not in the store."""
+
+
+class ObjectExistsError(StorageError):
+    """There is an object with this key already; it was left as it is."""
+
+
+class ChecksumError(StorageError):
+    """The bytes are not the ones that were backed up."""
+
+
+# Catalogue
+
+
+class ManifestError(BackupsError):
+    """The manifest can't be trusted."""
+
+
+class BackupNotFoundError(UsageError):
+    """There is no such backup."""
+
+    exit_code = 1
+
+
+class HistoryError(BackupsError):
+    """The history could not be written."""

@@ -1,0 +1,95 @@
+"""Writes the history: every run gets its row before it begins, and a final state however it ends."""
+
+from datetime import datetime
+from typing import Any
+
+from django.db import Error as DatabaseError
+from django.db import close_old_connections, transaction
+from django.db.utils import IntegrityError
+from django.utils import timezone
+
+from backups.exceptions import BackupsError, HistoryError
+from backups.manifest import Manifest
+from backups.models import BackupHistory, BackupRestore, Status
+
+Run = BackupHistory | BackupRestore
+FINAL = (Status.SUCCEEDED, Status.FAILED, Status.CANCELLED)
+
+
+def add(run: Run) -> bool:
+    """Writes a new row. False when its filename is taken.
+
+    Raises HistoryError when there is no history to write to.
+    """
+    try:
+        with transaction.atomic():
+            run.save(force_insert=True)
+    except IntegrityError:
+        return False
+    except DatabaseError as error:
+        raise unreachable(error) from error
+    return True
+
+
+def update(run: Run, **values: Any) -> None:
+    """Writes some of a row's fields. Raises HistoryError."""
+    close_old_connections()  # a run takes hours; the connection of its first minute may be gone
+    for name, value in values.items():
+        setattr(run, name, value)
+    try:
+        run.save(update_fields=list(values))
+    except DatabaseError as error:
+        raise unreachable(error) from error
+
+
+def start(run: Run) -> None:
+    """The run begins now."""
+    update(run, status=Status.RUNNING, started_at=timezone.now())
+
+
+def succeed(run: Run, *, finished_at: datetime, **values: Any) -> None:
+    """The run has done all of its work."""
+    update(run, status=Status.SUCCEEDED, error_message="", **_ended(run, finished_at), **values)
+
+
+def fail(run: Run, error: BackupsError, *, cancelled: bool = False) -> None:
+    """The run has ended without its work done; the row tells why."""
+    status = Status.CANCELLED if cancelled else Status.FAILED
+    extra = {"upload_id": run.upload_id} if isinstance(run, BackupHistory) else {}
+    update(run, status=status, error_message=str(error), **_ended(run, timezone.now()), **extra)
+
+
+def fields_of(manifest: Manifest) -> dict[str, Any]:
+    """What a manifest tells of its run's row, but for its name and times."""
+    snapshot = manifest.snapshot
+    tables = [{"schema": t.schema, "table": t.table, "rows": t.rows, "bytes": t.bytes} for t in snapshot.tables]
+    return {
+        "size_bytes": manifest.size_bytes,
+        "checksum": manifest.checksum,
+        "pg_dump_version": manifest.pg_dump_version,
+        "compression": manifest.compression,
+        "application_version": manifest.application_version,
+        "database_size_bytes": snapshot.database_size_bytes,
+        "postgres_version": snapshot.server_version,
+        "table_snapshot": {
+            "tables": tables,
+            "total": {"tables": len(tables), "rows": snapshot.rows, "bytes": snapshot.table_bytes},
+        },
+        "applied_migrations": list(snapshot.migrations),
+        "extensions": dict(snapshot.extensions),
+    }
+
+
+def unreachable(error: Exception) -> HistoryError:
+    """The error to raise where the table of the history can't be used."""
+    missing = "does not exist" in str(error)
+    return HistoryError(
+        "The history has no table yet." if missing else "The history could not be written.",
+        detail=str(error).strip(),
+        hint="Make it with: ./icb manage migrate" if missing else "Is the site's own database running?",
+    )
+
+
+def _ended(run: Run, finished_at: datetime) -> dict[str, Any]:
+    started = run.started_at or run.created_at
+    return {"finished_at": finished_at, "duration_seconds": max(0.0, (finished_at - started).total_seconds())}

@@ -1,0 +1,74 @@
+"""What the commands share: errors into text and exit codes, signals into one clean cancellation."""
+
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import NoReturn
+
+from django.core.management.base import CommandError
+
+from backups.exceptions import BackupsError, CancelledError, RefusedError, UsageError
+
+
+class Failed(CommandError):
+    """Django prints the class's name before the message."""
+
+
+class Refused(CommandError):
+    """Nothing was done, so that nothing is lost."""
+
+
+class Cancelled(CommandError):
+    """Stopped on request."""
+
+
+class NotUnderstood(CommandError):
+    """Wrong usage."""
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """An error of ours leaves as a CommandError with its exit code."""
+    try:
+        yield
+    except BackupsError as error:
+        raise_as_command_error(error)
+
+
+def raise_as_command_error(error: BackupsError) -> NoReturn:
+    """By the kind of the error."""
+    kinds: dict[type[BackupsError], type[CommandError]] = {
+        RefusedError: Refused,
+        CancelledError: Cancelled,
+        UsageError: NotUnderstood,
+    }
+    kind = next((made for given, made in kinds.items() if isinstance(error, given)), Failed)
+    raise kind(_text(error), returncode=error.exit_code) from error
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """SIGTERM, SIGHUP and Ctrl-C raise KeyboardInterrupt once; while what follows is tidied, further ones are ignored."""
+
+    def interrupt(_number: int, _frame: FrameType | None) -> None:
+        for number in signals:
+            signal.signal(number, signal.SIG_IGN)
+        sys.stderr.write("\nStopping, and removing what is unfinished …\n")
+        raise KeyboardInterrupt
+
+    signals = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = {number: signal.getsignal(number) for number in signals}
+    try:
+        for number in signals:
+            signal.signal(number, interrupt)
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _text(error: BackupsError) -> str:
+    indented = "\n".join(f"    {line}" for line in error.detail.splitlines())
+    return "\n".join(part for part in (error.message, indented, error.hint) if part)

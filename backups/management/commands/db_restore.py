@@ -1,0 +1,46 @@
+"""manage.py db_restore: brings a backup back."""
+
+from argparse import ArgumentParser
+from typing import Any
+
+from django.core.management.base import BaseCommand
+
+from backups.exceptions import UsageError
+from backups.management import options, progress, report, target
+from backups.management.base import interruptible, translated
+from backups.restore import DatabaseRestore
+
+
+class Command(BaseCommand):
+    """Parses, calls DatabaseRestore, prints how it compared."""
+
+    help = "Restores a backup into a database that does not exist yet or is empty, and compares it with the backup."
+    requires_system_checks = ()
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        """The options."""
+        options.restore(parser)
+
+    def handle(self, *_args: Any, **given: Any) -> None:
+        """Restores."""
+        with translated(), interruptible():
+            story = DatabaseRestore(
+                filename=_filename(given["backup"], given["filename"]),
+                target=target.from_options(given),
+                database=given["database"],
+                keep_owners=not given["no_owner"],
+            )
+            with progress.shown() as story.on_progress:
+                row = story.run()
+        self.stdout.write(report.restore_as_json(row) if given["json"] else report.restore_as_text(row))
+        for problem in story.problems:
+            self.stderr.write(f"Restored, but {problem}")
+
+
+def _filename(words: str | None, option: str | None) -> str:
+    if words and option and words != option:
+        raise UsageError("Two filenames are given.", hint="Leave one of them out.")
+    given = words or option
+    if not given:
+        raise UsageError("Which backup?", hint="icb db restore latest …, or a filename of icb db list")
+    return given

@@ -1,0 +1,42 @@
+"""The options of the commands, in one place: manage.py, icb and `python -m backups.…` show the same."""
+
+from argparse import ArgumentParser
+
+
+def backup(parser: ArgumentParser) -> None:
+    """Of db_backup."""
+    parser.add_argument("words", nargs="?", metavar="DESCRIPTION", help="what the backup is for, e.g. pre-migration")
+    parser.add_argument("--description", metavar="DESCRIPTION", help="the same as an option")
+    parser.add_argument("--save-local", action="store_true", help="also keep a copy in the local folder")
+    parser.add_argument("--skip-upload", action="store_true", help="do not upload to S3 (needs --save-local)")
+    parser.add_argument("--database", default="default", metavar="ALIAS", help="which of the site's databases (default: default)")
+    parser.add_argument("--json", action="store_true", help="print the result as JSON")
+
+
+def listing(parser: ArgumentParser) -> None:
+    """Of db_list."""
+    parser.add_argument("--limit", type=int, default=20, metavar="N", help="how many, newest first (default: 20; 0 is all)")
+    parser.add_argument("--all-environments", action="store_true", help="not only those of this environment")
+    parser.add_argument("--json", action="store_true", help="print the list as JSON")
+
+
+def restore(parser: ArgumentParser) -> None:
+    """Of db_restore."""
+    parser.add_argument(
+        "backup", nargs="?", metavar="FILENAME|latest", help="a filename as icb db list shows it, its beginning, or latest"
+    )
+    parser.add_argument("--filename", metavar="FILENAME|latest", help="the same as an option")
+    parser.add_argument("--database", default="default", metavar="ALIAS", help="whose latest backup (default: default)")
+    target = parser.add_argument_group("target", "what is not given comes from the site's own database")
+    target.add_argument("--target-host", metavar="HOST")
+    target.add_argument("--target-port", type=int, metavar="PORT")
+    target.add_argument("--target-username", metavar="USER")
+    target.add_argument(
+        "--target-password",
+        metavar="PASSWORD",
+        help="visible to others on this machine; rather PGPASSWORD, the file, or the prompt",
+    )
+    target.add_argument("--target-password-file", metavar="FILE", help="a file with the password in its first line")
+    target.add_argument("--target-dbname", metavar="NAME", help="a database that does not exist yet, or is empty")
+    parser.add_argument("--no-owner", action="store_true", help="give everything to the target's user; leave out privileges")
+    parser.add_argument("--json", action="store_true", help="print the result as JSON")

@@ -1,0 +1,56 @@
+"""The target of a restore, from options, the environment of libpq, and the site's own database."""
+
+import getpass
+import os
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from backups import conf
+from backups.exceptions import UsageError
+from backups.types import Server
+
+
+def from_options(given: dict[str, Any]) -> Server:
+    """What is not given comes from the site's database. Its password goes to its own server and user only.
+
+    Raises UsageError when no target is named at all, or the file with the password can't be read.
+    """
+    site = conf.server("default")
+    if not any(given[name] for name in ("target_host", "target_port", "target_username", "target_dbname")):
+        raise UsageError(
+            "Where to? Name a target database that does not exist yet, or is empty.",
+            hint="For example: icb db restore latest --target-dbname rescued",
+        )
+    made = replace(
+        site,
+        host=given["target_host"] or site.host,
+        port=given["target_port"] or site.port,
+        user=given["target_username"] or site.user,
+        database=given["target_dbname"] or site.database,
+        password="",
+    )
+    return replace(made, password=_password(given, made, site))
+
+
+def _password(given: dict[str, Any], made: Server, site: Server) -> str:
+    if given["target_password"] is not None:
+        sys.stderr.write("A password on the command line is visible to others on this machine. Rather: --target-password-file\n")
+        return str(given["target_password"])
+    if given["target_password_file"]:
+        return _first_line(Path(given["target_password_file"]))
+    if "PGPASSWORD" in os.environ:
+        return os.environ["PGPASSWORD"]
+    if (made.host, made.port, made.user) == (site.host, site.port, site.user):
+        return site.password
+    if sys.stdin.isatty():
+        return getpass.getpass(f"Password of {made.user} on {made.host}:{made.port}: ")
+    return ""
+
+
+def _first_line(path: Path) -> str:
+    try:
+        return path.read_text().split("\n", 1)[0].rstrip("\r")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"The file with the password, {path}, can't be read.", detail=str(error)) from error

@@ -1,0 +1,44 @@
+"""Figures as people read them. Sizes in bytes, durations in seconds, moments in UTC."""
+
+from datetime import datetime
+
+UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
+
+
+def size(count: float | None) -> str:
+    """285.8 MiB; a dash for what is not known."""
+    if count is None:
+        return "–"
+    for unit in UNITS:
+        if abs(count) < 1024 or unit == UNITS[-1]:
+            break
+        count /= 1024
+    return f"{count:.0f} B" if unit == "B" else f"{count:.1f} {unit}"
+
+
+def duration(seconds: float | None) -> str:
+    """0.8 s, 12 s, 3 min 5 s, 2 h 10 min; a dash for what is not known."""
+    if seconds is None:
+        return "–"
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
+def age(moment: datetime, *, now: datetime) -> str:
+    """just now, 27 min ago, 5 h ago, 3 days ago."""
+    seconds = (now - moment).total_seconds()
+    for limit, unit, name in ((60, 1, ""), (3600, 60, "min"), (48 * 3600, 3600, "h"), (float("inf"), 86400, "days")):
+        if seconds < limit:
+            return f"{int(seconds // unit)} {name} ago" if name else "just now"
+    return ""
+
+
+def count(number: int | None) -> str:
+    """15,607; a dash for what is not known."""
+    return "–" if number is None else f"{number:,}"

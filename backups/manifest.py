@@ -1,0 +1,254 @@
+"""The signed manifest beside every dump, `<key>.json`: all that the history row knows, so that the bucket alone is enough.
+
+It is the commit mark: written last, and what has no valid manifest is no backup. JSON for people to read; the signature is an
+HMAC-SHA256 over the canonical form of `backup` (sorted keys, no spaces, UTF-8), so white space may change and nothing else.
+"""
+
+import hashlib
+import hmac
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, NoReturn
+from uuid import UUID
+
+from backups.exceptions import ConfigurationError, ManifestError
+from backups.types import Snapshot, TableRows
+
+FORMAT = "icb-backup-manifest"
+VERSION = 1
+ALGORITHM = "HMAC-SHA256"
+LIMIT_BYTES = 64 << 20
+
+
+@dataclass(frozen=True, kw_only=True)
+class Manifest:
+    """A whole backup, described. Times are UTC; `checksum` is the SHA-256, in hex, of the dump as it is stored."""
+
+    id: UUID
+    filename: str
+    description: str
+    backup_type: str
+    environment: str
+    database: str
+    started_at: datetime
+    finished_at: datetime
+    size_bytes: int
+    checksum: str
+    bucket: str
+    key: str
+    pg_dump_version: str
+    compression: str
+    application_version: str
+    triggered_by: str
+    snapshot: Snapshot
+
+    @property
+    def duration_seconds(self) -> float:
+        """From the first step to the last."""
+        return (self.finished_at - self.started_at).total_seconds()
+
+
+def serialize(manifest: Manifest, *, signing_key: bytes) -> bytes:
+    """The bytes of the manifest's file. Raises ConfigurationError without a signing key."""
+    payload = _payload(manifest)
+    signature = {"algorithm": ALGORITHM, "key_id": key_id(signing_key), "value": _sign(payload, signing_key)}
+    document = {"format": FORMAT, "version": VERSION, "backup": payload, "signature": signature}
+    return json.dumps(document, indent=1, ensure_ascii=False).encode() + b"\n"
+
+
+def parse(data: bytes, *, signing_key: bytes) -> Manifest:
+    """The manifest in a file's bytes, proven to be signed with our key and well formed.
+
+    Raises ManifestError for anything else, naming the key's id where it was signed with another one.
+    """
+    document = _fields(_loads(data), {"format", "version", "backup", "signature"}, "the manifest")
+    if document["format"] != FORMAT or document["version"] != VERSION or isinstance(document["version"], bool):
+        raise ManifestError(
+            f"The manifest's format {document['format']!r}, version {document['version']!r} is unknown.",
+            hint=f"This version of the backup system reads {FORMAT} version {VERSION}.",
+        )
+    signature = _fields(document["signature"], {"algorithm", "key_id", "value"}, "the signature")
+    payload = document["backup"]
+    _require_signature(payload, signature, signing_key)
+    try:
+        return _manifest(payload)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise ManifestError("The manifest is not well formed.", detail=str(error)) from error
+
+
+def key_id(signing_key: bytes) -> str:
+    """A name for a signing key that does not tell the key: 16 hex digits."""
+    if not signing_key:
+        raise ConfigurationError(
+            "There is no signing key, so no backup could ever be proven to be ours.",
+            hint="Set BACKUPS_SIGNING_KEY to a long random text, and keep it somewhere else than the backups.",
+        )
+    return hmac.new(signing_key, b"icb manifest key id", hashlib.sha256).hexdigest()[:16]
+
+
+def _require_signature(payload: object, signature: dict[str, Any], signing_key: bytes) -> None:
+    if signature["algorithm"] != ALGORITHM:
+        raise ManifestError(f"The manifest's signature is not {ALGORITHM}.")
+    ours = key_id(signing_key)
+    if signature["key_id"] != ours:
+        raise ManifestError(
+            f"The manifest was signed with another key: {str(signature['key_id'])[:32]!r}; ours is {ours!r}.",
+            hint="Set BACKUPS_SIGNING_KEY to the key that was used when the backup was made.",
+        )
+    try:
+        expected = _sign(payload, signing_key)
+    except (UnicodeEncodeError, RecursionError) as error:
+        raise ManifestError("The manifest is not well formed.", detail=type(error).__name__) from error
+    if not isinstance(signature["value"], str) or not hmac.compare_digest(signature["value"].encode(), expected.encode()):
+        raise ManifestError(
+            "The manifest's signature does not match: it was changed after the backup was made, or is damaged.",
+            hint="Do not restore this backup. Choose another one: icb db list",
+        )
+
+
+def _sign(payload: object, signing_key: bytes) -> str:
+    canonical = json.dumps(payload, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+    return hmac.new(signing_key, canonical, hashlib.sha256).hexdigest()
+
+
+def _payload(manifest: Manifest) -> dict[str, Any]:
+    snapshot = manifest.snapshot
+    return {
+        "id": str(manifest.id),
+        "filename": manifest.filename,
+        "description": manifest.description,
+        "backup_type": manifest.backup_type,
+        "environment": manifest.environment,
+        "database": manifest.database,
+        "started_at": manifest.started_at.astimezone(UTC).isoformat(),
+        "finished_at": manifest.finished_at.astimezone(UTC).isoformat(),
+        "size_bytes": manifest.size_bytes,
+        "checksum_sha256": manifest.checksum,
+        "bucket": manifest.bucket,
+        "key": manifest.key,
+        "pg_dump_version": manifest.pg_dump_version,
+        "compression": manifest.compression,
+        "application_version": manifest.application_version,
+        "triggered_by": manifest.triggered_by,
+        "server_version": snapshot.server_version,
+        "server_version_num": snapshot.server_version_num,
+        "system_identifier": snapshot.system_identifier,
+        "database_size_bytes": snapshot.database_size_bytes,
+        "encoding": snapshot.encoding,
+        "locale": snapshot.locale,
+        "extensions": dict(snapshot.extensions),
+        "migrations": list(snapshot.migrations),
+        "roles": list(snapshot.roles),
+        "tables": [{"schema": t.schema, "table": t.table, "rows": t.rows, "bytes": t.bytes} for t in snapshot.tables],
+    }
+
+
+def _manifest(payload: object) -> Manifest:
+    expected = {
+        "id", "filename", "description", "backup_type", "environment", "database", "started_at", "finished_at", "size_bytes",
+        "checksum_sha256", "bucket", "key", "pg_dump_version", "compression", "application_version", "triggered_by",
+        "server_version", "server_version_num", "system_identifier", "database_size_bytes", "encoding", "locale", "extensions",
+        "migrations", "roles", "tables",
+    }  # fmt: skip
+    given = _fields(payload, expected, "the backup")
+    text: Callable[[str], str] = lambda name: _text(given[name])  # noqa: E731
+    number: Callable[[str], int] = lambda name: _number(given[name])  # noqa: E731
+    return Manifest(
+        id=UUID(text("id")),
+        filename=text("filename"),
+        description=text("description"),
+        backup_type=text("backup_type"),
+        environment=text("environment"),
+        database=text("database"),
+        started_at=_moment(given["started_at"]),
+        finished_at=_moment(given["finished_at"]),
+        size_bytes=number("size_bytes"),
+        checksum=_checksum(given["checksum_sha256"]),
+        bucket=text("bucket"),
+        key=text("key"),
+        pg_dump_version=text("pg_dump_version"),
+        compression=text("compression"),
+        application_version=text("application_version"),
+        triggered_by=text("triggered_by"),
+        snapshot=Snapshot(
+            tables=tuple(_table(table) for table in _list(given["tables"])),
+            database_size_bytes=number("database_size_bytes"),
+            server_version=text("server_version"),
+            server_version_num=number("server_version_num"),
+            system_identifier=text("system_identifier"),
+            encoding=text("encoding"),
+            locale=text("locale"),
+            extensions=tuple(sorted((_text(name), _text(version)) for name, version in _dict(given["extensions"]).items())),
+            migrations=tuple(_text(name) for name in _list(given["migrations"])),
+            roles=tuple(_text(name) for name in _list(given["roles"])),
+        ),
+    )
+
+
+def _loads(data: bytes) -> object:
+    def once(pairs: list[tuple[str, object]]) -> dict[str, object]:
+        made = dict(pairs)
+        if len(made) != len(pairs):
+            raise ValueError("a name stands twice")
+        return made
+
+    def refuse(text: str) -> NoReturn:
+        raise ValueError(f"{text} is not a number of JSON")
+
+    try:
+        return json.loads(data, object_pairs_hook=once, parse_constant=refuse)
+    except (ValueError, RecursionError) as error:
+        raise ManifestError("The manifest can't be read: it is not JSON.", detail=str(error)) from error
+
+
+def _fields(given: object, names: set[str], what: str) -> dict[str, Any]:
+    if not isinstance(given, dict) or set(given) != names:
+        raise ManifestError(f"The manifest is not well formed: {what} has not the fields it should have.")
+    return given
+
+
+def _table(given: object) -> TableRows:
+    fields = _fields(given, {"schema", "table", "rows", "bytes"}, "a table")
+    return TableRows(
+        schema=_text(fields["schema"]), table=_text(fields["table"]), rows=_number(fields["rows"]), bytes=_number(fields["bytes"])
+    )
+
+
+def _text(given: object) -> str:
+    if not isinstance(given, str):
+        raise TypeError(f"a text is expected, not {type(given).__name__}")
+    return given
+
+
+def _number(given: object) -> int:
+    if not isinstance(given, int) or isinstance(given, bool) or given < 0:
+        raise TypeError("a whole number, 0 or more, is expected")
+    return given
+
+
+def _moment(given: object) -> datetime:
+    moment = datetime.fromisoformat(_text(given))
+    if moment.tzinfo is None:
+        raise ValueError("a time without its zone")
+    return moment.astimezone(UTC)
+
+
+def _checksum(given: object) -> str:
+    text = _text(given)
+    if len(text) != 64 or set(text) - set("0123456789abcdef"):
+        raise ValueError("a SHA-256 is 64 hex digits")
+    return text
+
+
+def _list(given: object) -> list[object]:
+    if not isinstance(given, list):
+        raise TypeError("a list is expected")
+    return given
+
+
+def _dict(given: object) -> dict[str, object]:
+    if not isinstance(given, dict):
+        raise TypeError("an object is expected")
+    return given

@@ -1,0 +1,119 @@
+"""The memory: one row for every backup and every restore, in the schema `admin`.
+
+The history is an index. What makes a backup is the dump with its signed manifest in the store; rows can be made again
+from those.
+"""
+
+import uuid
+
+from django.conf import settings
+from django.db import models
+from django.utils import timezone
+
+from backups.querysets import BackupHistoryQuerySet
+
+
+class Status(models.TextChoices):
+    """Where a run is. Every run reaches one of the last three."""
+
+    PENDING = "pending", "Pending"
+    RUNNING = "running", "Running"
+    SUCCEEDED = "succeeded", "Succeeded"
+    FAILED = "failed", "Failed"
+    CANCELLED = "cancelled", "Cancelled"
+
+
+class BackupType(models.TextChoices):
+    """Why a backup was made."""
+
+    MANUAL = "manual", "Manual"
+    SCHEDULED = "scheduled", "Scheduled"
+    PRE_RESTORE = "pre-restore", "Before a restore"
+
+
+class RestorePurpose(models.TextChoices):
+    """Why a backup was loaded."""
+
+    RESTORE = "restore", "Restore"
+    VERIFICATION = "verification", "Verification"
+
+
+class BackupHistory(models.Model):
+    """One run of a backup, and what it made. Sizes in bytes, times in UTC."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    filename = models.CharField(max_length=200, unique=True)
+    description = models.CharField(max_length=100)
+    backup_type = models.CharField(max_length=20, choices=BackupType.choices, default=BackupType.MANUAL)
+    environment = models.CharField(max_length=50)
+    database = models.CharField(max_length=63)
+    status = models.CharField(max_length=10, choices=Status.choices, default=Status.PENDING)
+    error_message = models.TextField(blank=True)
+    created_at = models.DateTimeField(default=timezone.now)
+    started_at = models.DateTimeField(null=True, blank=True)
+    finished_at = models.DateTimeField(null=True, blank=True)
+    duration_seconds = models.FloatField(null=True, blank=True)
+    size_bytes = models.BigIntegerField(null=True, blank=True)
+    database_size_bytes = models.BigIntegerField(null=True, blank=True)
+    checksum = models.CharField("SHA-256", max_length=64, blank=True)
+    bucket = models.CharField(max_length=255, blank=True)
+    s3_key = models.CharField("S3 key", max_length=1024, blank=True)
+    local_path = models.TextField(blank=True)
+    upload_id = models.TextField(blank=True, help_text="The multipart upload while it runs, so that it can be aborted.")
+    manifest_etag = models.CharField(max_length=128, blank=True, help_text="Tells a changed manifest from ours in a listing.")
+    table_snapshot = models.JSONField(default=dict, blank=True, help_text="tables: schema, table, rows, bytes; total rows, bytes")
+    postgres_version = models.CharField(max_length=50, blank=True)
+    pg_dump_version = models.CharField(max_length=50, blank=True)
+    compression = models.CharField(max_length=20, blank=True)
+    applied_migrations = models.JSONField(default=list, blank=True)
+    extensions = models.JSONField(default=dict, blank=True)
+    application_version = models.CharField(max_length=64, blank=True)
+    triggered_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, related_name="+")
+    deleted_at = models.DateTimeField(null=True, blank=True)
+
+    objects = BackupHistoryQuerySet.as_manager()
+
+    class Meta:
+        db_table = 'admin"."backup_history'  # Django quotes it to "admin"."backup_history": the table in the schema admin
+        ordering = ("-created_at",)
+        get_latest_by = "created_at"
+        verbose_name = "backup"
+        verbose_name_plural = "backups"
+        indexes = (
+            models.Index(fields=("environment", "status", "-created_at"), name="backup_env_status_created"),
+            models.Index(fields=("-created_at",), name="backup_created"),
+        )
+
+    def __str__(self) -> str:
+        return self.filename
+
+
+class BackupRestore(models.Model):
+    """One run of a restore: which backup, onto which database, how it compared."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    backup = models.ForeignKey(BackupHistory, null=True, blank=True, on_delete=models.PROTECT, related_name="restores")
+    source_key = models.CharField(max_length=1024, help_text="The key or path that was restored, also where no row knows it.")
+    purpose = models.CharField(max_length=15, choices=RestorePurpose.choices, default=RestorePurpose.RESTORE)
+    target_host = models.CharField(max_length=255)
+    target_port = models.PositiveIntegerField()
+    target_database = models.CharField(max_length=63)
+    target_environment = models.CharField(max_length=50)
+    status = models.CharField(max_length=10, choices=Status.choices, default=Status.PENDING)
+    created_at = models.DateTimeField(default=timezone.now)
+    started_at = models.DateTimeField(null=True, blank=True)
+    finished_at = models.DateTimeField(null=True, blank=True)
+    duration_seconds = models.FloatField(null=True, blank=True)
+    comparison_report = models.JSONField(default=dict, blank=True)
+    error_message = models.TextField(blank=True)
+    restored_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, related_name="+")
+
+    class Meta:
+        db_table = 'admin"."backup_restore'
+        ordering = ("-created_at",)
+        get_latest_by = "created_at"
+        verbose_name = "restore"
+        verbose_name_plural = "restores"
+
+    def __str__(self) -> str:
+        return f"{self.source_key} → {self.target_database}"

@@ -1,0 +1,1 @@
+"""Knows PostgreSQL: client programs, their command lines and processes, snapshots, archives, databases. No Django."""

@@ -1,0 +1,74 @@
+"""Opens connections with psycopg, and turns what goes wrong into our errors."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import psycopg
+
+from backups.exceptions import ConnectError, PostgresError
+from backups.postgres.commands import SERVER_OPTIONS
+from backups.types import Server
+
+Connection = psycopg.Connection[tuple[Any, ...]]
+# Limits that an administrator may have set for a role or a server, and that would end a session of hours.
+UNLIMITED = "-c statement_timeout=0 -c lock_timeout=0 -c idle_in_transaction_session_timeout=0 -c tcp_keepalives_idle=60 "
+CONNECT_TIMEOUT_SECONDS = 15
+
+
+def connect(server: Server, *, application_name: str, autocommit: bool = True) -> Connection:
+    """An open connection. Raises ConnectError with what PostgreSQL or the network said."""
+    try:
+        return psycopg.connect(
+            host=server.host,
+            port=server.port,
+            user=server.user,
+            password=server.password or None,
+            dbname=server.database,
+            application_name=application_name,
+            autocommit=autocommit,
+            options=UNLIMITED + SERVER_OPTIONS,
+            **({"connect_timeout": CONNECT_TIMEOUT_SECONDS} | dict(server.options)),  # type: ignore[arg-type]
+        )
+    except psycopg.OperationalError as error:
+        raise _explained(error, server) from error
+
+
+@contextmanager
+def connected(server: Server, *, application_name: str) -> Iterator[Connection]:
+    """A connection in autocommit that is closed at the end. Errors of PostgreSQL leave as PostgresError."""
+    with connect(server, application_name=application_name) as connection, translated():
+        yield connection
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """What psycopg raises leaves as PostgresError, with the server's own words."""
+    try:
+        yield
+    except psycopg.Error as error:
+        raise PostgresError("PostgreSQL refused.", detail=words_of(error)) from error
+
+
+def words_of(error: psycopg.Error) -> str:
+    """The server's message with its hint, without the row data that the detail of an error may quote."""
+    primary = error.diag.message_primary or str(error)
+    return f"{primary}\n{error.diag.message_hint}" if error.diag.message_hint else primary
+
+
+def _explained(error: psycopg.OperationalError, server: Server) -> ConnectError:
+    said = str(error).strip()
+    lowered = said.lower()
+    reasons = (
+        ("password authentication failed", "The password or the user is wrong", "Check POSTGRES_PASSWORD or DATABASE_URL."),
+        ("no password supplied", "A password is needed", "Set it in DATABASE_URL, POSTGRES_PASSWORD or PGPASSWORD."),
+        ("does not exist", "There is no such database or role", "Check the name of the database and the user."),
+        ("connection refused", "Nothing listens there", "Is PostgreSQL running, and are host and port right?"),
+        ("name or service not known", "The host's name is unknown", "Check the host."),
+        ("failed to resolve host", "The host's name is unknown", "Check the host."),
+        ("timeout", "No answer in time", "Check the host, the port and the firewall."),
+        ("pg_hba.conf", "The server does not let this user in from here", "Look at pg_hba.conf on the server."),
+        ("ssl", "No TLS connection came about", "Check sslmode and the certificates."),
+    )
+    reason, hint = next(((why, hint) for text, why, hint in reasons if text in lowered), ("The connection failed", ""))
+    return ConnectError(f"{reason}: {server.address}.", detail=said, hint=hint)

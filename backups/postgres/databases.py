@@ -1,0 +1,90 @@
+"""Databases as a whole on a target server: is it there, is it empty, make it, rename it, drop it."""
+
+from dataclasses import dataclass, replace
+
+from psycopg import sql
+
+from backups.postgres.connect import Connection, connected
+from backups.types import Server
+
+MAINTENANCE_DATABASE = "postgres"
+# Anything of a user's: a relation, a function, a type, a schema or an extension that a new database does not have.
+_OBJECTS = """
+    SELECT kind, name FROM (
+        SELECT 'table or view' AS kind, n.nspname || '.' || c.relname AS name
+        FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+        WHERE n.nspname <> 'information_schema' AND n.nspname !~ '^pg_'
+        UNION ALL SELECT 'function', n.nspname || '.' || p.proname FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
+        WHERE n.nspname <> 'information_schema' AND n.nspname !~ '^pg_'
+        UNION ALL SELECT 'type', n.nspname || '.' || t.typname FROM pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace
+        WHERE n.nspname <> 'information_schema' AND n.nspname !~ '^pg_'
+        UNION ALL SELECT 'schema', nspname FROM pg_namespace
+        WHERE nspname NOT IN ('public', 'information_schema') AND nspname !~ '^pg_'
+        UNION ALL SELECT 'extension', extname FROM pg_extension WHERE extname <> 'plpgsql'
+        UNION ALL SELECT 'large object', oid::text FROM pg_largeobject_metadata
+    ) objects ORDER BY 1, 2 LIMIT 5
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Target:
+    """A target database as it is now. `objects` are the first few of what is in it: none means empty."""
+
+    exists: bool
+    objects: tuple[str, ...]
+    server_version: str
+    server_major: int
+    roles: frozenset[str]
+
+
+def examine(server: Server) -> Target:
+    """What is at the target. Raises ConnectError when the server can't be reached."""
+    with connected(maintenance(server), application_name="restore: plan") as connection:
+        version, number = _row(connection, "SELECT current_setting('server_version'), current_setting('server_version_num')::int")
+        roles = frozenset(name for (name,) in connection.execute("SELECT rolname FROM pg_roles"))
+        exists = connection.execute("SELECT FROM pg_database WHERE datname = %s", [server.database]).fetchone() is not None
+    objects: tuple[str, ...] = ()
+    if exists:
+        with connected(server, application_name="restore: plan") as connection:
+            objects = tuple(f"{kind} {name}" for kind, name in connection.execute(_OBJECTS))
+    return Target(exists=exists, objects=objects, server_version=version, server_major=number // 10000, roles=roles)
+
+
+def create(server: Server, *, encoding: str, locale: str) -> None:
+    """Makes the database, empty, from template0, with the encoding and locale of the one that was backed up.
+
+    Where the target does not have that locale (another operating system), the server's own is used.
+    """
+    with connected(maintenance(server), application_name="restore: create") as connection:
+        known = connection.execute(
+            "SELECT FROM pg_collation WHERE collname = %s OR collcollate = %s LIMIT 1", [locale, locale]
+        ).fetchone()
+        statement = sql.SQL("CREATE DATABASE {} TEMPLATE template0 ENCODING {}").format(
+            sql.Identifier(server.database), sql.Literal(encoding)
+        )
+        if known or locale in ("C", "POSIX"):
+            statement += sql.SQL(" LC_COLLATE {0} LC_CTYPE {0}").format(sql.Literal(locale))
+        connection.execute(statement)
+
+
+def rename(server: Server, *, to: str) -> None:
+    """Gives the database another name. PostgreSQL refuses while anyone is connected to it, or if the name is taken."""
+    with connected(maintenance(server), application_name="restore: rename") as connection:
+        connection.execute(sql.SQL("ALTER DATABASE {} RENAME TO {}").format(sql.Identifier(server.database), sql.Identifier(to)))
+
+
+def drop(server: Server) -> None:
+    """Drops the database with its sessions; harmless when it is not there."""
+    with connected(maintenance(server), application_name="restore: drop") as connection:
+        connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(server.database)))
+
+
+def maintenance(server: Server) -> Server:
+    """The same server and role, in the database that every cluster has."""
+    return replace(server, database=MAINTENANCE_DATABASE)
+
+
+def _row(connection: Connection, query: str) -> tuple[str, int]:
+    row = connection.execute(query.encode()).fetchone()
+    assert row is not None
+    return row[0], row[1]

@@ -1,0 +1,46 @@
+"""One pass over pg_dump's output: hashed, counted, looked at for its frame, and handed on."""
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from backups.exceptions import ArchiveError
+from backups.postgres.archive import ArchiveReader
+from backups.postgres.commands import Command
+from backups.postgres.process import Process, read_dump
+
+Take = Callable[[memoryview], None]
+Look = Callable[[ArchiveReader, int], None]
+
+
+@dataclass(frozen=True)
+class Dumped:
+    """What the pass found: a whole archive of that size. `checksum` is SHA-256 in hex."""
+
+    size_bytes: int
+    checksum: str
+    compression: str
+
+
+def run_dump(command: Command, *, takers: Sequence[Take], stall_timeout_seconds: float, look: Look) -> Dumped:
+    """Runs pg_dump and gives every byte to every taker, once. `look` is called after each piece with the bytes so far.
+
+    A taker that blocks slows pg_dump down; one that raises ends it. Returns only for a whole archive.
+
+    Raises DumpError, StalledError, ArchiveError, and what takers and `look` raise. pg_dump is gone in every case.
+    """
+    digest, archive, size_bytes = hashlib.sha256(), ArchiveReader(), 0
+    with Process(command) as process:
+        for view in read_dump(process, stall_timeout_seconds=stall_timeout_seconds):
+            digest.update(view)
+            size_bytes += len(view)
+            archive.feed(view)
+            for take in takers:
+                take(view)
+            look(archive, size_bytes)
+    try:
+        archive.close()
+    except ArchiveError as error:
+        error.hint = f"pg_dump said that it succeeded, yet nothing was kept. Look at {command.argv[0]} and the disk it is on."
+        raise
+    return Dumped(size_bytes=size_bytes, checksum=digest.hexdigest(), compression=archive.compression)

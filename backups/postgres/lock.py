@@ -1,0 +1,78 @@
+"""One run per database at a time: a session-level advisory lock on a connection of its own.
+
+The lock ends with its session, so a run whose lock is free is dead, whatever its row says.
+https://www.postgresql.org/docs/current/explicit-locking.html#ADVISORY-LOCKS
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import psycopg
+
+from backups.exceptions import RunningError
+from backups.postgres.connect import Connection, connect
+from backups.types import Server
+
+LOCK_CLASS, LOCK_OBJECT = 0x1CB, 1  # "icb"; advisory locks are per database, so one pair of numbers serves every database
+
+
+@contextmanager
+def run_lock(server: Server, *, run_id: str) -> Iterator[Connection]:
+    """Holds the lock for the length of the block. The connection is in autocommit and free for short queries.
+
+    Raises RunningError naming the run that holds it.
+    """
+    connection = connect(server, application_name=f"backup:{run_id}")
+    try:
+        if not _try_lock(connection):
+            raise _held_by(connection, server)
+        yield connection
+    finally:
+        connection.close()
+
+
+def end_sessions_of(connection: Connection, *, run_id: str) -> int:
+    """Ends what a dead run left on the server: its sessions carry its id as application name. Returns how many."""
+    query = (
+        "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity"
+        " WHERE application_name = %s AND pid <> pg_backend_pid() AND datname = current_database()"
+    )
+    (ended,) = connection.execute(query, [f"backup:{run_id}"]).fetchone() or (0,)
+    return int(ended)
+
+
+def _try_lock(connection: Connection) -> bool:
+    (got,) = connection.execute("SELECT pg_try_advisory_lock(%s, %s)", [LOCK_CLASS, LOCK_OBJECT]).fetchone() or (False,)
+    return bool(got)
+
+
+def _held_by(connection: Connection, server: Server) -> RunningError:
+    query = """
+        SELECT a.application_name, a.pid, date_trunc('second', clock_timestamp() - a.backend_start)::text
+        FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid
+        WHERE l.locktype = 'advisory' AND l.granted AND l.classid = %s::bigint::oid AND l.objid = %s::bigint::oid AND l.objsubid = 2
+          AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+    """
+    holder = connection.execute(query, [LOCK_CLASS, LOCK_OBJECT]).fetchone()
+    detail = f"{holder[0]}, session {holder[1]} on the server, for {holder[2]}." if holder else ""
+    return RunningError(
+        f"A backup of {server.database} is already running.",
+        detail=detail,
+        hint="Wait until it has ended: icb db list shows it.",
+    )
+
+
+def copied_bytes(connection: Connection, *, run_id: str) -> int:
+    """Bytes that pg_dump's session has copied of the table it is at; 0 where the server does not say.
+
+    https://www.postgresql.org/docs/current/progress-reporting.html#COPY-PROGRESS-REPORTING
+    """
+    query = (
+        "SELECT p.bytes_processed FROM pg_stat_progress_copy p JOIN pg_stat_activity a USING (pid)"
+        " WHERE a.application_name = %s AND p.bytes_processed IS NOT NULL LIMIT 1"
+    )
+    try:
+        row = connection.execute(query, [f"backup:{run_id}"]).fetchone()
+    except psycopg.Error:
+        return 0
+    return int(row[0]) if row else 0

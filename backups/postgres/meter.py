@@ -1,0 +1,44 @@
+"""How far a dump is: tables that are through count whole, the current one by what its COPY has processed."""
+
+import time
+
+from backups.postgres.archive import ArchiveReader
+from backups.postgres.connect import Connection
+from backups.postgres.lock import copied_bytes
+from backups.types import OnProgress, Progress
+
+INTERVAL_SECONDS = 0.5
+
+
+class DumpMeter:
+    """Tells a listener about twice a second, in bytes of tables as they are on the server."""
+
+    def __init__(
+        self, tables: tuple[tuple[str, str, int], ...], *, session: Connection, run_id: str, on_progress: OnProgress
+    ) -> None:
+        self._bytes = {(schema, table): size for schema, table, size in tables}
+        self._total = sum(self._bytes.values())
+        self._session = session
+        self._run_id = run_id
+        self._on_progress = on_progress
+        self._next = 0.0
+        self._counted = 0
+        self._done_bytes = 0
+
+    def look(self, archive: ArchiveReader, *, stored_bytes: int) -> None:
+        """Tells the listener, if it is time."""
+        now = time.monotonic()
+        if now < self._next:
+            return
+        self._next = now + INTERVAL_SECONDS
+        for entry in archive.finished[self._counted :]:
+            self._done_bytes += self._bytes.get((entry.schema, entry.name), 0)
+        self._counted = len(archive.finished)
+        done, table = self._done_bytes, ""
+        if archive.current is not None:
+            size = self._bytes.get((archive.current.schema, archive.current.name), 0)
+            done += min(size, copied_bytes(self._session, run_id=self._run_id))
+            table = f"{archive.current.schema}.{archive.current.name}"
+        self._on_progress(
+            Progress(phase="dumping", done_bytes=done, total_bytes=self._total, stored_bytes=stored_bytes, table=table)
+        )

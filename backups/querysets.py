@@ -1,0 +1,34 @@
+"""Questions to the history, by name."""
+
+from typing import Any
+
+from django.db import models
+from django.db.models.fields.json import KT
+from django.db.models.functions import Cast
+
+
+class BackupHistoryQuerySet(models.QuerySet[Any]):
+    """Backups, filtered."""
+
+    def of_environment(self, environment: str) -> "BackupHistoryQuerySet":
+        """Those made in one environment."""
+        return self.filter(environment=environment)
+
+    def running(self) -> "BackupHistoryQuerySet":
+        """Those that say they are running."""
+        return self.filter(status="running")
+
+    def succeeded(self) -> "BackupHistoryQuerySet":
+        """Whole backups that were not deleted."""
+        return self.filter(status="succeeded", deleted_at__isnull=True)
+
+    def totals(self) -> "BackupHistoryQuerySet":
+        """With `total_rows` and `total_tables` of the table snapshot, without reading the snapshot whole."""
+        return self.annotate(
+            total_rows=Cast(KT("table_snapshot__total__rows"), models.BigIntegerField()),
+            total_tables=Cast(KT("table_snapshot__total__tables"), models.IntegerField()),
+        )
+
+    def newest_first(self) -> "BackupHistoryQuerySet":
+        """By the time of their making."""
+        return self.order_by("-created_at")

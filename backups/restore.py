@@ -1,0 +1,243 @@
+"""The road back: DatabaseRestore proves a backup's bytes, loads them into a database of their own, and compares.
+
+In this version the target is a database that does not exist or is empty; any other is refused by name.
+"""
+
+if __name__ == "__main__":  # python -m backups.restore: the same as manage.py db_restore
+    from backups.standalone import main
+
+    raise SystemExit(main("db_restore", module="backups.restore"))
+
+import hashlib
+import os
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+from uuid import uuid4
+
+from django.utils import timezone
+
+from backups import catalog, conf, history, stores
+from backups.exceptions import (
+    BackupsError,
+    CancelledError,
+    ChecksumError,
+    ComparisonError,
+    HistoryError,
+    RefusedError,
+    StorageError,
+)
+from backups.models import BackupHistory, BackupRestore
+from backups.postgres import databases
+from backups.postgres.compare import Comparison, compare
+from backups.postgres.load import load_archive
+from backups.postgres.programs import ClientProgram, choose_pg_restore
+from backups.types import OnProgress, Progress, Server, silent
+
+MAX_JOBS = 4
+
+
+class DatabaseRestore:
+    """One restore of one backup into one target database.
+
+    `filename` is a backup's, or its beginning, or "latest": the newest whole backup of `database` (an alias) in this
+    environment. `keep_owners=False` gives everything to the target's user, for servers that lack the original roles.
+    """
+
+    def __init__(
+        self,
+        *,
+        target: Server,
+        filename: str = "latest",
+        database: str = "default",
+        keep_owners: bool = True,
+        user: Any = None,
+        on_progress: OnProgress = silent,
+    ) -> None:
+        self.settings = conf.current()
+        self.filename = filename
+        self.database = conf.server(database).database
+        self.target = target
+        self.keep_owners = keep_owners
+        self.on_progress = on_progress
+        self.problems: list[BackupsError] = []  # what did not stop the restore, but should be told
+        self.row = BackupRestore(
+            id=uuid4(),
+            target_host=target.host,
+            target_port=target.port,
+            target_database=target.database,
+            target_environment=self.settings.environment,
+            restored_by=user,
+        )
+        self.run_id = str(self.row.id)
+
+    def run(self) -> BackupRestore:
+        """Restores; returns the row, succeeded, with its comparison report.
+
+        Raises RefusedError before anything is touched, ComparisonError when the loaded database is not the one that was
+        backed up, and other BackupsErrors, after what was begun was removed.
+        """
+        try:
+            self._tell("checking")
+            found = catalog.find(self.filename, environment=self.settings.environment, database=self.database)
+            target = databases.examine(self.target)
+            self._require_safe(found, target)
+            program = self._program(found, target)
+        except BackupsError as error:
+            raise error.scrub(self._secrets()) from error
+        self._record(found)
+        try:
+            with TemporaryDirectory(prefix="icb-restore-", dir=self._scratch()) as scratch:
+                archive = self._download(found, Path(scratch))
+                comparison = self._load(found, archive, program=program, target=target)
+            self._finish(comparison)
+        except BaseException as error:
+            raise self._failed(error) from error
+        return self.row
+
+    def _require_safe(self, found: catalog.Found, target: databases.Target) -> None:
+        """All reasons against it at once, before anything is downloaded or touched."""
+        snapshot = found.manifest.snapshot
+        if target.objects:
+            raise RefusedError(
+                f"The database {self.target.database} on {self.target.host}:{self.target.port} is not empty. It was not touched.",
+                detail=f"It has, for example: {', '.join(target.objects)}.",
+                hint="Restore into a new database: --target-dbname NAME. It is made for you.",
+            )
+        if target.server_major < snapshot.server_version_num // 10000:
+            raise RefusedError(
+                f"The backup comes from PostgreSQL {snapshot.server_version}; the target is {target.server_version}, an older one.",
+                hint=f"Restore to a server of PostgreSQL {snapshot.server_version_num // 10000} or newer.",
+            )
+        missing = sorted(set(snapshot.roles) - target.roles)
+        if missing and self.keep_owners:
+            raise RefusedError(
+                f"The target server has no role {', '.join(missing)}, which owns or may use something in this backup.",
+                hint="Create the role there (CREATE ROLE …), or give everything to the target's user with --no-owner.",
+            )
+
+    def _program(self, found: catalog.Found, target: databases.Target) -> ClientProgram:
+        archive_major = int(found.manifest.pg_dump_version.partition(".")[0])
+        return choose_pg_restore(
+            archive_major=archive_major, target_major=target.server_major, folders=self.settings.client_folders
+        )
+
+    def _record(self, found: catalog.Found) -> None:
+        """The row. On a server that has lost its history, the restore goes on without one, and says so."""
+        self.row.source_key = found.location
+        try:
+            self.row.backup = BackupHistory.objects.filter(id=found.manifest.id).first()
+            history.add(self.row)
+            history.start(self.row)
+        except HistoryError as error:
+            self._unrecorded(error)
+        except history.DatabaseError as error:
+            self._unrecorded(history.unreachable(error))
+
+    def _download(self, found: catalog.Found, scratch: Path) -> Path:
+        """The archive in the scratch folder, its SHA-256 proven equal to the manifest's before anyone reads it."""
+        size = found.manifest.size_bytes
+        if (free := shutil.disk_usage(scratch).free) < size:
+            raise StorageError(
+                f"There is not enough room in {scratch.parent} for the backup's {size:,} bytes; {free:,} are free.",
+                hint="Make room, or name another folder in BACKUPS_SCRATCH_FOLDER.",
+            )
+        digest, done, archive = hashlib.sha256(), 0, scratch / "backup.dump"
+        with archive.open("wb") as file:
+            for chunk in found.store.stream(found.key):
+                digest.update(chunk)
+                file.write(chunk)
+                done += len(chunk)
+                self.on_progress(Progress(phase="downloading", done_bytes=done, total_bytes=size, stored_bytes=done))
+        if done != size or digest.hexdigest() != found.manifest.checksum:
+            raise ChecksumError(
+                f"The bytes of {found.location} are not the ones that were backed up. The target was not touched.",
+                detail=f"Expected {size} bytes, SHA-256 {found.manifest.checksum}; got {done} bytes, {digest.hexdigest()}.",
+                hint="The object is damaged or was replaced. Choose another backup: icb db list",
+            )
+        return archive
+
+    def _load(self, found: catalog.Found, archive: Path, *, program: ClientProgram, target: databases.Target) -> Comparison:
+        """Into an empty database in one transaction; into a new one under a staging name, which it keeps until it is proven."""
+        self._tell("loading")
+        if target.exists:
+            load_archive(
+                program, self.target, archive=archive, run_id=self.run_id, single_transaction=True, keep_owners=self.keep_owners
+            )
+            return self._compare(found, self.target)
+        staging = replace(self.target, database=staging_name(self.target.database, run_id=self.run_id))
+        snapshot = found.manifest.snapshot
+        databases.create(staging, encoding=snapshot.encoding, locale=snapshot.locale)
+        try:
+            jobs = min(MAX_JOBS, os.cpu_count() or 1)
+            load_archive(program, staging, archive=archive, run_id=self.run_id, jobs=jobs, keep_owners=self.keep_owners)
+            comparison = self._compare(found, staging)
+            self._tell("renaming into place")
+            databases.rename(staging, to=self.target.database)
+        except BaseException:
+            databases.drop(staging)
+            raise
+        return comparison
+
+    def _compare(self, found: catalog.Found, loaded: Server) -> Comparison:
+        self._tell("comparing")
+        comparison = compare(loaded, found.manifest.snapshot.tables)
+        self.row.comparison_report = comparison.report()
+        if comparison.differences:
+            raise ComparisonError(
+                f"The restored database differs from the backup in {len(comparison.differences)} tables.",
+                detail="\n".join(str(difference) for difference in comparison.differences[:20]),
+                hint="Do not use the restored database. Choose another backup: icb db list",
+            )
+        return comparison
+
+    def _finish(self, comparison: Comparison) -> None:
+        try:
+            # On a server that had lost its history, it may just have come back.
+            if self.row._state.adding:
+                history.add(self.row)
+            history.succeed(self.row, finished_at=timezone.now(), comparison_report=comparison.report())
+            self.problems.clear()
+        except HistoryError as error:
+            self._unrecorded(error)
+
+    def _failed(self, error: BaseException) -> BackupsError:
+        if isinstance(error, BackupsError):
+            reason = error
+        elif isinstance(error, KeyboardInterrupt | SystemExit):
+            reason = CancelledError("The restore was cancelled. What it had begun was removed; the target is as it was.")
+        else:
+            reason = BackupsError("The restore failed unexpectedly.", detail=f"{type(error).__name__}: {error}")
+        reason.scrub(self._secrets())
+        if not self.row._state.adding:
+            try:
+                history.update(self.row, comparison_report=self.row.comparison_report)
+                history.fail(self.row, reason, cancelled=isinstance(reason, CancelledError))
+            except HistoryError as unrecorded:
+                reason.detail = f"{reason.detail}\nThe history could not be written either: {unrecorded.detail}".strip()
+        return reason
+
+    def _unrecorded(self, error: HistoryError) -> None:
+        if not self.row._state.adding and self.row.started_at is None:
+            self.row._state.adding = True
+        self.problems.append(error.scrub(self._secrets()))
+
+    def _scratch(self) -> Path | None:
+        folder = self.settings.scratch_folder
+        if folder is not None:
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        return folder
+
+    def _secrets(self) -> list[str]:
+        return [*stores.secrets(), self.target.password]
+
+    def _tell(self, phase: str) -> None:
+        self.on_progress(Progress(phase=phase))
+
+
+def staging_name(database: str, *, run_id: str) -> str:
+    """`<name>_restoring_<id>`, shortened to the 63 bytes that PostgreSQL gives a name."""
+    suffix = f"_restoring_{run_id[:8]}"
+    return database.encode()[: 63 - len(suffix)].decode(errors="ignore") + suffix

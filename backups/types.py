@@ -1,0 +1,110 @@
+"""The nouns that travel between the rooms: frozen, typed, without behaviour that touches the outside."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class Server:
+    """Where a database is and how to reach it. `options` are further libpq parameters (sslmode, sslrootcert, …)."""
+
+    host: str
+    port: int
+    user: str
+    password: str = field(repr=False)
+    database: str
+    options: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def address(self) -> str:
+        """How people name it: user@host:port/database."""
+        return f"{self.user}@{self.host}:{self.port}/{self.database}"
+
+
+@dataclass(frozen=True, kw_only=True, order=True)
+class TableRows:
+    """One table in a snapshot. `bytes` is its heap with TOAST, without indexes."""
+
+    schema: str
+    table: str
+    rows: int
+    bytes: int
+
+    @property
+    def name(self) -> str:
+        """schema.table, as people read it; not quoted for SQL."""
+        return f"{self.schema}.{self.table}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Snapshot:
+    """What a database held at one instant, seen in one transaction."""
+
+    tables: tuple[TableRows, ...]
+    database_size_bytes: int
+    server_version: str
+    server_version_num: int
+    system_identifier: str
+    encoding: str
+    locale: str
+    extensions: tuple[tuple[str, str], ...]  # name, version
+    migrations: tuple[str, ...]  # "app.0001_name", where the database is Django's
+    roles: tuple[str, ...]  # roles that own or are granted something in this database
+
+    @property
+    def rows(self) -> int:
+        """Rows in all tables."""
+        return sum(table.rows for table in self.tables)
+
+    @property
+    def table_bytes(self) -> int:
+        """Bytes of all tables, without indexes."""
+        return sum(table.bytes for table in self.tables)
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoreOptions:
+    """How to reach a bucket. The fields are django-storages' of the same names."""
+
+    bucket: str
+    endpoint_url: str | None = None
+    region: str | None = None
+    access_key: str | None = field(default=None, repr=False)
+    secret_key: str | None = field(default=None, repr=False)
+    session_token: str | None = field(default=None, repr=False)
+    profile: str | None = None
+    addressing_style: str | None = None
+    signature_version: str | None = None
+    verify: bool | str | None = None
+    proxies: tuple[tuple[str, str], ...] = ()
+    object_parameters: tuple[tuple[str, object], ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoredObject:
+    """An object as a listing or HEAD shows it. `modified_at` is UTC."""
+
+    key: str
+    size_bytes: int
+    modified_at: datetime
+    etag: str
+    metadata: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Progress:
+    """Where a run is. Bytes of tables (uncompressed, as on the server) are the denominator; `stored_bytes` is what is written."""
+
+    phase: str
+    done_bytes: int = 0
+    total_bytes: int = 0
+    stored_bytes: int = 0
+    table: str = ""
+
+
+OnProgress = Callable[[Progress], None]
+
+
+def silent(_progress: Progress) -> None:
+    """The OnProgress of a caller who doesn't look."""

@@ -1,0 +1,148 @@
+"""The command line behind `icb`: help, and from a word to what does it. Help is answered without importing Django."""
+
+import difflib
+import os
+import sys
+from collections.abc import Sequence
+
+DONE, FAILED, WRONG_USAGE, REFUSED, INTERRUPTED = 0, 1, 2, 3, 130
+
+# One line for each `db` verb; `prune-old` would be the management command `db_prune_old`.
+DB_VERBS = {
+    "backup": "make a backup:                 icb db backup pre-migration",
+    "list": "what backups there are:        icb db list",
+    "restore": "bring one back:                icb db restore latest --target-dbname copy",
+}
+
+# Each names a function of ichrisbirch_site.verbs.
+VERBS = {
+    "db": "backups: make, list, restore",
+    "up": "start what runs here (only what the environment does not name), and prepare the database",
+    "down": "stop it; nothing is lost",
+    "status": "what runs, where, how large   [--json]",
+    "psql": "a psql on the embedded PostgreSQL   [DATABASE] [psql's own options]",
+    "manage": "Django's manage.py",
+    "setup": "only install   [--dev]",
+    "test": "the test suite   [pytest's own options]",
+    "check": "lint, types, layers, migrations, system checks",
+    "bench": "the benchmark",
+}
+
+HELP = """\
+{bold}icb{plain} · PostgreSQL backups that are proven to restore
+
+{bold}Backups{plain}
+{db}
+
+{bold}This machine{plain}
+{machine}
+
+{bold}Development{plain}
+{development}
+
+Any command explains itself:  icb db backup --help
+"""
+
+DB_HELP = """\
+{bold}icb db{plain} · backups: make, list, restore
+
+{db}
+
+Each explains itself:  icb db backup --help
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one command; returns its exit code: 0 done, 1 failed, 2 wrong usage, 3 refused, 130 interrupted."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        return _run(words)
+    except KeyboardInterrupt:
+        sys.stderr.write("\nInterrupted.\n")
+        return INTERRUPTED
+    except BrokenPipeError:  # `icb db list | head`: the reader has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILED
+    except SystemExit as exit_:
+        return _code(exit_)
+
+
+def _run(words: list[str]) -> int:
+    if not words or words[0] in ("-h", "--help", "help"):
+        if words[1:2] == ["db"]:
+            return _run(["db", *words[2:], "--help"])
+        sys.stdout.write(_help())
+        return DONE if words else WRONG_USAGE
+    verb, rest = words[0], words[1:]
+    if verb not in VERBS:
+        return _unknown("icb", verb, VERBS)
+    if verb == "db":
+        return _run_db(rest)
+    if rest in (["-h"], ["--help"]) and verb not in ("psql", "manage", "test"):
+        sys.stdout.write(f"icb {verb} · {VERBS[verb]}\n")
+        return DONE
+    from ichrisbirch_site import verbs
+
+    function = getattr(verbs, verb)
+    return int(function(rest))
+
+
+def _run_db(words: list[str]) -> int:
+    if not words or words[0] in ("-h", "--help", "help"):
+        if words[1:] and words[0] == "help":
+            return _run_db([words[1], "--help"])
+        sys.stdout.write(_db_help())
+        return DONE if words else WRONG_USAGE
+    if words[0] not in DB_VERBS:
+        return _unknown("icb db", words[0], DB_VERBS)
+    from ichrisbirch_site import verbs
+
+    return verbs.db(words[0], words[1:])
+
+
+def _unknown(prefix: str, word: str, known: dict[str, str]) -> int:
+    """Suggests the nearest word; for `icb backup` also one of `icb db`."""
+    candidates = {verb: f"{prefix} {verb}" for verb in known}
+    if prefix == "icb":
+        candidates |= {verb: f"icb db {verb}" for verb in DB_VERBS}
+    nearest = difflib.get_close_matches(word, candidates, n=1, cutoff=0.5)
+    suggestion = f"Did you mean: {candidates[nearest[0]]}" if nearest else f"Known are: {', '.join(known)}"
+    sys.stderr.write(f"{prefix} does not know {word!r}. {suggestion}   (all of them: {prefix} --help)\n")
+    return WRONG_USAGE
+
+
+def _help() -> str:
+    return HELP.format(
+        db=_lines({f"db {verb}": line for verb, line in DB_VERBS.items()}),
+        machine=_lines({verb: VERBS[verb] for verb in ("up", "status", "down", "psql")}),
+        development=_lines({verb: VERBS[verb] for verb in ("setup", "test", "check", "bench", "manage")}),
+        **_style(),
+    )
+
+
+def _db_help() -> str:
+    return DB_HELP.format(db=_lines({f"icb db {verb}": line for verb, line in DB_VERBS.items()}), **_style())
+
+
+def _lines(table: dict[str, str]) -> str:
+    width = max(map(len, table)) + 3
+    return "\n".join(f"  {word:<{width}}{line}" for word, line in table.items())
+
+
+def _style() -> dict[str, str]:
+    coloured = sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+    return {"bold": "\033[1m", "plain": "\033[0m"} if coloured else {"bold": "", "plain": ""}
+
+
+def _code(exit_: SystemExit) -> int:
+    """What sys.exit was given, as an exit code; a text is a message."""
+    if exit_.code is None:
+        return DONE
+    if isinstance(exit_.code, int):
+        return exit_.code
+    sys.stderr.write(f"{exit_.code}\n")
+    return FAILED
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,45 @@
+"""Environment variables in, Django's DATABASES out."""
+
+from typing import Any
+
+import environ
+from django.core.exceptions import ImproperlyConfigured
+
+ALIAS_PREFIX = "DATABASE_URL_"
+
+
+def from_environment(env: environ.Env) -> dict[str, dict[str, Any]]:
+    """The site's database, and one more alias for every DATABASE_URL_<ALIAS>.
+
+    An additional URL may leave out what it shares with the site's database: `postgres:///chinook` is the database
+    `chinook` on the same server with the same user.
+
+    Raises ImproperlyConfigured when a URL is not one of PostgreSQL.
+    """
+    default = _default(env)
+    aliases = {"default": default}
+    for name in sorted(env.ENVIRON):
+        if name.startswith(ALIAS_PREFIX) and name != ALIAS_PREFIX:
+            own = {key: value for key, value in _postgres(env, name).items() if value not in ("", None, {})}
+            aliases[name.removeprefix(ALIAS_PREFIX).lower()] = (default | own) if "HOST" not in own else own
+    return aliases
+
+
+def _default(env: environ.Env) -> dict[str, Any]:
+    if env.ENVIRON.get("DATABASE_URL"):
+        return _postgres(env, "DATABASE_URL")
+    return {
+        "ENGINE": "django.db.backends.postgresql",
+        "HOST": env.str("POSTGRES_HOST", default="localhost"),
+        "PORT": env.str("POSTGRES_PORT", default="5432"),
+        "USER": env.str("POSTGRES_USERNAME", default="postgres"),
+        "PASSWORD": env.str("POSTGRES_PASSWORD", default=""),
+        "NAME": env.str("POSTGRES_DB", default="postgres"),
+    }
+
+
+def _postgres(env: environ.Env, variable: str) -> dict[str, Any]:
+    parsed: dict[str, Any] = env.db_url(variable)
+    if parsed.get("ENGINE") != "django.db.backends.postgresql":
+        raise ImproperlyConfigured(f"{variable} is not the URL of a PostgreSQL: postgres://user:password@host:port/database")
+    return parsed

@@ -1,0 +1,152 @@
+"""Django settings. With `ichrisbirch_site.embedded`, the only place that reads the environment.
+
+What the environment does not say comes from the embedded services (PostgreSQL, an S3 server), which `manage.py` and `icb`
+start. README.md lists every variable.
+"""
+
+import os
+from pathlib import Path
+
+import environ
+from django.core.exceptions import ImproperlyConfigured
+
+from ichrisbirch_site import databases, embedded
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+
+ENVIRONMENT = os.environ.get("ENVIRONMENT", "development")
+if ENVIRONMENT not in ("development", "testing", "production"):
+    raise ImproperlyConfigured(f"ENVIRONMENT is {ENVIRONMENT!r}; it must be development, testing or production.")
+IN_PRODUCTION = ENVIRONMENT == "production"
+
+if IN_PRODUCTION and (missing := embedded.missing(os.environ)):
+    raise ImproperlyConfigured(
+        f"ENVIRONMENT=production never uses the embedded services, and the environment does not say where "
+        f"{' and '.join(sorted(missing))} is. Set {embedded.variables_of(missing)}."
+    )
+
+# Only what the environment leaves unsaid is laid over it.
+env = environ.Env()
+env.ENVIRON = {**os.environ, **embedded.environment(os.environ)}
+
+DEBUG = env.bool("DEBUG", default=False)
+if IN_PRODUCTION and DEBUG:
+    raise ImproperlyConfigured("DEBUG is on with ENVIRONMENT=production. Unset DEBUG: its pages show settings and source.")
+
+SECRET_KEY = env.str("SECRET_KEY", default="")
+if not SECRET_KEY:
+    raise ImproperlyConfigured("SECRET_KEY is not set. Set it to 50 or more random characters, and keep it secret.")
+
+ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=[] if IN_PRODUCTION else ["localhost", "127.0.0.1", "[::1]"])
+CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
+
+INSTALLED_APPS = [
+    "backups",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "django_celery_beat",
+]
+
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+
+ROOT_URLCONF = "ichrisbirch_site.urls"
+WSGI_APPLICATION = "ichrisbirch_site.wsgi.application"
+ASGI_APPLICATION = "ichrisbirch_site.asgi.application"
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+        },
+    },
+]
+
+DATABASES = databases.from_environment(env)
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator"},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+    {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
+]
+
+LANGUAGE_CODE = "en-us"
+TIME_ZONE = env.str("TIME_ZONE", default="UTC")
+USE_I18N = True
+USE_TZ = True
+
+STATIC_URL = "static/"
+STATIC_ROOT = BASE_DIR / "staticfiles"
+
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
+    # The options of django-storages' S3Storage; object_parameters reach every object that a backup writes.
+    "backups": {
+        "BACKEND": "storages.backends.s3.S3Storage",
+        "OPTIONS": {
+            "bucket_name": env.str("AWS_S3_BACKUP_BUCKET", default=""),
+            "endpoint_url": env.str("AWS_ENDPOINT_URL_S3", default="") or None,
+            "region_name": env.str("AWS_REGION", default="us-east-1"),
+            "access_key": env.str("AWS_ACCESS_KEY_ID", default="") or None,
+            "secret_key": env.str("AWS_SECRET_ACCESS_KEY", default="") or None,
+            "security_token": env.str("AWS_SESSION_TOKEN", default="") or None,
+            "addressing_style": env.str("AWS_S3_ADDRESSING_STYLE", default="") or None,
+            "object_parameters": env.json("AWS_S3_OBJECT_PARAMETERS", default={}),
+        },
+    },
+}
+
+BACKUPS = {
+    "ENVIRONMENT": ENVIRONMENT,
+    # Signs manifests. Whoever has it can forge a backup; whoever loses it can no longer prove his own.
+    "SIGNING_KEY": env.str("BACKUPS_SIGNING_KEY", default=""),
+    "LOCAL_FOLDER": env.path("BACKUPS_LOCAL_FOLDER", default=str(embedded.folder(os.environ) / "backups"))(),
+    "SCRATCH_FOLDER": env.str("BACKUPS_SCRATCH_FOLDER", default="") or None,
+    "CLIENT_FOLDERS": [*env.list("BACKUPS_CLIENT_FOLDERS", default=[]), *embedded.client_folders()],
+    "LOCK_TIMEOUT_SECONDS": env.int("BACKUPS_LOCK_TIMEOUT_SECONDS", default=30),
+    "STALL_TIMEOUT_SECONDS": env.int("BACKUPS_STALL_TIMEOUT_SECONDS", default=600),
+}
+
+CELERY_BROKER_URL = env.str("REDIS_URL", default="filesystem://")
+if CELERY_BROKER_URL == "filesystem://":
+    CELERY_BROKER_TRANSPORT_OPTIONS = embedded.broker_options(os.environ)
+CELERY_TIMEZONE = TIME_ZONE
+CELERY_BEAT_SCHEDULER = "django_celery_beat.schedulers:DatabaseScheduler"
+
+if IN_PRODUCTION:
+    SECURE_SSL_REDIRECT = env.bool("SECURE_SSL_REDIRECT", default=True)
+    SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if env.bool("BEHIND_PROXY", default=False) else None
+    SECURE_HSTS_SECONDS = env.int("SECURE_HSTS_SECONDS", default=31_536_000)
+    SECURE_HSTS_INCLUDE_SUBDOMAINS = True
+    SECURE_HSTS_PRELOAD = True
+    SESSION_COOKIE_SECURE = True
+    CSRF_COOKIE_SECURE = True
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"plain": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "plain"}},
+    "root": {"handlers": ["stderr"], "level": env.str("LOG_LEVEL", default="WARNING")},
+}

@@ -1,0 +1,239 @@
+"""What the words of `icb` do. Each takes the words that follow it and returns an exit code."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from ichrisbirch_site import embedded
+from ichrisbirch_site.embedded import EmbeddedError, Service
+
+PROJECT = embedded.PROJECT
+
+
+def db(verb: str, words: list[str]) -> int:
+    """Runs the management command of a `db` verb, with the services it needs running and the database prepared."""
+    helps = not embedded.needed_by([verb, *words])
+    if not helps:
+        embedded.ensure_running_or_exit(os.environ)
+    _django()
+    if not helps:
+        _migrate_the_embedded_database()
+    from django.core.management import load_command_class
+
+    command = load_command_class("backups", f"db_{verb.replace('-', '_')}")
+    command.run_from_argv(["icb db", verb, *words])
+    return 0
+
+
+def up(words: list[str]) -> int:
+    """Starts what the environment does not name, prepares the database, and tells where all is."""
+    _takes_nothing("up", words)
+    embedded.ensure_running_or_exit(os.environ)
+    _django()
+    _migrate_the_embedded_database()
+    return status([])
+
+
+def down(words: list[str]) -> int:
+    from ichrisbirch_site.embedded import services
+
+    _takes_nothing("down", words)
+    here = embedded.home(os.environ)
+    try:
+        stopped = [server.title() for server in services.all_of(here) if here.exists() and services.stop(server)]
+    except EmbeddedError as error:
+        return _failed(error)
+    print_line(f"Stopped {' and '.join(stopped)}." if stopped else "Nothing was running.")
+    return 0
+
+
+def status(words: list[str]) -> int:
+    """Tells what runs, where, and how large it is."""
+    from ichrisbirch_site.embedded import services
+
+    if words not in ([], ["--json"]):
+        raise _usage("icb status [--json]")
+    unnamed = embedded.missing(os.environ)
+    here = embedded.home(os.environ)
+    try:
+        found = [services.status(server) for server in services.all_of(here)] if here.exists() else []
+    except EmbeddedError as error:
+        return _failed(error)
+    named = sorted(set(Service) - unnamed)
+    if words:
+        report = {"folder": str(here.folder), "named_by_the_environment": named, "services": found}
+        print_line(json.dumps(report, indent=2))
+        return 0
+    for service in named:
+        print_line(f"{service:<14} named by the environment; nothing embedded is used for it")
+    for entry in found:
+        print_line(_status_line(entry))
+    if not found:
+        print_line("Nothing embedded has been used yet." if unnamed else "Nothing embedded is used.")
+    else:
+        print_line(f"All of it is in {here.folder}")
+    return 0
+
+
+def psql(words: list[str]) -> int:
+    """Becomes a psql on the embedded PostgreSQL."""
+    from ichrisbirch_site.embedded import programs
+    from ichrisbirch_site.embedded.postgres import PostgreSQL
+
+    if Service.DATABASE not in embedded.missing(os.environ):
+        sys.stderr.write("The environment names a PostgreSQL of its own: use its psql (icb manage dbshell).\n")
+        return 3
+    embedded.ensure_running_or_exit(os.environ)
+    try:
+        program = programs.find() / "psql"
+        connection = PostgreSQL(embedded.home(os.environ)).connection()
+    except EmbeddedError as error:
+        return _failed(error)
+    if not program.exists():
+        program = Path(shutil.which("psql") or program)
+    if words and not words[0].startswith("-"):
+        connection["dbname"] = words.pop(0)
+    names = {"PGHOST": "host", "PGPORT": "port", "PGUSER": "user", "PGPASSWORD": "password", "PGDATABASE": "dbname"}
+    return _call([str(program), *words], environment={name: str(connection[key]) for name, key in names.items()})
+
+
+def manage(words: list[str]) -> int:
+    return _python([str(PROJECT / "manage.py"), *words])
+
+
+def setup(words: list[str]) -> int:
+    """The installing is done by `icb`, before anything in Python runs."""
+    if words not in ([], ["--dev"]):
+        raise _usage("icb setup [--dev]")
+    print_line(f"Installed in {Path(sys.prefix)}.")
+    return 0
+
+
+def test(words: list[str]) -> int:
+    os.chdir(PROJECT)
+    return _python(["-m", "pytest", *words])
+
+
+def bench(words: list[str]) -> int:
+    if not (PROJECT / "benchmarks" / "__main__.py").exists():
+        sys.stderr.write("There is no benchmark yet.\n")
+        return 1
+    os.chdir(PROJECT)
+    return _python(["-m", "benchmarks", *words])
+
+
+def check(words: list[str]) -> int:
+    """Everything that is known to be wrong without running the tests; all of it, not only the first."""
+    _takes_nothing("check", words)
+    os.chdir(PROJECT)
+    manage_py = str(PROJECT / "manage.py")
+    steps: list[tuple[str, list[str], dict[str, str]]] = [
+        ("lint", ["-m", "ruff", "check"], {}),
+        ("format", ["-m", "ruff", "format", "--check"], {}),
+        ("types", ["-m", "mypy"], {}),
+        ("layers", ["-c", "from importlinter.cli import lint_imports_command as c; c()"], {}),
+        ("migrations", [manage_py, "makemigrations", "--check", "--dry-run"], {}),
+        ("system", [manage_py, "check"], {}),
+        ("deployment", [manage_py, "check", "--deploy", "--fail-level", "WARNING"], _production()),
+    ]
+    failed = []
+    for name, command, environment in steps:
+        print_line(f"── {name}")
+        if _python(command, environment=environment):
+            failed.append(name)
+    print_line(f"Failed: {', '.join(failed)}." if failed else "All checks passed.")
+    return 1 if failed else 0
+
+
+def _production() -> dict[str, str]:
+    """An environment as in production, made up; nothing is connected to."""
+    return {
+        "ENVIRONMENT": "production",
+        "SECRET_KEY": "".join(chr(33 + (7 * number) % 90) for number in range(60)),
+        "BACKUPS_SIGNING_KEY": "0123456789abcdef" * 4,
+        "DATABASE_URL": "postgres://nobody:nothing@database.invalid:5432/none",
+        "AWS_S3_BACKUP_BUCKET": "none",
+        "AWS_REGION": "us-east-1",
+        "REDIS_URL": "redis://broker.invalid:6379/0",
+        "ALLOWED_HOSTS": "site.invalid",
+        "DEBUG": "",
+    }
+
+
+def _django() -> None:
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "ichrisbirch_site.settings")
+    import django
+    from django.core.exceptions import ImproperlyConfigured
+
+    try:
+        django.setup()
+    except (ImproperlyConfigured, EmbeddedError) as error:
+        sys.exit(str(error))
+
+
+def _migrate_the_embedded_database() -> None:
+    """Applies what migrations there are; a database that is not ours is never migrated by itself."""
+    if Service.DATABASE not in embedded.missing(os.environ):
+        return
+    from django.core.management import call_command
+    from django.db import DatabaseError, connection
+    from django.db.migrations.executor import MigrationExecutor
+
+    def unapplied() -> bool:
+        executor = MigrationExecutor(connection)
+        return bool(executor.migration_plan(executor.loader.graph.leaf_nodes()))
+
+    try:
+        if unapplied():
+            with embedded.home(os.environ).lock("migrate"):
+                if unapplied():
+                    embedded.say("Preparing the database …")
+                    call_command("migrate", verbosity=0, interactive=False)
+    except DatabaseError as error:
+        sys.exit(f"The database could not be prepared: {error}")
+
+
+def _python(words: list[str], *, environment: dict[str, str] | None = None) -> int:
+    return _call([sys.executable, *words], environment=environment)
+
+
+def _call(command: list[str], *, environment: dict[str, str] | None = None) -> int:
+    """Runs a program as a child that gets the terminal's Ctrl-C itself; returns its exit code."""
+    sys.stdout.flush()
+    process = subprocess.Popen(command, env={**os.environ, **(environment or {})})
+    while True:
+        try:
+            code = process.wait()
+        except KeyboardInterrupt:
+            continue  # the child has had it too, and ends in its own way
+        return code if code >= 0 else 128 - code
+
+
+def _status_line(entry: dict[str, object]) -> str:
+    size = f"{int(str(entry['size_bytes'])) / 2**20:,.1f} MiB"
+    where = f"{entry['host']}:{entry['port']}"
+    state = f"running   {where}   process {entry['pid']}" if entry["running"] else "stopped"
+    return f"{entry['name']!s:<14} {state}   {size} on disk"
+
+
+def _takes_nothing(verb: str, words: list[str]) -> None:
+    if words:
+        raise _usage(f"icb {verb}")
+
+
+def _usage(line: str) -> SystemExit:
+    sys.stderr.write(f"usage: {line}\n")
+    return SystemExit(2)
+
+
+def _failed(error: EmbeddedError) -> int:
+    sys.stderr.write(f"{error}\n")
+    return 1
+
+
+def print_line(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
