@@ -11,8 +11,16 @@ def main() -> None:
 
     from ichrisbirch_site import embedded
 
-    if embedded.needed_by(sys.argv[1:]):
+    words = sys.argv[1:]
+    if embedded.needed_by(words):
         embedded.ensure_running_or_exit(os.environ)
+        if words[0].startswith("db_"):
+            import django
+
+            from ichrisbirch_site.embedded.database import prepare_database
+
+            django.setup()
+            prepare_database(os.environ)
     execute_from_command_line(sys.argv)
 
 

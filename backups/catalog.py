@@ -102,7 +102,7 @@ def list_backups(*, limit: int | None = 20, all_environments: bool = False) -> L
         entries = pool.map(
             lambda key: _entry(key, rows.get(key), objects.get(key), stores, signing_key=settings.signing_key), names
         )
-        return Listing(list(entries), problems)
+        return Listing(sorted(entries, key=lambda entry: entry.started_at, reverse=True), problems)
 
 
 def find(wanted: str, *, environment: str, database: str) -> Found:
@@ -319,8 +319,8 @@ def _from_row(key: str, row: BackupHistory) -> Entry:
         duration_seconds=row.duration_seconds,
         size_bytes=row.size_bytes,
         database_size_bytes=row.database_size_bytes,
-        rows=row.total_rows,
-        tables=row.total_tables,
+        rows=getattr(row, "total_rows", None),  # annotated by totals()
+        tables=getattr(row, "total_tables", None),
         checksum=row.checksum,
         postgres_version=row.postgres_version,
         error_message=row.error_message,

@@ -137,10 +137,8 @@ class ManifestError(BackupsError):
     """The manifest can't be trusted."""
 
 
-class BackupNotFoundError(UsageError):
+class BackupNotFoundError(BackupsError):
     """There is no such backup."""
-
-    exit_code = 1
 
 
 class HistoryError(BackupsError):

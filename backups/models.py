@@ -5,6 +5,7 @@ from those.
 """
 
 import uuid
+from typing import Any
 
 from django.conf import settings
 from django.db import models
@@ -38,6 +39,13 @@ class RestorePurpose(models.TextChoices):
     VERIFICATION = "verification", "Verification"
 
 
+def _user() -> "models.ForeignKey[Any, Any]":
+    """Who did it. Without a constraint in the database: `manage.py flush`, and a lost table of users, must not touch history."""
+    return models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, related_name="+", db_constraint=False
+    )
+
+
 class BackupHistory(models.Model):
     """One run of a backup, and what it made. Sizes in bytes, times in UTC."""
 
@@ -68,7 +76,7 @@ class BackupHistory(models.Model):
     applied_migrations = models.JSONField(default=list, blank=True)
     extensions = models.JSONField(default=dict, blank=True)
     application_version = models.CharField(max_length=64, blank=True)
-    triggered_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, related_name="+")
+    triggered_by = _user()
     deleted_at = models.DateTimeField(null=True, blank=True)
 
     objects = BackupHistoryQuerySet.as_manager()
@@ -106,7 +114,7 @@ class BackupRestore(models.Model):
     duration_seconds = models.FloatField(null=True, blank=True)
     comparison_report = models.JSONField(default=dict, blank=True)
     error_message = models.TextField(blank=True)
-    restored_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, related_name="+")
+    restored_by = _user()
 
     class Meta:
         db_table = 'admin"."backup_restore'

@@ -24,10 +24,11 @@ class BackupHistoryQuerySet(models.QuerySet[Any]):
 
     def totals(self) -> "BackupHistoryQuerySet":
         """With `total_rows` and `total_tables` of the table snapshot, without reading the snapshot whole."""
-        return self.annotate(
+        annotated: BackupHistoryQuerySet = self.annotate(
             total_rows=Cast(KT("table_snapshot__total__rows"), models.BigIntegerField()),
             total_tables=Cast(KT("table_snapshot__total__tables"), models.IntegerField()),
         )
+        return annotated
 
     def newest_first(self) -> "BackupHistoryQuerySet":
         """By the time of their making."""

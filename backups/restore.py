@@ -17,6 +17,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 from uuid import uuid4
 
+from django.db import Error as DatabaseError
 from django.utils import timezone
 
 from backups import catalog, conf, history, stores
@@ -133,7 +134,7 @@ class DatabaseRestore:
             history.start(self.row)
         except HistoryError as error:
             self._unrecorded(error)
-        except history.DatabaseError as error:
+        except DatabaseError as error:
             self._unrecorded(history.unreachable(error))
 
     def _download(self, found: catalog.Found, scratch: Path) -> Path:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from ichrisbirch_site import embedded
 from ichrisbirch_site.embedded import EmbeddedError, Service
+from ichrisbirch_site.embedded.database import prepare_database
 
 PROJECT = embedded.PROJECT
 
@@ -20,7 +21,7 @@ def db(verb: str, words: list[str]) -> int:
         embedded.ensure_running_or_exit(os.environ)
     _django()
     if not helps:
-        _migrate_the_embedded_database()
+        prepare_database(os.environ)
     from django.core.management import load_command_class
 
     command = load_command_class("backups", f"db_{verb.replace('-', '_')}")
@@ -33,7 +34,7 @@ def up(words: list[str]) -> int:
     _takes_nothing("up", words)
     embedded.ensure_running_or_exit(os.environ)
     _django()
-    _migrate_the_embedded_database()
+    prepare_database(os.environ)
     return status([])
 
 
@@ -172,28 +173,6 @@ def _django() -> None:
         django.setup()
     except (ImproperlyConfigured, EmbeddedError) as error:
         sys.exit(str(error))
-
-
-def _migrate_the_embedded_database() -> None:
-    """Applies what migrations there are; a database that is not ours is never migrated by itself."""
-    if Service.DATABASE not in embedded.missing(os.environ):
-        return
-    from django.core.management import call_command
-    from django.db import DatabaseError, connection
-    from django.db.migrations.executor import MigrationExecutor
-
-    def unapplied() -> bool:
-        executor = MigrationExecutor(connection)
-        return bool(executor.migration_plan(executor.loader.graph.leaf_nodes()))
-
-    try:
-        if unapplied():
-            with embedded.home(os.environ).lock("migrate"):
-                if unapplied():
-                    embedded.say("Preparing the database …")
-                    call_command("migrate", verbosity=0, interactive=False)
-    except DatabaseError as error:
-        sys.exit(f"The database could not be prepared: {error}")
 
 
 def _python(words: list[str], *, environment: dict[str, str] | None = None) -> int:

@@ -7,9 +7,18 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import NoReturn
 
-from django.core.management.base import CommandError
+from django.core.management.base import BaseCommand, CommandError
 
-from backups.exceptions import BackupsError, CancelledError, RefusedError, UsageError
+from backups.exceptions import BackupsError, CancelledError, RefusedError
+
+
+class BackupsCommand(BaseCommand):
+    """A command without the options of Django's that help nobody here, and that needs no system checks."""
+
+    requires_system_checks = ()
+    suppressed_base_arguments = {
+        *("--version", "--verbosity", "--settings", "--pythonpath", "--traceback", "--no-color", "--force-color", "--skip-checks"),
+    }
 
 
 class Failed(CommandError):
@@ -22,10 +31,6 @@ class Refused(CommandError):
 
 class Cancelled(CommandError):
     """Stopped on request."""
-
-
-class NotUnderstood(CommandError):
-    """Wrong usage."""
 
 
 @contextmanager
@@ -42,7 +47,6 @@ def raise_as_command_error(error: BackupsError) -> NoReturn:
     kinds: dict[type[BackupsError], type[CommandError]] = {
         RefusedError: Refused,
         CancelledError: Cancelled,
-        UsageError: NotUnderstood,
     }
     kind = next((made for given, made in kinds.items() if isinstance(error, given)), Failed)
     raise kind(_text(error), returncode=error.exit_code) from error

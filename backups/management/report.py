@@ -2,8 +2,9 @@
 
 import json
 from dataclasses import asdict
-from typing import IO, Any
+from typing import IO, Any, cast
 
+from django.core.management.base import OutputWrapper
 from django.utils import timezone
 
 from backups.catalog import Listing, Mark
@@ -105,7 +106,7 @@ def listing_as_json(listing: Listing) -> str:
     )
 
 
-def print_listing(listing: Listing, out: IO[str]) -> None:
+def print_listing(listing: Listing, out: OutputWrapper) -> None:
     """A table, or what to do when there is none."""
     if not listing.entries:
         out.write("No backups yet. Make one: icb db backup first\n")
@@ -139,9 +140,7 @@ def print_listing(listing: Listing, out: IO[str]) -> None:
             Text("; ".join(remarks), style="yellow"),
         ]
         table.add_row(*cells)
-    console = Console(file=out, highlight=False)
-    if not console.is_terminal:
-        console = Console(file=out, highlight=False, width=200)
+    console = Console(file=cast(IO[str], out), highlight=False, width=None if out.isatty() else 200)
     console.print(table)
     odd = sum(1 for entry in listing.entries if entry.mark not in (Mark.NONE, Mark.NOT_IN_HISTORY))
     if odd:

@@ -6,6 +6,7 @@ https://www.postgresql.org/docs/current/functions-admin.html#FUNCTIONS-SNAPSHOT-
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any, LiteralString
 
 import psycopg
 from psycopg import sql
@@ -163,7 +164,7 @@ def _migrations(connection: Connection) -> tuple[str, ...]:
     return tuple(name for (name,) in connection.execute(_MIGRATIONS).fetchall()) if readable else ()
 
 
-def _one(connection: Connection, query: str | sql.Composed) -> tuple[object, ...] | psycopg.rows.TupleRow:
-    row = connection.execute(query).fetchone()  # type: ignore[arg-type]
+def _one(connection: Connection, query: LiteralString | sql.Composed) -> tuple[Any, ...]:
+    row = connection.execute(query).fetchone()
     assert row is not None
     return row

@@ -7,7 +7,7 @@ import base64
 import hashlib
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -119,7 +119,7 @@ class MultipartWriter:
                 Key=self.key,
                 UploadId=self.upload_id,
                 PartNumber=number,
-                Body=body,
+                Body=cast(bytes, body),  # boto3 takes a bytearray as it is; a copy would double the memory
                 ContentMD5=base64.b64encode(md5).decode(),
             )
         except (ClientError, BotoCoreError) as error:

@@ -5,7 +5,7 @@ import hashlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import boto3
 from botocore.config import Config
@@ -189,7 +189,7 @@ def _client(options: StoreOptions, *, attempts: int, read_timeout: int) -> "S3Cl
         profile_name=options.profile,
     )
     config = Config(
-        s3={"addressing_style": options.addressing_style} if options.addressing_style else None,
+        s3=cast(Any, {"addressing_style": options.addressing_style} if options.addressing_style else None),
         signature_version=options.signature_version,
         proxies=dict(options.proxies) or None,
         connect_timeout=5,

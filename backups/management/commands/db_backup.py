@@ -3,19 +3,16 @@
 from argparse import ArgumentParser
 from typing import Any
 
-from django.core.management.base import BaseCommand
-
 from backups.backup import DatabaseBackup
 from backups.exceptions import UsageError
 from backups.management import options, progress, report
-from backups.management.base import interruptible, translated
+from backups.management.base import BackupsCommand, interruptible, translated
 
 
-class Command(BaseCommand):
+class Command(BackupsCommand):
     """Parses, calls DatabaseBackup, prints what it made."""
 
     help = "Makes a backup of a database: pg_dump into S3, a local folder, or both, with a signed manifest beside it."
-    requires_system_checks = ()
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """The options."""

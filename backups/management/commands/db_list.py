@@ -1,21 +1,19 @@
 """manage.py db_list: what backups there are."""
 
-import sys
 from argparse import ArgumentParser
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
 from backups import catalog
 from backups.management import options, report
-from backups.management.base import raise_as_command_error, translated
+from backups.management.base import BackupsCommand, raise_as_command_error, translated
 
 
-class Command(BaseCommand):
+class Command(BackupsCommand):
     """Parses, calls the catalogue, prints a table."""
 
     help = "Lists backups, newest first: the manifests of the bucket joined with the history."
-    requires_system_checks = ()
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """The options."""
@@ -30,6 +28,6 @@ class Command(BaseCommand):
         if given["json"]:
             self.stdout.write(report.listing_as_json(listing))
         else:
-            report.print_listing(listing, sys.stdout if self.stdout._out is sys.stdout else self.stdout)  # type: ignore[attr-defined]
+            report.print_listing(listing, self.stdout)
         if listing.problems:
             raise_as_command_error(listing.problems[0])

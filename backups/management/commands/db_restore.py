@@ -3,19 +3,16 @@
 from argparse import ArgumentParser
 from typing import Any
 
-from django.core.management.base import BaseCommand
-
 from backups.exceptions import UsageError
 from backups.management import options, progress, report, target
-from backups.management.base import interruptible, translated
+from backups.management.base import BackupsCommand, interruptible, translated
 from backups.restore import DatabaseRestore
 
 
-class Command(BaseCommand):
+class Command(BackupsCommand):
     """Parses, calls DatabaseRestore, prints how it compared."""
 
     help = "Restores a backup into a database that does not exist yet or is empty, and compares it with the backup."
-    requires_system_checks = ()
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """The options."""

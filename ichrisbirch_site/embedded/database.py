@@ -1,0 +1,32 @@
+"""The tables in the embedded database. Imports Django, which the rest of the package does not."""
+
+import sys
+from collections.abc import Mapping
+
+from ichrisbirch_site import embedded
+from ichrisbirch_site.embedded import Service
+
+
+def prepare_database(environ: Mapping[str, str]) -> None:
+    """Applies what migrations there are to the site's database, if it is the embedded one; no other is migrated by itself.
+
+    Django has to be set up, and PostgreSQL to run. Ends the process with exit code 1 when a migration fails.
+    """
+    if Service.DATABASE not in embedded.missing(environ):
+        return
+    from django.core.management import call_command
+    from django.db import DatabaseError, connection
+    from django.db.migrations.executor import MigrationExecutor
+
+    def unapplied() -> bool:
+        executor = MigrationExecutor(connection)
+        return bool(executor.migration_plan(executor.loader.graph.leaf_nodes()))
+
+    try:
+        if unapplied():
+            with embedded.home(environ).lock("migrate"):  # two first commands at once
+                if unapplied():
+                    embedded.say("Preparing the database …")
+                    call_command("migrate", verbosity=0, interactive=False)
+    except DatabaseError as error:
+        sys.exit(f"The database could not be prepared: {error}")

@@ -1,0 +1,217 @@
+"""Fixtures on the run's real services: databases to back up, buckets to keep them in, and a history that is empty again."""
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from uuid import uuid4
+
+import boto3
+import psycopg
+import pytest
+from django.db import connections
+from psycopg import sql
+from pytest_django.fixtures import Settings
+
+from backups.models import BackupHistory, BackupRestore
+from backups.types import Server
+from ichrisbirch_site.embedded import Home
+from ichrisbirch_site.embedded.postgres import PostgreSQL
+
+SOURCE_SQL = """
+    CREATE SCHEMA shop;
+    CREATE TABLE shop.customer (id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, name text NOT NULL);
+    CREATE TABLE shop.purchase (id serial PRIMARY KEY, customer int NOT NULL REFERENCES shop.customer, details jsonb);
+    CREATE TABLE event (id bigint PRIMARY KEY, body text);
+    INSERT INTO shop.customer (name) SELECT 'customer ' || n FROM generate_series(1, 200) n;
+    INSERT INTO shop.purchase (customer, details) SELECT 1 + n % 200, jsonb_build_object('n', n) FROM generate_series(1, 1000) n;
+    INSERT INTO event SELECT n, md5(n::text) FROM generate_series(1, 5000) n;
+"""
+SOURCE_ROWS = {"public.event": 5000, "shop.customer": 200, "shop.purchase": 1000}
+
+
+def connect(server: Server) -> psycopg.Connection[tuple[object, ...]]:
+    """A connection of a test's own, in autocommit."""
+    return psycopg.connect(
+        host=server.host, port=server.port, user=server.user, password=server.password, dbname=server.database, autocommit=True
+    )
+
+
+def until(condition: Callable[[], bool], *, seconds: float = 30) -> None:
+    """Waits for a condition; the bound only keeps a broken test from waiting for ever."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "the condition did not come about"
+        time.sleep(0.02)
+
+
+def server_of(postgres: PostgreSQL) -> Server:
+    """The maintenance database of an embedded PostgreSQL."""
+    given = postgres.connection("postgres")
+    return Server(
+        host=str(given["host"]),
+        port=int(given["port"]),
+        user=str(given["user"]),
+        password=str(given["password"]),
+        database="postgres",
+    )
+
+
+def new_database(admin: Server, name: str = "") -> Server:
+    """Makes an empty database."""
+    server = replace(admin, database=name or f"t_{uuid4().hex[:12]}")
+    with connect(admin) as connection:
+        connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(server.database)))
+    return server
+
+
+def drop_database(server: Server) -> None:
+    """Drops a database and whoever is connected to it."""
+    with connect(replace(server, database="postgres")) as connection:
+        connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(server.database)))
+
+
+@pytest.fixture
+def admin(embedded_home: Home) -> Server:
+    """The run's PostgreSQL, as its superuser."""
+    return server_of(PostgreSQL(embedded_home))
+
+
+@pytest.fixture
+def make_database(admin: Server) -> Iterator[Callable[..., Server]]:
+    """Makes databases (of a name, or of any) that are dropped after the test, with what was restored beside them."""
+    made: list[Server] = []
+
+    def make(name: str = "") -> Server:
+        made.append(new_database(admin, name))
+        return made[-1]
+
+    yield make
+    for server in made:
+        drop_database(server)
+
+
+@pytest.fixture
+def fresh_target(admin: Server) -> Iterator[Server]:
+    """A database that does not exist; dropped if the test made it."""
+    server = replace(admin, database=f"t_{uuid4().hex[:12]}")
+    yield server
+    drop_database(server)
+
+
+@pytest.fixture
+def register_alias() -> Iterator[Callable[[str, Server], None]]:
+    """Gives a server an alias among the site's databases, for the length of the test."""
+    registered: list[str] = []
+
+    def register(alias: str, server: Server) -> None:
+        connections.databases[alias] = connections.databases["default"] | {
+            "HOST": server.host,
+            "PORT": str(server.port),
+            "USER": server.user,
+            "PASSWORD": server.password,
+            "NAME": server.database,
+            "OPTIONS": {},
+        }
+        registered.append(alias)
+
+    yield register
+    for alias in registered:
+        del connections.databases[alias]
+        if hasattr(connections._connections, alias):
+            del connections[alias]
+
+
+@pytest.fixture
+def source(make_database: Callable[..., Server], register_alias: Callable[[str, Server], None]) -> Server:
+    """A database with three tables (SOURCE_ROWS), known to the site as the alias "source"."""
+    server = make_database()
+    with connect(server) as connection:
+        connection.execute(SOURCE_SQL)
+    register_alias("source", server)
+    return server
+
+
+@pytest.fixture
+def history(transactional_db: None) -> Iterator[None]:
+    """The history, empty before and after: Django's flush does not see the schema admin."""
+    yield
+    BackupRestore.objects.all().delete()
+    BackupHistory.objects.all().delete()
+
+
+@pytest.fixture
+def local_folder(tmp_path: Path) -> Path:
+    """Where local copies go in this test."""
+    return tmp_path / "local"
+
+
+@pytest.fixture
+def backups_settings(settings: Settings, local_folder: Path) -> Settings:
+    """The app's settings, the test's own to change: `settings.BACKUPS = {**settings.BACKUPS, …}`."""
+    settings.BACKUPS = {
+        **settings.BACKUPS,
+        "LOCAL_FOLDER": local_folder,
+        "SIGNING_KEY": "a signing key of the tests, 32 characters and more",
+        "LOCK_TIMEOUT_SECONDS": 2,
+        "STALL_TIMEOUT_SECONDS": 20,
+    }
+    return settings
+
+
+@pytest.fixture
+def use_bucket(backups_settings: Settings) -> Callable[..., str]:
+    """Points STORAGES["backups"] at a new bucket, of the embedded S3 server or of another endpoint; returns its name."""
+
+    def use(*, make: bool = True, **options: object) -> str:
+        name = f"test-{uuid4().hex[:12]}"
+        given = {**backups_settings.STORAGES["backups"]["OPTIONS"], "bucket_name": name, **options}
+        backups_settings.STORAGES = {
+            **backups_settings.STORAGES,
+            "backups": {**backups_settings.STORAGES["backups"], "OPTIONS": given},
+        }
+        if make:
+            s3_client(backups_settings).create_bucket(Bucket=name)
+        return name
+
+    return use
+
+
+@pytest.fixture
+def bucket(use_bucket: Callable[..., str]) -> str:
+    """A new bucket of the embedded S3 server, in use."""
+    return use_bucket()
+
+
+@pytest.fixture
+def moto_bucket(use_bucket: Callable[..., str], moto_endpoint: str) -> str:
+    """A new bucket of moto's S3 server, in use."""
+    return use_bucket(endpoint_url=moto_endpoint)
+
+
+@pytest.fixture(params=["nanio", "moto"])
+def any_bucket(request: pytest.FixtureRequest) -> str:
+    """A new bucket, once of each server."""
+    return str(request.getfixturevalue("bucket" if request.param == "nanio" else "moto_bucket"))
+
+
+def s3_client(settings: Settings):  # type: ignore[no-untyped-def]
+    """boto3's client for the bucket in use, apart from the code under test."""
+    options = settings.STORAGES["backups"]["OPTIONS"]
+    return boto3.client(
+        "s3",
+        endpoint_url=options["endpoint_url"],
+        region_name=options["region_name"],
+        aws_access_key_id=options["access_key"],
+        aws_secret_access_key=options["secret_key"],
+    )
+
+
+def keys_in(settings: Settings, bucket: str) -> list[str]:
+    """Every key in a bucket."""
+    return [item["Key"] for item in s3_client(settings).list_objects_v2(Bucket=bucket).get("Contents", [])]
+
+
+def uploads_in(settings: Settings, bucket: str) -> list[str]:
+    """Keys of unfinished multipart uploads."""
+    return [item["Key"] for item in s3_client(settings).list_multipart_uploads(Bucket=bucket).get("Uploads", [])]
