@@ -10,7 +10,7 @@ from pathlib import Path
 import environ
 from django.core.exceptions import ImproperlyConfigured
 
-from ichrisbirch_site import databases, embedded
+from ichrisbirch_site import databases, embedded, version
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -21,8 +21,8 @@ IN_PRODUCTION = ENVIRONMENT == "production"
 
 if IN_PRODUCTION and (missing := embedded.missing(os.environ)):
     raise ImproperlyConfigured(
-        f"ENVIRONMENT=production never uses the embedded services, and the environment does not say where "
-        f"{' and '.join(sorted(missing))} is. Set {embedded.variables_of(missing)}."
+        f"ENVIRONMENT=production never uses the embedded services, and the environment does not name "
+        f"{' and '.join(sorted(missing))}. Set {embedded.variables_of(missing)}."
     )
 
 # Only what the environment leaves unsaid is laid over it.
@@ -125,6 +125,7 @@ BACKUPS = {
     "SCRATCH_FOLDER": env.str("BACKUPS_SCRATCH_FOLDER", default="") or None,
     "CLIENT_FOLDERS": [*env.list("BACKUPS_CLIENT_FOLDERS", default=[]), *embedded.client_folders()],
     "LOCK_TIMEOUT_SECONDS": env.int("BACKUPS_LOCK_TIMEOUT_SECONDS", default=30),
+    "APPLICATION_VERSION": env.str("APPLICATION_VERSION", default="") or version.commit(BASE_DIR),
     "STALL_TIMEOUT_SECONDS": env.int("BACKUPS_STALL_TIMEOUT_SECONDS", default=600),
 }
 

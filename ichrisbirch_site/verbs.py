@@ -74,8 +74,11 @@ def status(words: list[str]) -> int:
         print_line(_status_line(entry))
     if not found:
         print_line("Nothing embedded has been used yet." if unnamed else "Nothing embedded is used.")
-    else:
-        print_line(f"All of it is in {here.folder}")
+        return 0
+    print_line(f"All of it is in {here.folder}")
+    for entry in found:
+        if not Path(str(entry["folder"])).is_relative_to(here.folder):  # see embedded/accounts.py
+            print_line(f"but the data of {entry['name']}, which runs as a user who can't go there: {entry['folder']}")
     return 0
 
 
@@ -98,11 +101,12 @@ def psql(words: list[str]) -> int:
     if words and not words[0].startswith("-"):
         connection["dbname"] = words.pop(0)
     names = {"PGHOST": "host", "PGPORT": "port", "PGUSER": "user", "PGPASSWORD": "password", "PGDATABASE": "dbname"}
-    return _call([str(program), *words], environment={name: str(connection[key]) for name, key in names.items()})
+    others = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
+    return _become([str(program), *words], environment=others | {name: str(connection[key]) for name, key in names.items()})
 
 
 def manage(words: list[str]) -> int:
-    return _python([str(PROJECT / "manage.py"), *words])
+    return _become([sys.executable, str(PROJECT / "manage.py"), *words])
 
 
 def setup(words: list[str]) -> int:
@@ -115,7 +119,7 @@ def setup(words: list[str]) -> int:
 
 def test(words: list[str]) -> int:
     os.chdir(PROJECT)
-    return _python(["-m", "pytest", *words])
+    return _become([sys.executable, "-m", "pytest", *words])
 
 
 def bench(words: list[str]) -> int:
@@ -123,7 +127,7 @@ def bench(words: list[str]) -> int:
         sys.stderr.write("There is no benchmark yet.\n")
         return 1
     os.chdir(PROJECT)
-    return _python(["-m", "benchmarks", *words])
+    return _become([sys.executable, "-m", "benchmarks", *words])
 
 
 def check(words: list[str]) -> int:
@@ -135,7 +139,7 @@ def check(words: list[str]) -> int:
         ("lint", ["-m", "ruff", "check"], {}),
         ("format", ["-m", "ruff", "format", "--check"], {}),
         ("types", ["-m", "mypy"], {}),
-        ("layers", ["-c", "from importlinter.cli import lint_imports_command as c; c()"], {}),
+        ("layers", ["-c", "from importlinter.cli import lint_imports_command as c; c()", "--no-logo"], {}),
         ("migrations", [manage_py, "makemigrations", "--check", "--dry-run"], {}),
         ("system", [manage_py, "check"], {}),
         ("deployment", [manage_py, "check", "--deploy", "--fail-level", "WARNING"], _production()),
@@ -143,7 +147,7 @@ def check(words: list[str]) -> int:
     failed = []
     for name, command, environment in steps:
         print_line(f"── {name}")
-        if _python(command, environment=environment):
+        if subprocess.call([sys.executable, *command], env=os.environ | environment):
             failed.append(name)
     print_line(f"Failed: {', '.join(failed)}." if failed else "All checks passed.")
     return 1 if failed else 0
@@ -175,20 +179,10 @@ def _django() -> None:
         sys.exit(str(error))
 
 
-def _python(words: list[str], *, environment: dict[str, str] | None = None) -> int:
-    return _call([sys.executable, *words], environment=environment)
-
-
-def _call(command: list[str], *, environment: dict[str, str] | None = None) -> int:
-    """Runs a program as a child that gets the terminal's Ctrl-C itself; returns its exit code."""
+def _become(command: list[str], *, environment: dict[str, str] | None = None) -> int:
+    """Turns this process into another program, so that signals and the exit code are that program's own."""
     sys.stdout.flush()
-    process = subprocess.Popen(command, env={**os.environ, **(environment or {})})
-    while True:
-        try:
-            code = process.wait()
-        except KeyboardInterrupt:
-            continue  # the child has had it too, and ends in its own way
-        return code if code >= 0 else 128 - code
+    os.execve(command[0], command, environment or dict(os.environ))  # noqa: S606
 
 
 def _status_line(entry: dict[str, object]) -> str:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from ichrisbirch_site import embedded
-from ichrisbirch_site.embedded import EmbeddedError, Home, Service, services
+from ichrisbirch_site.embedded import EmbeddedError, Home, Service, programs, services
 from ichrisbirch_site.embedded.home import PORTS
 from ichrisbirch_site.embedded.postgres import PostgreSQL
 from ichrisbirch_site.embedded.processes import Process, end_of
@@ -196,3 +196,27 @@ def test_the_end_of_a_log_is_its_last_lines(tmp_path: Path) -> None:
     (tmp_path / "log").write_text("\n".join(map(str, range(100))))
     assert end_of(tmp_path / "log", lines=2) == "98\n99"
     assert end_of(tmp_path / "none") == ""
+
+
+def test_without_any_postgres_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(programs, "PLACES", ())
+    monkeypatch.setattr(programs, "wheel", lambda: None)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(EmbeddedError, match="There is no PostgreSQL here") as error:
+        programs.find()
+    assert "apt install postgresql" in error.value.hint
+
+
+def test_where_the_wheel_is_not_installed_the_newest_of_the_distribution_serves(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for major in (9, 14, 16):
+        folder = tmp_path / str(major) / "bin"
+        folder.mkdir(parents=True)
+        for name in ("postgres", "initdb"):
+            (folder / name).write_text(f"#!/bin/sh\necho 'postgres (PostgreSQL) {major}.3 (Some Linux)'\n")
+            (folder / name).chmod(0o755)
+    monkeypatch.setattr(programs, "PLACES", (f"{tmp_path}/*/bin",))
+    monkeypatch.setattr(programs, "wheel", lambda: None)
+    monkeypatch.setenv("PATH", "/usr/bin:/bin")
+    assert programs.find() == tmp_path / "16" / "bin"
