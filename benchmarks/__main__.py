@@ -1,0 +1,129 @@
+"""`make bench`, or `./icb bench --gigabytes 0.5 --rounds 1` for a quick look.
+
+Everything runs on services of its own below `.icb/bench`, which are removed afterwards. One round is pg_dump alone, ours,
+and django-dbbackup, one after the other on the same database and store; ratios are taken within a round, so that a machine
+whose speed drifts compares like with like.
+"""
+
+import argparse
+import json
+import os
+import shutil
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+
+import psycopg
+
+from benchmarks import database
+from benchmarks.measure import Run, run
+from ichrisbirch_site import embedded
+from ichrisbirch_site.embedded import Home, programs, services
+from ichrisbirch_site.embedded.postgres import PostgreSQL
+
+PYTHON = sys.executable
+SMALL_BYTES = 200 << 20
+LISTED = 1000
+
+
+@dataclass(frozen=True)
+class Bench:
+    """Where the commands run, and with which environment."""
+
+    home: Home
+    env: dict[str, str]
+    raw_env: dict[str, str]
+    pg_dump: str
+
+    def alone(self) -> Run:
+        """pg_dump, its output thrown away."""
+        return run([self.pg_dump, "-Fc", "-Z", "zstd:1"], env=self.raw_env, discard=True)
+
+    def ours(self) -> Run:
+        """The whole command, from the start of Python to the row in the history."""
+        return run([PYTHON, "manage.py", "db_backup", "bench", "--database", "bench", "--json"], env=self.env)
+
+    def theirs(self) -> Run:
+        """django-dbbackup's whole command, with its binary connector."""
+        env = self.env | {"DJANGO_SETTINGS_MODULE": "benchmarks.dbbackup_settings"}
+        return run([PYTHON, "-m", "django", "dbbackup", "--noinput"], env=env)
+
+
+def main() -> None:
+    """Measures, prints, tidies."""
+    parser = argparse.ArgumentParser(prog="icb bench", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--gigabytes", type=float, default=2.0, help="size of the database (default: 2)")
+    parser.add_argument("--rounds", type=int, default=3, help="rounds (default: 3)")
+    given = parser.parse_args()
+    folder = embedded.PROJECT / ".icb" / "bench"
+    home = Home(folder)
+    try:
+        bench = _begin(home)
+        _measure_backups(bench, size_bytes=int(given.gigabytes * 2**30), rounds=given.rounds)
+        _measure_start(bench)
+    finally:
+        for server in services.all_of(home):
+            services.stop(server)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _begin(home: Home) -> Bench:
+    clean = {name: value for name, value in os.environ.items() if not name.startswith(("DATABASE_URL", "POSTGRES_", "AWS_", "PG"))}
+    env = clean | {"ICB_FOLDER": str(home.folder), "DATABASE_URL_BENCH": "postgres:///bench", "PYTHONPATH": str(embedded.PROJECT)}
+    services.ensure(services.all_of(home), say=_say)
+    run([PYTHON, "manage.py", "migrate", "--verbosity", "0"], env=env)
+    given = PostgreSQL(home).connection("bench")
+    raw = {"PGHOST": "host", "PGPORT": "port", "PGUSER": "user", "PGPASSWORD": "password", "PGDATABASE": "dbname"}
+    return Bench(home, env, {name: str(given[key]) for name, key in raw.items()}, str(programs.find() / "pg_dump"))
+
+
+def _measure_backups(bench: Bench, *, size_bytes: int, rounds: int) -> None:
+    small = [_fresh(bench, SMALL_BYTES) or bench.ours() for _round in range(1)]
+    _fresh(bench, size_bytes)
+    bench.alone()  # warms the caches, for everyone
+    measured = [(bench.alone(), bench.ours(), bench.theirs()) for _round in range(rounds)]
+    alone, ours, theirs = (list(runs) for runs in zip(*measured, strict=True))
+    made = json.loads(ours[-1].output)
+    _say(f"\nDatabase {made['database_size_bytes'] / 2**30:.2f} GiB, stored {made['size_bytes'] / 2**20:.0f} MiB, {rounds} rounds")
+    _row("pg_dump -Fc -Z zstd:1 >/dev/null", [one.seconds for one in alone], "s")
+    _row("icb db backup to S3, whole command", [one.seconds for one in ours], "s")
+    _row("  of that the run itself", [json.loads(one.output)["duration_seconds"] for one in ours], "s")
+    _row("django-dbbackup 5.4, binary connector", [one.seconds for one in theirs], "s")
+    _row("ours / pg_dump, whole command", [o.seconds / a.seconds for a, o, _t in measured], "x")
+    _row("ours / pg_dump, the run itself", [json.loads(o.output)["duration_seconds"] / a.seconds for a, o, _t in measured], "x")
+    _row("django-dbbackup / ours", [t.seconds / o.seconds for _a, o, t in measured], "x")
+    _row(f"peak memory, {SMALL_BYTES / 2**30:.1f} GiB", [one.peak_bytes / 2**20 for one in small], "MiB")
+    _row(f"peak memory, {size_bytes / 2**30:.1f} GiB", [one.peak_bytes / 2**20 for one in ours], "MiB")
+
+
+def _measure_start(bench: Bench) -> None:
+    icb = [str(embedded.PROJECT / "icb")]
+    _row("icb --help", [run([*icb, "--help"], env=bench.env).seconds for _ in range(7)], "s")
+    run([PYTHON, "-m", "benchmarks.many", str(LISTED)], env=bench.env | {"DJANGO_SETTINGS_MODULE": "ichrisbirch_site.settings"})
+    for words in (["--limit", "20"], ["--limit", "0"]):
+        runs = [run([*icb, "db", "list", *words], env=bench.env) for _ in range(5)]
+        _row(f"icb db list {' '.join(words)}, of {LISTED}", [one.seconds for one in runs], "s")
+
+
+def _fresh(bench: Bench, size_bytes: int) -> None:
+    _say(f"Making a database of {size_bytes / 2**30:.1f} GiB …")
+    server = PostgreSQL(bench.home)
+    with psycopg.connect(**server.connection("postgres"), autocommit=True) as connection:
+        connection.execute("DROP DATABASE IF EXISTS bench WITH (FORCE)")
+        connection.execute("CREATE DATABASE bench")
+    with psycopg.connect(**server.connection("bench"), autocommit=True) as connection:
+        database.make(connection, size_bytes=size_bytes)
+
+
+def _row(name: str, figures: list[float], unit: str) -> None:
+    _say(f"{name:<44} {median(figures):8.2f} {unit:<4} (min {min(figures):.2f}, max {max(figures):.2f})")
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)
+
+
+if __name__ == "__main__":
+    os.chdir(Path(__file__).resolve().parent.parent)
+    main()
