@@ -46,7 +46,8 @@ class Bench:
 
     def theirs(self) -> Run:
         """django-dbbackup's whole command, with its binary connector."""
-        env = self.env | {"DJANGO_SETTINGS_MODULE": "benchmarks.dbbackup_settings"}
+        path = f"{Path(self.pg_dump).parent}:{self.env.get('PATH', '')}"
+        env = self.env | {"DJANGO_SETTINGS_MODULE": "benchmarks.dbbackup_settings", "PATH": path}
         return run([PYTHON, "-m", "django", "dbbackup", "--noinput"], env=env)
 
 

@@ -11,6 +11,8 @@ from backups import conf
 from backups.exceptions import UsageError
 from backups.types import Server
 
+LOOPBACK = {"localhost", "127.0.0.1", "::1"}
+
 
 def from_options(given: dict[str, Any]) -> Server:
     """What is not given comes from the site's database. Its password goes to its own server and user only.
@@ -42,11 +44,15 @@ def _password(given: dict[str, Any], made: Server, site: Server) -> str:
         return _first_line(Path(given["target_password_file"]))
     if "PGPASSWORD" in os.environ:
         return os.environ["PGPASSWORD"]
-    if (made.host, made.port, made.user) == (site.host, site.port, site.user):
+    if _same_host(made.host, site.host) and (made.port, made.user) == (site.port, site.user):
         return site.password
     if sys.stdin.isatty():
         return getpass.getpass(f"Password of {made.user} on {made.host}:{made.port}: ")
     return ""
+
+
+def _same_host(one: str, other: str) -> bool:
+    return one == other or {one, other} <= LOOPBACK
 
 
 def _first_line(path: Path) -> str:

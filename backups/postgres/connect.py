@@ -61,7 +61,7 @@ def _explained(error: psycopg.OperationalError, server: Server) -> ConnectError:
     lowered = said.lower()
     reasons = (
         ("password authentication failed", "The password or the user is wrong", "Check POSTGRES_PASSWORD or DATABASE_URL."),
-        ("no password supplied", "A password is needed", "Set it in DATABASE_URL, POSTGRES_PASSWORD or PGPASSWORD."),
+        ("no password supplied", "A password is needed", "Set it in DATABASE_URL or POSTGRES_PASSWORD; for the target of a restore in PGPASSWORD or --target-password-file."),
         ("does not exist", "There is no such database or role", "Check the name of the database and the user."),
         ("connection refused", "Nothing listens there", "Is PostgreSQL running, and are host and port right?"),
         ("name or service not known", "The host's name is unknown", "Check the host."),
