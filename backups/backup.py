@@ -3,7 +3,7 @@
 if __name__ == "__main__":  # python -m backups.backup: the same as manage.py db_backup
     from backups.standalone import main
 
-    raise SystemExit(main("db_backup", module="backups.backup"))
+    raise SystemExit(main("db_backup"))
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -26,7 +26,7 @@ from backups.exceptions import (
     StorageError,
     UsageError,
 )
-from backups.manifest import Manifest, key_id, serialize
+from backups.manifest import key_id, serialize
 from backups.models import BackupHistory, BackupType
 from backups.postgres import commands, snapshot
 from backups.postgres.archive import ArchiveReader
@@ -39,7 +39,7 @@ from backups.postgres.programs import ClientProgram, choose_pg_dump
 from backups.reaping import settle_lost_runs
 from backups.storage import keys
 from backups.storage.store import Store, Writer
-from backups.types import OnProgress, Progress, Snapshot, silent
+from backups.types import Manifest, OnProgress, Progress, Snapshot, silent
 
 
 class DatabaseBackup:
@@ -178,8 +178,7 @@ class DatabaseBackup:
             try:
                 yield future
             finally:
-                if not future.done():
-                    opened.connection.cancel_safe()
+                snapshot.stop(opened, future)
 
     def _dump(
         self,

@@ -18,12 +18,12 @@ from django.db import transaction
 from backups import conf
 from backups.exceptions import BackupNotFoundError, BackupsError, ManifestError, ObjectMissingError, StorageError, UsageError
 from backups.history import unreachable
-from backups.manifest import LIMIT_BYTES, Manifest, parse
+from backups.manifest import LIMIT_BYTES, parse
 from backups.models import BackupHistory, Status
 from backups.storage import keys
 from backups.storage.store import Store
 from backups.stores import Stores, configured
-from backups.types import StoredObject
+from backups.types import Manifest, StoredObject
 
 READERS = 8
 

@@ -9,8 +9,8 @@ from django.db.utils import IntegrityError
 from django.utils import timezone
 
 from backups.exceptions import BackupsError, HistoryError
-from backups.manifest import Manifest
 from backups.models import BackupHistory, BackupRestore, Status
+from backups.types import Manifest
 
 Run = BackupHistory | BackupRestore
 FINAL = (Status.SUCCEEDED, Status.FAILED, Status.CANCELLED)

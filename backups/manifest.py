@@ -8,46 +8,17 @@ import hashlib
 import hmac
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, NoReturn
 from uuid import UUID
 
 from backups.exceptions import ConfigurationError, ManifestError
-from backups.types import Snapshot, TableRows
+from backups.types import Manifest, Snapshot, TableRows
 
 FORMAT = "icb-backup-manifest"
 VERSION = 1
 ALGORITHM = "HMAC-SHA256"
 LIMIT_BYTES = 64 << 20
-
-
-@dataclass(frozen=True, kw_only=True)
-class Manifest:
-    """A whole backup, described. Times are UTC; `checksum` is the SHA-256, in hex, of the dump as it is stored."""
-
-    id: UUID
-    filename: str
-    description: str
-    backup_type: str
-    environment: str
-    database: str
-    started_at: datetime
-    finished_at: datetime
-    size_bytes: int
-    checksum: str
-    bucket: str
-    key: str
-    pg_dump_version: str
-    compression: str
-    application_version: str
-    triggered_by: str
-    snapshot: Snapshot
-
-    @property
-    def duration_seconds(self) -> float:
-        """From the first step to the last."""
-        return (self.finished_at - self.started_at).total_seconds()
 
 
 def serialize(manifest: Manifest, *, signing_key: bytes) -> bytes:

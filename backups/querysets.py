@@ -1,13 +1,16 @@
 """Questions to the history, by name."""
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 from django.db import models
 from django.db.models.fields.json import KT
 from django.db.models.functions import Cast
 
+if TYPE_CHECKING:
+    from backups.models import BackupHistory  # noqa: F401 - ruff does not see it in the base class
 
-class BackupHistoryQuerySet(models.QuerySet[Any]):
+
+class BackupHistoryQuerySet(models.QuerySet["BackupHistory"]):
     """Backups, filtered."""
 
     def of_environment(self, environment: str) -> "BackupHistoryQuerySet":

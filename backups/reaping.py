@@ -4,13 +4,14 @@ from django.utils import timezone
 
 from backups import conf, history
 from backups.exceptions import BackupsError, ManifestError, ObjectMissingError, StorageError
-from backups.manifest import LIMIT_BYTES, Manifest, parse
+from backups.manifest import LIMIT_BYTES, parse
 from backups.models import BackupHistory
 from backups.postgres.connect import Connection
 from backups.postgres.lock import end_sessions_of
 from backups.storage.keys import manifest_key, object_key
 from backups.storage.store import Store
 from backups.stores import Stores
+from backups.types import Manifest
 
 
 def settle_lost_runs(session: Connection, *, database: str, environment: str, stores: Stores) -> list[BackupHistory]:
@@ -22,7 +23,10 @@ def settle_lost_runs(session: Connection, *, database: str, environment: str, st
     lost = list(BackupHistory.objects.running().filter(database=database, environment=environment))
     for run in lost:
         end_sessions_of(session, run_id=str(run.id))
-        manifest = _manifest_of(run, stores)
+        try:
+            manifest = _manifest_of(run, stores)
+        except StorageError:
+            continue  # the store can't be asked, so nobody knows; the next run looks again
         if manifest is not None:
             history.succeed(run, finished_at=manifest.finished_at, upload_id="", **history.fields_of(manifest))
             continue
@@ -37,7 +41,7 @@ def _manifest_of(run: BackupHistory, stores: Stores) -> Manifest | None:
     for store in _stores_of(run, stores):
         try:
             found = parse(store.read(manifest_key(key), limit_bytes=LIMIT_BYTES), signing_key=conf.current().signing_key)
-        except (ObjectMissingError, ManifestError):
+        except (ObjectMissingError, ManifestError):  # a missing object is a StorageError, too: this one says no
             continue
         dump = store.head(key)
         if found.id == run.id and dump is not None and dump.size_bytes == found.size_bytes:

@@ -6,7 +6,7 @@ In this version the target is a database that does not exist or is empty; any ot
 if __name__ == "__main__":  # python -m backups.restore: the same as manage.py db_restore
     from backups.standalone import main
 
-    raise SystemExit(main("db_restore", module="backups.restore"))
+    raise SystemExit(main("db_restore"))
 
 import hashlib
 import os

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 
-def main(command: str, *, module: str) -> int:
+def main(command: str) -> int:
     """Runs the management command with this process's arguments. Returns its exit code."""
     if Path("manage.py").is_file():
         sys.argv = ["manage.py", command, *sys.argv[1:]]

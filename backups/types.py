@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
+from uuid import UUID
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,6 +62,34 @@ class Snapshot:
     def table_bytes(self) -> int:
         """Bytes of all tables, without indexes."""
         return sum(table.bytes for table in self.tables)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Manifest:
+    """A whole backup, described. Times are UTC; `checksum` is the SHA-256, in hex, of the dump as it is stored."""
+
+    id: UUID
+    filename: str
+    description: str
+    backup_type: str
+    environment: str
+    database: str
+    started_at: datetime
+    finished_at: datetime
+    size_bytes: int
+    checksum: str
+    bucket: str
+    key: str
+    pg_dump_version: str
+    compression: str
+    application_version: str
+    triggered_by: str
+    snapshot: Snapshot
+
+    @property
+    def duration_seconds(self) -> float:
+        """From the first step to the last."""
+        return (self.finished_at - self.started_at).total_seconds()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -70,7 +70,9 @@ def main() -> None:
 
 
 def _begin(home: Home) -> Bench:
-    clean = {name: value for name, value in os.environ.items() if not name.startswith(("DATABASE_URL", "POSTGRES_", "AWS_", "PG"))}
+    clean = {
+        name: value for name, value in os.environ.items() if not name.startswith(("DATABASE_URL", "POSTGRES_", "AWS_", "PG"))
+    }
     env = clean | {"ICB_FOLDER": str(home.folder), "DATABASE_URL_BENCH": "postgres:///bench", "PYTHONPATH": str(embedded.PROJECT)}
     services.ensure(services.all_of(home), say=_say)
     run([PYTHON, "manage.py", "migrate", "--verbosity", "0"], env=env)
@@ -86,7 +88,9 @@ def _measure_backups(bench: Bench, *, size_bytes: int, rounds: int) -> None:
     measured = [(bench.alone(), bench.ours(), bench.theirs()) for _round in range(rounds)]
     alone, ours, theirs = (list(runs) for runs in zip(*measured, strict=True))
     made = json.loads(ours[-1].output)
-    _say(f"\nDatabase {made['database_size_bytes'] / 2**30:.2f} GiB, stored {made['size_bytes'] / 2**20:.0f} MiB, {rounds} rounds")
+    _say(
+        f"\nDatabase {made['database_size_bytes'] / 2**30:.2f} GiB, stored {made['size_bytes'] / 2**20:.0f} MiB, {rounds} rounds"
+    )
     _row("pg_dump -Fc -Z zstd:1 >/dev/null", [one.seconds for one in alone], "s")
     _row("icb db backup to S3, whole command", [one.seconds for one in ours], "s")
     _row("  of that the run itself", [json.loads(one.output)["duration_seconds"] for one in ours], "s")

@@ -8,5 +8,8 @@ DATABASES = {"default": DATABASES["bench"]}
 DBBACKUP_CONNECTORS = {"default": {"CONNECTOR": "dbbackup.db.postgresql.PgDumpBinaryConnector"}}
 STORAGES = {
     **STORAGES,
-    "dbbackup": {"BACKEND": STORAGES["backups"]["BACKEND"], "OPTIONS": {**STORAGES["backups"]["OPTIONS"], "location": "dbbackup/"}},
+    "dbbackup": {
+        "BACKEND": STORAGES["backups"]["BACKEND"],
+        "OPTIONS": {**STORAGES["backups"]["OPTIONS"], "location": "dbbackup/"},
+    },
 }

@@ -12,11 +12,11 @@ def main(number: int) -> None:
     """Writes them."""
     django.setup()
     from backups import conf, history
-    from backups.manifest import Manifest, serialize
+    from backups.manifest import serialize
     from backups.models import BackupHistory, Status
     from backups.storage import keys
     from backups.stores import configured
-    from backups.types import Snapshot, TableRows
+    from backups.types import Manifest, Snapshot, TableRows
 
     settings, store, server = conf.current(), configured().require_s3(), conf.server("default")
     tables = tuple(TableRows(schema="public", table=f"table_{n}", rows=n, bytes=8192 * n) for n in range(60))

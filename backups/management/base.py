@@ -17,7 +17,8 @@ class BackupsCommand(BaseCommand):
 
     requires_system_checks = ()
     suppressed_base_arguments = {
-        *("--version", "--verbosity", "--settings", "--pythonpath", "--traceback", "--no-color", "--force-color", "--skip-checks"),
+        *("--version", "--verbosity", "--settings", "--pythonpath", "--traceback"),
+        *("--no-color", "--force-color", "--skip-checks"),
     }
 
 

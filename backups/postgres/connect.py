@@ -19,7 +19,7 @@ CONNECT_TIMEOUT_SECONDS = 15
 def connect(server: Server, *, application_name: str, autocommit: bool = True) -> Connection:
     """An open connection. Raises ConnectError with what PostgreSQL or the network said."""
     try:
-        return psycopg.connect(
+        connection = psycopg.connect(
             host=server.host,
             port=server.port,
             user=server.user,
@@ -32,6 +32,11 @@ def connect(server: Server, *, application_name: str, autocommit: bool = True) -
         )
     except psycopg.OperationalError as error:
         raise _explained(error, server) from error
+    if connection.info.server_version >= 170000:  # before, the parameter is unknown
+        connection.execute("SET transaction_timeout = 0")
+        if not autocommit:
+            connection.commit()
+    return connection
 
 
 @contextmanager
@@ -56,19 +61,30 @@ def words_of(error: psycopg.Error) -> str:
     return f"{primary}\n{error.diag.message_hint}" if error.diag.message_hint else primary
 
 
+# What libpq's message has in it -> what happened, what to do.
+_REASONS = (
+    (
+        "unsupported startup parameter",
+        "This looks like a connection pool (pgbouncer)",
+        "A backup needs PostgreSQL itself: snapshots and locks belong to a session. Name its own host and port.",
+    ),
+    ("password authentication failed", "The password or the user is wrong", "Check POSTGRES_PASSWORD or DATABASE_URL."),
+    (
+        "no password supplied",
+        "A password is needed",
+        "Set it in DATABASE_URL or POSTGRES_PASSWORD; for the target of a restore in PGPASSWORD or --target-password-file.",
+    ),
+    ("does not exist", "There is no such database or role", "Check the name of the database and the user."),
+    ("connection refused", "Nothing listens there", "Is PostgreSQL running, and are host and port right?"),
+    ("name or service not known", "The host's name is unknown", "Check the host."),
+    ("failed to resolve host", "The host's name is unknown", "Check the host."),
+    ("timeout", "No answer in time", "Check the host, the port and the firewall."),
+    ("pg_hba.conf", "The server does not let this user in from here", "Look at pg_hba.conf on the server."),
+    ("ssl", "No TLS connection came about", "Check sslmode and the certificates."),
+)
+
+
 def _explained(error: psycopg.OperationalError, server: Server) -> ConnectError:
     said = str(error).strip()
-    lowered = said.lower()
-    reasons = (
-        ("password authentication failed", "The password or the user is wrong", "Check POSTGRES_PASSWORD or DATABASE_URL."),
-        ("no password supplied", "A password is needed", "Set it in DATABASE_URL or POSTGRES_PASSWORD; for the target of a restore in PGPASSWORD or --target-password-file."),
-        ("does not exist", "There is no such database or role", "Check the name of the database and the user."),
-        ("connection refused", "Nothing listens there", "Is PostgreSQL running, and are host and port right?"),
-        ("name or service not known", "The host's name is unknown", "Check the host."),
-        ("failed to resolve host", "The host's name is unknown", "Check the host."),
-        ("timeout", "No answer in time", "Check the host, the port and the firewall."),
-        ("pg_hba.conf", "The server does not let this user in from here", "Look at pg_hba.conf on the server."),
-        ("ssl", "No TLS connection came about", "Check sslmode and the certificates."),
-    )
-    reason, hint = next(((why, hint) for text, why, hint in reasons if text in lowered), ("The connection failed", ""))
+    reason, hint = next(((why, todo) for text, why, todo in _REASONS if text in said.lower()), ("The connection failed", ""))
     return ConnectError(f"{reason}: {server.address}.", detail=said, hint=hint)

@@ -49,7 +49,7 @@ class Process:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             start_new_session=True,
-            preexec_fn=die_with_parent,  # noqa: PLW1509 - calls nothing but prctl, getppid and _exit
+            preexec_fn=die_with_parent,  # calls nothing but prctl, getppid and _exit
             bufsize=0,
         )
         assert self._popen.stdout is not None

@@ -4,7 +4,8 @@ https://www.postgresql.org/docs/current/functions-admin.html#FUNCTIONS-SNAPSHOT-
 """
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from concurrent.futures import Future, wait
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, LiteralString
 
@@ -100,6 +101,14 @@ def describe(open_snapshot: Exported) -> Snapshot:
             migrations=_migrations(connection),
             roles=tuple(role for (role,) in connection.execute(_ROLES).fetchall()),
         )
+
+
+def stop(open_snapshot: Exported, counting: "Future[Snapshot]") -> None:
+    """Ends a `describe` that runs in another thread. A cancel request between two queries is lost, so it is repeated."""
+    while not counting.done():
+        with suppress(psycopg.Error):
+            open_snapshot.connection.cancel_safe(timeout=5)
+        wait([counting], timeout=0.2)
 
 
 def tables_of(connection: Connection) -> tuple[tuple[str, str, int], ...]:
