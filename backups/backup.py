@@ -23,10 +23,11 @@ from backups.exceptions import (
     CancelledError,
     HistoryError,
     ObjectExistsError,
+    RunningError,
     StorageError,
     UsageError,
 )
-from backups.manifest import key_id, serialize
+from backups.manifest import LIMIT_BYTES, key_id, serialize
 from backups.models import BackupHistory, BackupType
 from backups.postgres import commands, snapshot
 from backups.postgres.archive import ArchiveReader
@@ -87,7 +88,8 @@ class DatabaseBackup:
             triggered_by=user,
         )
         self.run_id = str(self.row.id)
-        self._sealing = self._sealed = False  # a manifest may have been written; every manifest was
+        self._seal_data = b""  # the manifest, once one may have been written
+        self._sealed = False  # every destination has its manifest
 
     @property
     def key(self) -> str:
@@ -99,9 +101,9 @@ class DatabaseBackup:
 
         Raises a BackupsError that says what failed, after everything unfinished was removed and the row tells the same.
         """
-        self._record()
         writers: list[Writer] = []
         try:
+            self._record()
             self._make(writers)
         except BaseException as error:
             raise self._undone(error, writers) from error
@@ -131,7 +133,8 @@ class DatabaseBackup:
         with connected(self.server, application_name=f"backup:{self.run_id}") as connection:
             program = choose_pg_dump(connection.info.server_version // 10000, folders=self.settings.client_folders)
             require_everything_readable(connection)
-            expected_bytes = sum(size for _schema, _table, size in snapshot.tables_of(connection))
+            table_bytes = sum(size for _schema, _table, size in snapshot.tables_of(connection))
+        expected_bytes = history.expected_size(self.row, table_bytes=table_bytes)
         for store in self.destinations:
             store.require_usable(prefix=keys.prefix(self.settings.environment), expected_bytes=expected_bytes)
         return program
@@ -218,7 +221,7 @@ class DatabaseBackup:
         finished_at = timezone.now()
         manifest = self._manifest(program, dumped, seen, finished_at=finished_at)
         data = serialize(manifest, signing_key=self.settings.signing_key)
-        self._sealing = True
+        self._seal_data = data
         stored = [store.put_new(keys.manifest_key(self.key), data) for store in self.destinations]
         self._sealed = True
         history.succeed(
@@ -251,15 +254,20 @@ class DatabaseBackup:
         """Removes everything unfinished, writes the row's final state; returns the error to raise."""
         reason = self._reason(error)
         if self._sealed:
-            reason.hint = f"The backup itself is whole: {self.row.filename} has its manifest. icb db list shows it."
-            return reason
+            return HistoryError(
+                f"The backup {self.row.filename} is whole and has its manifest, but the history does not know it yet.",
+                detail=str(reason),
+                hint="Nothing is lost: icb db list shows it, and it can be restored.",
+            )
         problems = [problem for store in self.destinations if (problem := _attempt(partial(self._unseal, store)))]
         problems += [problem for writer in writers if (problem := _attempt(writer.abort))]
         if not problems:
             self.row.upload_id = ""
         reason.detail = "\n".join(filter(None, [reason.detail, *problems]))
+        if self.row._state.adding:  # there was no history to write to
+            return reason
         try:
-            history.fail(self.row, reason, cancelled=isinstance(reason, CancelledError))
+            history.fail(self.row, reason, cancelled=isinstance(reason, CancelledError | RunningError))
         except HistoryError as unrecorded:
             reason.detail = f"{reason.detail}\nThe history could not be written either: {unrecorded.detail}".strip()
         return reason
@@ -275,10 +283,10 @@ class DatabaseBackup:
 
     def _unseal(self, store: Store) -> None:
         """Takes away a manifest of ours, whose answer may have been lost: without it the dump is no backup."""
-        if not self._sealing:
-            return
         key = keys.manifest_key(self.key)
-        if store.head(key) is not None:
+        if not self._seal_data or store.head(key) is None:
+            return
+        if store.read(key, limit_bytes=LIMIT_BYTES) == self._seal_data:
             store.delete(key)
 
     def _tell(self, phase: str, *, stored_bytes: int = 0) -> None:

@@ -59,6 +59,21 @@ def fail(run: Run, error: BackupsError, *, cancelled: bool = False) -> None:
     update(run, status=status, error_message=str(error), **_ended(run, timezone.now()), **extra)
 
 
+def expected_size(run: BackupHistory, *, table_bytes: int) -> int:
+    """Bytes that a dump may have: as the newest backup of this database compressed, and a fifth more; else uncompressed."""
+    newest = (
+        BackupHistory.objects.succeeded()
+        .of_environment(run.environment)
+        .filter(database=run.database, size_bytes__gt=0)
+        .newest_first()
+        .first()
+    )
+    dumped = newest.table_snapshot.get("total", {}).get("bytes", 0) if newest else 0
+    if newest is None or not newest.size_bytes or not dumped:
+        return table_bytes
+    return min(table_bytes, int(table_bytes * newest.size_bytes / dumped * 1.2))
+
+
 def fields_of(manifest: Manifest) -> dict[str, Any]:
     """What a manifest tells of its run's row, but for its name and times."""
     snapshot = manifest.snapshot
