@@ -10,8 +10,6 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import datetime
 from functools import partial
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 from uuid import uuid4
 
@@ -33,7 +31,7 @@ from backups.postgres import commands, snapshot
 from backups.postgres.archive import ArchiveReader
 from backups.postgres.connect import Connection, connected
 from backups.postgres.dump import Dumped, run_dump
-from backups.postgres.lock import run_lock
+from backups.postgres.lock import require_held, run_lock
 from backups.postgres.meter import DumpMeter
 from backups.postgres.privileges import require_everything_readable
 from backups.postgres.programs import ClientProgram, choose_pg_dump
@@ -112,8 +110,9 @@ class DatabaseBackup:
     def _make(self, writers: list[Writer]) -> None:
         program = self._preflight()
         with run_lock(self.server, run_id=self.run_id) as session:
-            settle_lost_runs(session, database=self.row.database, environment=self.row.environment, stores=self.stores)
-            history.start(self.row)
+            cluster = snapshot.system_identifier(session)
+            settle_lost_runs(session, self.row, system_identifier=cluster, stores=self.stores)
+            history.start(self.row, system_identifier=cluster)
             self._tell("taking the snapshot")
             timeout = self.settings.lock_timeout_seconds
             with snapshot.exported(self.server, run_id=self.run_id, lock_timeout_seconds=timeout) as opened:
@@ -125,6 +124,7 @@ class DatabaseBackup:
             self._tell("completing", stored_bytes=dumped.size_bytes)
             for writer in writers:
                 writer.commit(checksum=dumped.checksum)
+            require_held(session)
             self._seal(program, dumped, seen)
 
     def _preflight(self) -> ClientProgram:
@@ -133,7 +133,8 @@ class DatabaseBackup:
         with connected(self.server, application_name=f"backup:{self.run_id}") as connection:
             program = choose_pg_dump(connection.info.server_version // 10000, folders=self.settings.client_folders)
             require_everything_readable(connection)
-            table_bytes = sum(size for _schema, _table, size in snapshot.tables_of(connection))
+            timeout = self.settings.lock_timeout_seconds
+            table_bytes = snapshot.table_bytes(connection, self.server, lock_timeout_seconds=timeout)
         expected_bytes = history.expected_size(self.row, table_bytes=table_bytes)
         for store in self.destinations:
             store.require_usable(prefix=keys.prefix(self.settings.environment), expected_bytes=expected_bytes)
@@ -200,21 +201,19 @@ class DatabaseBackup:
             if counting.done():
                 counting.result()  # raises what went wrong there, without waiting for the end of the dump
 
-        with TemporaryDirectory(prefix="icb-home-") as home:
-            command = commands.dump(
-                program,
-                self.server,
-                snapshot_id=opened.id,
-                run_id=self.run_id,
-                lock_timeout_seconds=self.settings.lock_timeout_seconds,
-                home=Path(home),
-            )
-            return run_dump(
-                command,
-                takers=[writer.write for writer in writers],
-                stall_timeout_seconds=self.settings.stall_timeout_seconds,
-                look=look,
-            )
+        command = commands.dump(
+            program,
+            self.server,
+            snapshot_id=opened.id,
+            run_id=self.run_id,
+            lock_timeout_seconds=self.settings.lock_timeout_seconds,
+        )
+        return run_dump(
+            command,
+            takers=[writer.write for writer in writers],
+            stall_timeout_seconds=self.settings.stall_timeout_seconds,
+            look=look,
+        )
 
     def _seal(self, program: ClientProgram, dumped: Dumped, seen: Snapshot) -> None:
         """The manifest, written last, makes it a backup; the row then says so."""

@@ -3,13 +3,13 @@
 from pathlib import Path
 from typing import Any
 
-from django.core.checks import CheckMessage, Error, Tags, Warning, register
+from django.core.checks import CheckMessage, Error, Warning, register
 
 from backups import conf
 from backups.exceptions import BackupsError
 
 
-@register(Tags.database)
+@register("backups")
 def check_settings(**_kwargs: Any) -> list[CheckMessage]:
     """BACKUPS and STORAGES["backups"] fit together."""
     try:

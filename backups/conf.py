@@ -1,6 +1,6 @@
 """Settings in, one frozen object out: `current()` reads Django's BACKUPS, STORAGES["backups"] and DATABASES at each call."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,7 @@ from django.db import connections
 from django.utils.connection import ConnectionDoesNotExist
 
 from backups.exceptions import ConfigurationError, UsageError
-from backups.types import Server, StoreOptions
+from backups.types import ENVIRONMENT_NAME, Server, StoreOptions
 
 DEFAULTS: dict[str, Any] = {
     "ENVIRONMENT": "development",
@@ -22,8 +22,9 @@ DEFAULTS: dict[str, Any] = {
     "STALL_TIMEOUT_SECONDS": 600,
     "APPLICATION_VERSION": "",
 }
-# libpq parameters that would let a settings file or a user redirect the connection or run a program.
-REFUSED_PARAMETERS = frozenset({"service", "servicefile", "passfile", "options", "dbname", "host", "hostaddr", "port", "user"})
+# libpq parameters that say where a connection goes, or as whom. A backup takes those from HOST, PORT, USER, PASSWORD and NAME
+# alone; with one of these in OPTIONS, Django would be connected to one database while another one is backed up.
+REFUSED_PARAMETERS = frozenset({"service", "servicefile", "passfile", "dbname", "host", "hostaddr", "port", "user", "password"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,7 +32,7 @@ class Settings:
     """What the app may be told. Durations in seconds; folders absolute."""
 
     environment: str
-    signing_key: bytes
+    signing_key: bytes = field(repr=False)
     local_folder: Path | None
     scratch_folder: Path | None
     client_folders: tuple[str, ...]
@@ -43,7 +44,8 @@ class Settings:
 def current() -> Settings:
     """The settings as they are now.
 
-    Raises ConfigurationError for a name that is none of ours, so that a typing error is not a silent default.
+    Raises ConfigurationError for a name that is none of ours, so that a typing error is not a silent default, and for a value
+    that can't be meant.
     """
     given = dict(getattr(settings, "BACKUPS", {}))
     if unknown := sorted(set(given) - set(DEFAULTS)):
@@ -52,21 +54,44 @@ def current() -> Settings:
         )
     merged = DEFAULTS | given
     return Settings(
-        environment=merged["ENVIRONMENT"],
+        environment=_environment(merged["ENVIRONMENT"]),
         signing_key=str(merged["SIGNING_KEY"]).encode(),
-        local_folder=Path(merged["LOCAL_FOLDER"]).absolute() if merged["LOCAL_FOLDER"] else None,
-        scratch_folder=Path(merged["SCRATCH_FOLDER"]).absolute() if merged["SCRATCH_FOLDER"] else None,
+        local_folder=_folder(merged["LOCAL_FOLDER"]),
+        scratch_folder=_folder(merged["SCRATCH_FOLDER"]),
         client_folders=tuple(str(folder) for folder in merged["CLIENT_FOLDERS"]),
-        lock_timeout_seconds=int(merged["LOCK_TIMEOUT_SECONDS"]),
-        stall_timeout_seconds=int(merged["STALL_TIMEOUT_SECONDS"]),
+        lock_timeout_seconds=_seconds(merged, "LOCK_TIMEOUT_SECONDS"),
+        stall_timeout_seconds=_seconds(merged, "STALL_TIMEOUT_SECONDS"),
         application_version=str(merged["APPLICATION_VERSION"]),
     )
+
+
+def _environment(given: object) -> str:
+    if not isinstance(given, str) or not ENVIRONMENT_NAME.fullmatch(given):
+        raise ConfigurationError(
+            f"BACKUPS['ENVIRONMENT'] is {given!r}, which can't be the name of a folder in a bucket.",
+            hint="Use letters, digits, - and _, at most 50: production, for example.",
+        )
+    return given
+
+
+def _folder(given: Any) -> Path | None:
+    return Path(given).absolute() if given else None
+
+
+def _seconds(merged: dict[str, Any], name: str) -> int:
+    try:
+        seconds = int(merged[name])
+    except (TypeError, ValueError):
+        seconds = 0
+    if seconds < 1:
+        raise ConfigurationError(f"BACKUPS[{name!r}] is {merged[name]!r}; it must be a number of seconds, 1 or more.")
+    return seconds
 
 
 def server(alias: str) -> Server:
     """The server and database behind an alias of Django's DATABASES.
 
-    Raises UsageError for an unknown alias and ConfigurationError when it is not PostgreSQL.
+    Raises UsageError for an unknown alias, and ConfigurationError when it is not PostgreSQL or not named plainly.
     """
     try:
         given = connections[alias].settings_dict
@@ -76,12 +101,21 @@ def server(alias: str) -> Server:
             hint=f"Known are: {', '.join(sorted(connections))}. Add one with DATABASE_URL_{alias.upper()}=postgres://…",
         ) from error
     if connections[alias].vendor != "postgresql":
-        raise ConfigurationError(f"The database {alias!r} is not PostgreSQL.")
+        raise ConfigurationError(
+            f"The database {alias!r} is not PostgreSQL.", hint="Only PostgreSQL is backed up. Choose another with --database."
+        )
+    if refused := sorted(REFUSED_PARAMETERS & set(given.get("OPTIONS", {}))):
+        raise ConfigurationError(
+            f"The OPTIONS of the database {alias!r} set {', '.join(refused)}, so it is not clear what would be backed up.",
+            hint="Name it with HOST, PORT, USER, PASSWORD and NAME.",
+        )
+    if not given["NAME"]:
+        raise ConfigurationError(f"The database {alias!r} has no NAME in the settings.")
     options = {name: str(value) for name, value in given.get("OPTIONS", {}).items() if _is_libpq(name, value)}
     return Server(
         host=given["HOST"] or "localhost",
         port=int(given["PORT"] or 5432),
-        user=given["USER"],
+        user=given["USER"] or "",
         password=given["PASSWORD"] or "",
         database=given["NAME"],
         options=tuple(sorted(options.items())),
@@ -96,10 +130,17 @@ def _is_libpq(name: str, value: object) -> bool:
 
 def store_options() -> StoreOptions | None:
     """How to reach the bucket: STORAGES["backups"], an S3Storage of django-storages. None when no bucket is named."""
+    if "backups" not in settings.STORAGES:
+        return None
     try:
         storage: Any = storages["backups"]
     except Exception as error:  # django-storages raises what it likes for settings that don't fit
         raise ConfigurationError('STORAGES["backups"] can\'t be used.', detail=str(error)) from error
+    if not hasattr(storage, "client_config"):
+        raise ConfigurationError(
+            f'STORAGES["backups"] is a {type(storage).__name__}; backups need storages.backends.s3.S3Storage.',
+            hint="To keep local copies only, leave it out or give it no bucket_name, and set BACKUPS['LOCAL_FOLDER'].",
+        )
     if not storage.bucket_name:
         return None
     if storage.location:
@@ -107,7 +148,9 @@ def store_options() -> StoreOptions | None:
             'STORAGES["backups"] sets a location, which backups do not use: their keys begin with the environment.',
             hint="Remove the option `location`, or give backups a bucket of their own.",
         )
-    s3 = getattr(storage.client_config, "s3", None) or {}
+    config = storage.client_config
+    s3 = getattr(config, "s3", None) or {}
+    attempts = (getattr(config, "retries", None) or {}).get("total_max_attempts")
     return StoreOptions(
         bucket=storage.bucket_name,
         endpoint_url=storage.endpoint_url,
@@ -117,8 +160,11 @@ def store_options() -> StoreOptions | None:
         session_token=storage.security_token,
         profile=storage.session_profile,
         addressing_style=s3.get("addressing_style"),
-        signature_version=getattr(storage.client_config, "signature_version", None),
+        signature_version=getattr(config, "signature_version", None),
         verify=storage.verify,
         proxies=tuple(sorted((storage.proxies or {}).items())),
         object_parameters=tuple(sorted((storage.object_parameters or {}).items())),
+        connect_timeout=config.connect_timeout,
+        read_timeout=config.read_timeout,
+        **({"attempts": attempts} if attempts else {}),
     )

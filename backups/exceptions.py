@@ -4,9 +4,13 @@ The docstring of a class is its message where none is given. A face translates a
 exit code, the API into problem+json, a task into the row's error message.
 """
 
+import json
+import re
 from collections.abc import Iterable
 from typing import ClassVar, Self
 from urllib.parse import quote, quote_plus
+
+_ANY = "surrogateescape"  # a password from the environment may be no UTF-8
 
 
 class BackupsError(Exception):
@@ -21,17 +25,26 @@ class BackupsError(Exception):
         super().__init__(self.message)
 
     def scrub(self, secrets: Iterable[str]) -> Self:
-        """Takes secrets out of every text, by value: as they are, and as they stand in a URL. Returns itself."""
-        for secret in secrets:
-            for form in {secret, quote(secret), quote(secret, safe=""), quote_plus(secret)} if secret else ():
-                self.message = self.message.replace(form, "***")
-                self.detail = self.detail.replace(form, "***")
-                self.hint = self.hint.replace(form, "***")
-        self.args = (self.message,)
+        """Takes secrets out of every text, by value: as they are, and as in a URL, a conninfo or JSON. Returns itself."""
+        forms = sorted(_forms(secrets), key=len, reverse=True)  # of "abc" and "abcdef", the whole of the longer one
+        if forms:
+            pattern = re.compile("|".join(map(re.escape, forms)))
+            self.message, self.detail, self.hint = (pattern.sub("***", text) for text in (self.message, self.detail, self.hint))
+            self.args = (self.message,)
         return self
 
     def __str__(self) -> str:
         return "\n".join(part for part in (self.message, self.detail, self.hint) if part)
+
+
+def _forms(secrets: Iterable[str]) -> set[str]:
+    forms = set()
+    for secret in filter(None, secrets):
+        in_url = {quote(secret, errors=_ANY), quote(secret, safe="", errors=_ANY), quote_plus(secret, errors=_ANY)}
+        in_conninfo = secret.replace("\\", "\\\\").replace("'", "\\'")
+        forms |= {secret, in_conninfo, json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1]} | in_url
+        forms |= {re.sub("%[0-9A-F]{2}", lambda found: found[0].lower(), form) for form in in_url}
+    return forms
 
 
 class UsageError(BackupsError):

@@ -42,9 +42,9 @@ def update(run: Run, **values: Any) -> None:
         raise unreachable(error) from error
 
 
-def start(run: Run) -> None:
+def start(run: Run, **values: Any) -> None:
     """The run begins now."""
-    update(run, status=Status.RUNNING, started_at=timezone.now())
+    update(run, status=Status.RUNNING, started_at=timezone.now(), **values)
 
 
 def succeed(run: Run, *, finished_at: datetime, **values: Any) -> None:

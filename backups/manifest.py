@@ -37,8 +37,8 @@ def parse(data: bytes, *, signing_key: bytes) -> Manifest:
     document = _fields(_loads(data), {"format", "version", "backup", "signature"}, "the manifest")
     if document["format"] != FORMAT or document["version"] != VERSION or isinstance(document["version"], bool):
         raise ManifestError(
-            f"The manifest's format {document['format']!r}, version {document['version']!r} is unknown.",
-            hint=f"This version of the backup system reads {FORMAT} version {VERSION}.",
+            f"The manifest's format {_shown(document['format'])}, version {_shown(document['version'])} is unknown.",
+            hint=f"This version of the backup system reads {FORMAT} version {VERSION}. Was it made by a newer one?",
         )
     signature = _fields(document["signature"], {"algorithm", "key_id", "value"}, "the signature")
     payload = document["backup"]
@@ -65,14 +65,15 @@ def _require_signature(payload: object, signature: dict[str, Any], signing_key: 
     ours = key_id(signing_key)
     if signature["key_id"] != ours:
         raise ManifestError(
-            f"The manifest was signed with another key: {str(signature['key_id'])[:32]!r}; ours is {ours!r}.",
+            f"The manifest was signed with another key: {_shown(signature['key_id'])}; ours is {_shown(ours)}.",
             hint="Set BACKUPS_SIGNING_KEY to the key that was used when the backup was made.",
         )
     try:
         expected = _sign(payload, signing_key)
     except (UnicodeEncodeError, RecursionError) as error:
         raise ManifestError("The manifest is not well formed.", detail=type(error).__name__) from error
-    if not isinstance(signature["value"], str) or not hmac.compare_digest(signature["value"].encode(), expected.encode()):
+    given = signature["value"]
+    if not isinstance(given, str) or not given.isascii() or not hmac.compare_digest(given, expected):
         raise ManifestError(
             "The manifest's signature does not match: it was changed after the backup was made, or is damaged.",
             hint="Do not restore this backup. Choose another one: icb db list",
@@ -171,7 +172,12 @@ def _loads(data: bytes) -> object:
     try:
         return json.loads(data, object_pairs_hook=once, parse_constant=refuse)
     except (ValueError, RecursionError) as error:
-        raise ManifestError("The manifest can't be read: it is not JSON.", detail=str(error)) from error
+        detail = "" if isinstance(error, UnicodeDecodeError) else str(error)
+        raise ManifestError(
+            "The manifest can't be read: it is not JSON as we write it.",
+            detail=detail,
+            hint="It is damaged, or not ours. Choose another backup: icb db list",
+        ) from error
 
 
 def _fields(given: object, names: set[str], what: str) -> dict[str, Any]:
@@ -185,6 +191,11 @@ def _table(given: object) -> TableRows:
     return TableRows(
         schema=_text(fields["schema"]), table=_text(fields["table"]), rows=_number(fields["rows"]), bytes=_number(fields["bytes"])
     )
+
+
+def _shown(given: object) -> str:
+    """For a message: of anything but a short text or number only its kind, as it may be huge or deep."""
+    return repr(given) if isinstance(given, str | int | float) and len(repr(given)) <= 64 else f"(a {type(given).__name__})"
 
 
 def _text(given: object) -> str:

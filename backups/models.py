@@ -55,6 +55,9 @@ class BackupHistory(models.Model):
     backup_type = models.CharField(max_length=20, choices=BackupType.choices, default=BackupType.MANUAL)
     environment = models.CharField(max_length=50)
     database = models.CharField(max_length=63)
+    system_identifier = models.CharField(
+        max_length=20, blank=True, help_text="Which PostgreSQL cluster: two may have a database of this name."
+    )
     status = models.CharField(max_length=10, choices=Status.choices, default=Status.PENDING)
     error_message = models.TextField(blank=True)
     created_at = models.DateTimeField(default=timezone.now)

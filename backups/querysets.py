@@ -1,5 +1,6 @@
 """Questions to the history, by name."""
 
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from django.db import models
@@ -20,6 +21,10 @@ class BackupHistoryQuerySet(models.QuerySet["BackupHistory"]):
     def running(self) -> "BackupHistoryQuerySet":
         """Those that say they are running."""
         return self.filter(status="running")
+
+    def pending_since(self, moment: datetime) -> "BackupHistoryQuerySet":
+        """Those that were made before that moment, and have not begun."""
+        return self.filter(status="pending", created_at__lt=moment)
 
     def succeeded(self) -> "BackupHistoryQuerySet":
         """Whole backups that were not deleted."""

@@ -1,27 +1,38 @@
 """What dead runs left behind, tidied by the next run: a `running` row whose lock is free belongs to nobody alive."""
 
+import shutil
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
 from django.utils import timezone
 
 from backups import conf, history
 from backups.exceptions import BackupsError, ManifestError, ObjectMissingError, StorageError
 from backups.manifest import LIMIT_BYTES, parse
-from backups.models import BackupHistory
+from backups.models import BackupHistory, BackupRestore, Status
+from backups.postgres import databases
 from backups.postgres.connect import Connection
 from backups.postgres.lock import end_sessions_of
 from backups.storage.keys import manifest_key, object_key
 from backups.storage.store import Store
 from backups.stores import Stores
-from backups.types import Manifest
+from backups.types import Manifest, Server
+
+# A run is pending while it checks whether it can be made, which takes seconds, and is bounded by the timeouts of the store.
+PREFLIGHT_LIMIT = timedelta(hours=1)
 
 
-def settle_lost_runs(session: Connection, *, database: str, environment: str, stores: Stores) -> list[BackupHistory]:
-    """Gives every lost run of this database its final state. The caller holds the database's lock on `session`.
+def settle_lost_runs(session: Connection, own: BackupHistory, *, system_identifier: str, stores: Stores) -> list[BackupHistory]:
+    """Gives every lost run of this database its final state. The caller, whose row is `own`, holds its lock on `session`.
 
     A run that died after its manifest was written is a success; any other is failed, its server sessions ended, its upload
     aborted and its object removed.
     """
-    lost = list(BackupHistory.objects.running().filter(database=database, environment=environment))
-    for run in lost:
+    ours = BackupHistory.objects.filter(database=own.database, environment=own.environment).exclude(id=own.id)
+    # Another cluster may have a database of the same name; our lock says nothing about its runs.
+    running = ours.running().filter(system_identifier__in=("", system_identifier))
+    for run in (lost := [*running, *ours.pending_since(timezone.now() - PREFLIGHT_LIMIT)]):
         end_sessions_of(session, run_id=str(run.id))
         try:
             manifest = _manifest_of(run, stores)
@@ -33,6 +44,25 @@ def settle_lost_runs(session: Connection, *, database: str, environment: str, st
         left = _remove_leftovers(run, stores)
         history.fail(run, BackupsError("The worker was lost: its process ended without a word.", detail=left))
     return lost
+
+
+def settle_lost_restores(session: Connection, own: BackupRestore, *, target: Server, scratch: Path) -> list[BackupRestore]:
+    """Gives every lost restore to this server its final state, and drops the staging database that it left.
+
+    A restore lives as long as its session in the maintenance database of the target; `session` is one there.
+    """
+    rows = BackupRestore.objects.filter(status=Status.RUNNING, target_host=target.host, target_port=target.port)
+    alive = databases.restores_alive(session)
+    for run in (lost := [run for run in rows.exclude(id=own.id) if str(run.id) not in alive]):
+        databases.drop(replace(target, database=databases.staging_name(run.target_database, run_id=str(run.id))))
+        shutil.rmtree(scratch_folder(scratch, run), ignore_errors=True)
+        history.fail(run, BackupsError("The worker was lost: its process ended without a word.", detail=_seen()))
+    return lost
+
+
+def scratch_folder(scratch: Path, run: BackupRestore) -> Path:
+    """Where a restore keeps the archive while it needs it."""
+    return scratch / f"icb-restore-{run.id}"
 
 
 def _manifest_of(run: BackupHistory, stores: Stores) -> Manifest | None:
@@ -53,6 +83,10 @@ def _remove_leftovers(run: BackupHistory, stores: Stores) -> str:
     """Removes the upload, and the objects that this run made. What the store would not remove is said, not hidden."""
     key = object_key(environment=run.environment, filename=run.filename)
     problems = []
+    if run.s3_key and (stores.s3 is None or stores.s3.bucket != run.bucket):
+        problems.append(
+            f"The bucket {run.bucket} is not configured any more; look there for {key} and its upload {run.upload_id}."
+        )
     for store in _stores_of(run, stores):
         try:
             if run.upload_id or store is stores.local:
@@ -63,10 +97,14 @@ def _remove_leftovers(run: BackupHistory, stores: Stores) -> str:
                 store.delete(key)
         except StorageError as error:
             problems.append(str(error))
-    return "\n".join(problems) or f"Seen at {timezone.now():%Y-%m-%d %H:%M} UTC; its leftovers are removed."
+    return "\n".join(problems) or _seen()
 
 
 def _stores_of(run: BackupHistory, stores: Stores) -> list[Store]:
-    s3: list[Store] = [stores.s3] if stores.s3 is not None and run.s3_key else []
+    s3: list[Store] = [stores.s3] if stores.s3 is not None and run.s3_key and run.bucket == stores.s3.bucket else []
     local: list[Store] = [stores.local] if stores.local is not None and run.local_path else []
     return s3 + local
+
+
+def _seen() -> str:
+    return f"Seen at {timezone.now():%Y-%m-%d %H:%M} UTC; its leftovers are removed."

@@ -11,10 +11,12 @@ if __name__ == "__main__":  # python -m backups.restore: the same as manage.py d
 import hashlib
 import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import Any
+from tempfile import gettempdir
+from typing import Any, BinaryIO
 from uuid import uuid4
 
 from django.db import Error as DatabaseError
@@ -33,11 +35,14 @@ from backups.exceptions import (
 from backups.models import BackupHistory, BackupRestore
 from backups.postgres import databases
 from backups.postgres.compare import Comparison, compare
+from backups.postgres.connect import Connection
 from backups.postgres.load import load_archive
-from backups.postgres.programs import ClientProgram, choose_pg_restore
+from backups.postgres.programs import ClientProgram, choose_pg_restore, major_of
+from backups.reaping import scratch_folder, settle_lost_restores
 from backups.types import OnProgress, Progress, Server, silent
 
 MAX_JOBS = 4
+_SCRATCH_HINT = "Make room, or name another folder in BACKUPS_SCRATCH_FOLDER."
 
 
 class DatabaseRestore:
@@ -86,12 +91,9 @@ class DatabaseRestore:
             target = databases.examine(self.target)
             self._require_safe(found, target)
             program = self._program(found, target)
-        except BackupsError as error:
-            raise error.scrub(self._secrets()) from error
-        self._record(found)
-        try:
-            with TemporaryDirectory(prefix="icb-restore-", dir=self._scratch()) as scratch:
-                archive = self._download(found, Path(scratch))
+            with databases.restoring(self.target, run_id=self.run_id) as session, self._scratch() as scratch:
+                self._record(found, session)
+                archive = self._download(found, scratch)
                 comparison = self._load(found, archive, program=program, target=target)
             self._finish(comparison)
         except BaseException as error:
@@ -109,7 +111,7 @@ class DatabaseRestore:
             )
         if target.server_major < snapshot.server_version_num // 10000:
             raise RefusedError(
-                f"The backup comes from PostgreSQL {snapshot.server_version}; the target is {target.server_version}, an older one.",
+                f"The backup comes from PostgreSQL {snapshot.server_version}; the target's {target.server_version} is older.",
                 hint=f"Restore to a server of PostgreSQL {snapshot.server_version_num // 10000} or newer.",
             )
         missing = sorted(set(snapshot.roles) - target.roles)
@@ -120,19 +122,20 @@ class DatabaseRestore:
             )
 
     def _program(self, found: catalog.Found, target: databases.Target) -> ClientProgram:
-        archive_major = int(found.manifest.pg_dump_version.partition(".")[0])
+        archive_major = major_of(found.manifest.pg_dump_version)
         return choose_pg_restore(
             archive_major=archive_major, target_major=target.server_major, folders=self.settings.client_folders
         )
 
-    def _record(self, found: catalog.Found) -> None:
-        """The row. On a server that has lost its history, the restore goes on without one, and says so."""
+    def _record(self, found: catalog.Found, session: Connection) -> None:
+        """The row, and final states for lost ones. Where the history is lost, the restore goes on without one, and says so."""
         self.row.source_key = found.location
         try:
             self.row.backup = BackupHistory.objects.filter(id=found.manifest.id).first()
             history.add(self.row)
             history.start(self.row)
-        except HistoryError as error:
+            settle_lost_restores(session, self.row, target=self.target, scratch=self._scratch_base())
+        except BackupsError as error:
             self._unrecorded(error)
         except DatabaseError as error:
             self._unrecorded(history.unreachable(error))
@@ -143,15 +146,17 @@ class DatabaseRestore:
         if (free := shutil.disk_usage(scratch).free) < size:
             raise StorageError(
                 f"There is not enough room in {scratch.parent} for the backup's {size:,} bytes; {free:,} are free.",
-                hint="Make room, or name another folder in BACKUPS_SCRATCH_FOLDER.",
+                hint=_SCRATCH_HINT,
             )
         digest, done, archive = hashlib.sha256(), 0, scratch / "backup.dump"
-        with archive.open("wb") as file:
+        with archive.open("wb", buffering=0) as file:
             for chunk in found.store.stream(found.key):
                 digest.update(chunk)
-                file.write(chunk)
+                _write(file, chunk)
                 done += len(chunk)
                 self.on_progress(Progress(phase="downloading", done_bytes=done, total_bytes=size, stored_bytes=done))
+                if done > size:
+                    break
         if done != size or digest.hexdigest() != found.manifest.checksum:
             raise ChecksumError(
                 f"The bytes of {found.location} are not the ones that were backed up. The target was not touched.",
@@ -168,17 +173,17 @@ class DatabaseRestore:
                 program, self.target, archive=archive, run_id=self.run_id, single_transaction=True, keep_owners=self.keep_owners
             )
             return self._compare(found, self.target)
-        staging = replace(self.target, database=staging_name(self.target.database, run_id=self.run_id))
+        staging = replace(self.target, database=databases.staging_name(self.target.database, run_id=self.run_id))
         snapshot = found.manifest.snapshot
-        databases.create(staging, encoding=snapshot.encoding, locale=snapshot.locale)
         try:
+            databases.create(staging, encoding=snapshot.encoding, locale=snapshot.locale)
             jobs = min(MAX_JOBS, os.cpu_count() or 1)
             load_archive(program, staging, archive=archive, run_id=self.run_id, jobs=jobs, keep_owners=self.keep_owners)
             comparison = self._compare(found, staging)
             self._tell("renaming into place")
             databases.rename(staging, to=self.target.database)
-        except BaseException:
-            databases.drop(staging)
+        except BaseException as error:
+            _drop(staging, because=error)
             raise
         return comparison
 
@@ -220,16 +225,27 @@ class DatabaseRestore:
                 reason.detail = f"{reason.detail}\nThe history could not be written either: {unrecorded.detail}".strip()
         return reason
 
-    def _unrecorded(self, error: HistoryError) -> None:
+    def _unrecorded(self, error: BackupsError) -> None:
         if not self.row._state.adding and self.row.started_at is None:
             self.row._state.adding = True
         self.problems.append(error.scrub(self._secrets()))
 
-    def _scratch(self) -> Path | None:
-        folder = self.settings.scratch_folder
-        if folder is not None:
-            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        return folder
+    @contextmanager
+    def _scratch(self) -> Iterator[Path]:
+        """A folder for the archive, named after the run: where we are killed, the next restore finds and removes it."""
+        folder = scratch_folder(self._scratch_base(), self.row)
+        try:
+            folder.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            folder.mkdir(mode=0o700)
+        except OSError as error:
+            raise StorageError(f"The folder {folder} can't be made.", detail=str(error), hint=_SCRATCH_HINT) from error
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def _scratch_base(self) -> Path:
+        return self.settings.scratch_folder or Path(gettempdir())
 
     def _secrets(self) -> list[str]:
         return [*stores.secrets(), self.target.password]
@@ -238,7 +254,21 @@ class DatabaseRestore:
         self.on_progress(Progress(phase=phase))
 
 
-def staging_name(database: str, *, run_id: str) -> str:
-    """`<name>_restoring_<id>`, shortened to the 63 bytes that PostgreSQL gives a name."""
-    suffix = f"_restoring_{run_id[:8]}"
-    return database.encode()[: 63 - len(suffix)].decode(errors="ignore") + suffix
+def _write(file: BinaryIO, chunk: bytes) -> None:
+    view = memoryview(chunk)
+    try:
+        while view:
+            view = view[file.write(view) :]
+    except OSError as error:
+        raise StorageError(
+            "The archive can't be written to the scratch folder.", detail=str(error), hint=_SCRATCH_HINT
+        ) from error
+
+
+def _drop(staging: Server, *, because: BaseException) -> None:
+    """Drops what was begun. Where that fails, too, the error that led here says so; the next restore tries again."""
+    try:
+        databases.drop(staging)
+    except BackupsError as error:
+        if isinstance(because, BackupsError):
+            because.detail = f"{because.detail}\nThe database {staging.database} was left behind: {error}".strip()

@@ -1,9 +1,13 @@
 """The nouns that travel between the rooms: frozen, typed, without behaviour that touches the outside."""
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
+
+# The first part of every key. Without dots and slashes, so that no key and no path leaves its place.
+ENVIRONMENT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,49}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -15,7 +19,7 @@ class Server:
     user: str
     password: str = field(repr=False)
     database: str
-    options: tuple[tuple[str, str], ...] = ()
+    options: tuple[tuple[str, str], ...] = field(default=(), repr=False)  # sslpassword is one
 
     @property
     def address(self) -> str:
@@ -94,7 +98,9 @@ class Manifest:
 
 @dataclass(frozen=True, kw_only=True)
 class StoreOptions:
-    """How to reach a bucket. The fields are django-storages' of the same names."""
+    """How to reach a bucket. The fields are django-storages' of the same names; `attempts` and timeouts (seconds) are what its
+    client_config says, or as long as a backup should wait for a store that is away; `max_parts` is the store's limit.
+    """
 
     bucket: str
     endpoint_url: str | None = None
@@ -106,8 +112,12 @@ class StoreOptions:
     addressing_style: str | None = None
     signature_version: str | None = None
     verify: bool | str | None = None
-    proxies: tuple[tuple[str, str], ...] = ()
-    object_parameters: tuple[tuple[str, object], ...] = ()
+    proxies: tuple[tuple[str, str], ...] = field(default=(), repr=False)  # their URLs may have passwords
+    object_parameters: tuple[tuple[str, object], ...] = field(default=(), repr=False)  # SSECustomerKey is one
+    attempts: int = 12
+    connect_timeout: float = 60
+    read_timeout: float = 60
+    max_parts: int = 10_000
 
 
 @dataclass(frozen=True, kw_only=True)

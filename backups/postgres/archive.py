@@ -33,6 +33,9 @@ class Entry:
     schema: str
     name: str
 
+    def __str__(self) -> str:
+        return f"{self.schema}.{self.name}" if self.schema else f"{self.kind} {self.name}"
+
 
 class ArchiveReader:
     """Is fed an archive piece by piece; knows which table the stream is in, and whether the archive is whole."""
@@ -49,9 +52,13 @@ class ArchiveReader:
         self._parser = self._parse()
         self._need = next(self._parser)
         self._at_boundary = False
+        self._where = "in its header"
+        self._refused: ArchiveError | None = None
 
     def feed(self, data: bytes | memoryview) -> None:
-        """Takes the next bytes of the archive. Raises ArchiveError when they can't be pg_dump's custom format."""
+        """Takes the next bytes of the archive. Raises ArchiveError, then at every call, when they can't be pg_dump's."""
+        if self._refused is not None:
+            raise self._refused
         view = memoryview(data)
         position = 0
         while position < len(view):
@@ -72,27 +79,33 @@ class ArchiveReader:
 
     def close(self) -> None:
         """The archive has ended. Raises ArchiveError unless it is whole."""
-        if not self._at_boundary or self._buffer or self._skip:
-            where = f"in the data of {self.current.schema}.{self.current.name}" if self.current else "in its table of contents"
-            raise ArchiveError("Not a complete archive: it ends too early.", detail=f"It ends {where}.")
+        if self._refused is not None:
+            raise self._refused
+        if not self._at_boundary:
+            raise ArchiveError("Not a complete archive: it ends too early.", detail=f"It ends {self._where}.")
         if self._expected:
-            names = ", ".join(f"{entry.schema}.{entry.name}" for entry in list(self._expected.values())[:5])
+            names = ", ".join(str(entry) for entry in list(self._expected.values())[:5])
             raise ArchiveError(
                 "Not a complete archive: it ends too early.",
                 detail=f"The data of {len(self._expected)} entries is missing: {names}.",
             )
 
     def _advance(self, taken: bytes) -> None:
-        need = self._parser.send(taken)
+        try:
+            need = self._parser.send(taken)
+        except ArchiveError as error:
+            self._refused = error
+            raise
         self._need, self._skip = (need, 0) if need >= 0 else (0, -need)
 
     # The parser. `yield from` reads like a file; it only ever sees what it asked for.
 
     def _parse(self) -> _Parser:
         yield from self._header()
+        self._where = "in its table of contents"
         yield from self._table_of_contents()
         while True:
-            self._at_boundary = True
+            self._where, self._at_boundary = "between the data of two entries", True
             kind = (yield 1)[0]
             self._at_boundary = False
             yield from self._block(kind)
@@ -122,7 +135,10 @@ class ArchiveReader:
         self.pg_dump_version = yield from self._string()
 
     def _table_of_contents(self) -> _Parser:
-        for _number in range((yield from self._int())):
+        count = yield from self._int()
+        if count < 1:  # pg_dump always writes the encoding
+            raise ArchiveError("Not an archive of pg_dump: its table of contents is empty.")
+        for _number in range(count):
             entry_id = yield from self._int()
             yield from self._int()  # whether it had a dumper
             yield from self._strings(2)  # catalogue and object ids
@@ -146,6 +162,7 @@ class ArchiveReader:
         if kind not in (BLOCK_DATA, BLOCK_LARGE_OBJECTS) or entry_id not in self._expected:
             raise ArchiveError("Not an archive of pg_dump: a block of data has no entry in the table of contents.")
         self.current = self._expected.pop(entry_id)
+        self._where = f"in the data of {self.current}"
         if kind == BLOCK_DATA:
             yield from self._chunks()
         else:

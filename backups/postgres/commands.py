@@ -11,6 +11,7 @@ from pathlib import Path
 from backups.postgres.programs import ClientProgram
 from backups.types import Server
 
+NOWHERE = Path("/nonexistent")  # the home of Debian's user nobody
 # libpq option -> its environment variable.
 OPTION_VARIABLES = {
     "sslmode": "PGSSLMODE",
@@ -41,11 +42,11 @@ class Command:
     env: dict[str, str] = field(repr=False)
 
 
-def environment(server: Server, *, application_name: str, home: Path) -> dict[str, str]:
+def environment(server: Server, *, application_name: str, home: Path = NOWHERE) -> dict[str, str]:
     """The environment of a client program, built from empty.
 
-    `home` is an existing folder without .pgpass, .pg_service.conf or .postgresql, so that nothing in the user's home
-    decides where the program connects.
+    `home` is a folder without .pgpass, .pg_service.conf or .postgresql, so that nothing in the user's home decides where the
+    program connects. It need not exist; and one that does not exist can't be left behind either.
     """
     given = {
         "HOME": str(home),
@@ -67,7 +68,7 @@ def environment(server: Server, *, application_name: str, home: Path) -> dict[st
 
 
 def dump(
-    program: ClientProgram, server: Server, *, snapshot_id: str, run_id: str, lock_timeout_seconds: int, home: Path
+    program: ClientProgram, server: Server, *, snapshot_id: str, run_id: str, lock_timeout_seconds: int, home: Path = NOWHERE
 ) -> Command:
     """pg_dump of the whole database to standard output, in custom format, in an exported snapshot."""
     argv = (
@@ -95,7 +96,7 @@ def restore(
     *,
     archive: Path,
     run_id: str,
-    home: Path,
+    home: Path = NOWHERE,
     jobs: int = 1,
     single_transaction: bool = False,
     extra: Sequence[str] = (),

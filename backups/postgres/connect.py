@@ -12,8 +12,15 @@ from backups.types import Server
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 # Limits that an administrator may have set for a role or a server, and that would end a session of hours.
-UNLIMITED = "-c statement_timeout=0 -c lock_timeout=0 -c idle_in_transaction_session_timeout=0 -c tcp_keepalives_idle=60 "
-CONNECT_TIMEOUT_SECONDS = 15
+_UNLIMITED = (
+    "-c statement_timeout=0 -c lock_timeout=0 -c idle_in_transaction_session_timeout=0 -c idle_session_timeout=0"
+    " -c tcp_keepalives_idle=60"
+)
+# ALTER DATABASE … SET search_path lets an owner put functions of his own before PostgreSQL's, and we would run them with our
+# rights: https://wiki.postgresql.org/wiki/A_Guide_to_CVE-2018-1058. Where row-level security hides rows, an error is better.
+_SAFE = "-c search_path=pg_catalog -c row_security=off"
+# A network that swallows everything is noticed within two minutes. https://www.postgresql.org/docs/current/libpq-connect.html
+_PATIENCE = {"connect_timeout": 15, "keepalives_idle": 60, "keepalives_interval": 10, "keepalives_count": 6}
 
 
 def connect(server: Server, *, application_name: str, autocommit: bool = True) -> Connection:
@@ -26,16 +33,16 @@ def connect(server: Server, *, application_name: str, autocommit: bool = True) -
             password=server.password or None,
             dbname=server.database,
             application_name=application_name,
-            autocommit=autocommit,
-            options=UNLIMITED + SERVER_OPTIONS,
-            **({"connect_timeout": CONNECT_TIMEOUT_SECONDS} | dict(server.options)),  # type: ignore[arg-type]
+            autocommit=True,
+            client_encoding="UTF8",  # of an SQL_ASCII database psycopg would give bytes
+            options=f"{_UNLIMITED} {_SAFE} {SERVER_OPTIONS}",
+            **(_PATIENCE | dict(server.options)),  # type: ignore[arg-type]
         )
+        if connection.info.server_version >= 170000:  # before, the parameter is unknown
+            connection.execute("SET transaction_timeout = 0")
+        connection.autocommit = autocommit
     except psycopg.OperationalError as error:
         raise _explained(error, server) from error
-    if connection.info.server_version >= 170000:  # before, the parameter is unknown
-        connection.execute("SET transaction_timeout = 0")
-        if not autocommit:
-            connection.commit()
     return connection
 
 
@@ -78,6 +85,7 @@ _REASONS = (
     ("connection refused", "Nothing listens there", "Is PostgreSQL running, and are host and port right?"),
     ("name or service not known", "The host's name is unknown", "Check the host."),
     ("failed to resolve host", "The host's name is unknown", "Check the host."),
+    ("unrecognized configuration parameter", "The server is older than PostgreSQL 14", "Supported are PostgreSQL 14 to 18."),
     ("timeout", "No answer in time", "Check the host, the port and the firewall."),
     ("pg_hba.conf", "The server does not let this user in from here", "Look at pg_hba.conf on the server."),
     ("ssl", "No TLS connection came about", "Check sslmode and the certificates."),

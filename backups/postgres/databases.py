@@ -1,13 +1,17 @@
 """Databases as a whole on a target server: is it there, is it empty, make it, rename it, drop it."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
+import psycopg
 from psycopg import sql
 
 from backups.postgres.connect import Connection, connected
 from backups.types import Server
 
 MAINTENANCE_DATABASE = "postgres"
+_ALIVE = "restore alive:"
 # Anything of a user's: a relation, a function, a type, a schema or an extension that a new database does not have.
 _OBJECTS = """
     SELECT kind, name FROM (
@@ -55,16 +59,33 @@ def create(server: Server, *, encoding: str, locale: str) -> None:
 
     Where the target does not have that locale (another operating system), the server's own is used.
     """
+    plain = sql.SQL("CREATE DATABASE {} TEMPLATE template0 ENCODING {}").format(
+        sql.Identifier(server.database), sql.Literal(encoding)
+    )
     with connected(maintenance(server), application_name="restore: create") as connection:
-        known = connection.execute(
-            "SELECT FROM pg_collation WHERE collname = %s OR collcollate = %s LIMIT 1", [locale, locale]
-        ).fetchone()
-        statement = sql.SQL("CREATE DATABASE {} TEMPLATE template0 ENCODING {}").format(
-            sql.Identifier(server.database), sql.Literal(encoding)
-        )
-        if known or locale in ("C", "POSIX"):
-            statement += sql.SQL(" LC_COLLATE {0} LC_CTYPE {0}").format(sql.Literal(locale))
-        connection.execute(statement)
+        try:
+            connection.execute(plain + sql.SQL(" LC_COLLATE {0} LC_CTYPE {0}").format(sql.Literal(locale)))
+        except psycopg.errors.WrongObjectType:  # "invalid LC_COLLATE locale name"; no list knows all names of a locale
+            connection.execute(plain)
+
+
+@contextmanager
+def restoring(server: Server, *, run_id: str) -> Iterator[Connection]:
+    """A session in the maintenance database that tells others, for as long as it lasts, that this restore is alive."""
+    with connected(maintenance(server), application_name=_ALIVE + run_id) as connection:
+        yield connection
+
+
+def restores_alive(connection: Connection) -> set[str]:
+    """Ids of the runs that are `restoring` to this server now."""
+    names = connection.execute("SELECT application_name FROM pg_stat_activity WHERE starts_with(application_name, %s)", [_ALIVE])
+    return {name.removeprefix(_ALIVE) for (name,) in names}
+
+
+def staging_name(database: str, *, run_id: str) -> str:
+    """`<name>_restoring_<id>`, shortened to the 63 bytes that PostgreSQL gives a name."""
+    suffix = f"_restoring_{run_id[:8]}"
+    return database.encode()[: 63 - len(suffix)].decode(errors="ignore") + suffix
 
 
 def rename(server: Server, *, to: str) -> None:

@@ -1,7 +1,6 @@
 """Loads an archive into an empty database with pg_restore. Shared by restore and verify."""
 
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from backups.exceptions import LoadError
 from backups.postgres import commands
@@ -26,20 +25,18 @@ def load_archive(
     excludes `jobs`.
     """
     extra = () if keep_owners else ("--no-owner", "--no-privileges")
-    with TemporaryDirectory(prefix="icb-home-") as home:
-        command = commands.restore(
-            program,
-            server,
-            archive=archive,
-            run_id=run_id,
-            home=Path(home),
-            jobs=jobs,
-            single_transaction=single_transaction,
-            extra=extra,
-        )
-        with Process(command) as process:
-            while process.stdout.read(1 << 16):  # it writes nothing here, but an undrained pipe would stop it
-                pass
-            code = process.wait()
-            if code != 0:
-                raise LoadError(f"pg_restore {describe_exit(code)}.", detail=process.stderr_tail())
+    command = commands.restore(
+        program,
+        server,
+        archive=archive,
+        run_id=run_id,
+        jobs=jobs,
+        single_transaction=single_transaction,
+        extra=extra,
+    )
+    with Process(command) as process:
+        while process.stdout.read(1 << 16):  # it writes nothing here, but an undrained pipe would stop it
+            pass
+        code = process.wait()
+        if code != 0:
+            raise LoadError(f"pg_restore {describe_exit(code)}.", detail=process.stderr_tail())

@@ -9,8 +9,8 @@ from contextlib import contextmanager
 
 import psycopg
 
-from backups.exceptions import RunningError
-from backups.postgres.connect import Connection, connect
+from backups.exceptions import PostgresError, RunningError
+from backups.postgres.connect import Connection, connect, translated
 from backups.types import Server
 
 LOCK_CLASS, LOCK_OBJECT = 0x1CB, 1  # "icb"; advisory locks are per database, so one pair of numbers serves every database
@@ -29,6 +29,21 @@ def run_lock(server: Server, *, run_id: str) -> Iterator[Connection]:
         yield connection
     finally:
         connection.close()
+
+
+def require_held(connection: Connection) -> None:
+    """Raises PostgresError when the lock of this session is gone: then another run may have begun to tidy up after this one."""
+    query = (
+        "SELECT FROM pg_locks WHERE locktype = 'advisory' AND granted AND pid = pg_backend_pid()"
+        " AND classid = %s::bigint::oid AND objid = %s::bigint::oid AND objsubid = 2"
+    )
+    with translated():
+        held = connection.execute(query, [LOCK_CLASS, LOCK_OBJECT]).fetchone() is not None
+    if not held:
+        raise PostgresError(
+            "The lock that keeps two backups apart was lost.",
+            hint="Connect to PostgreSQL itself: behind a pooler in transaction mode, sessions keep no locks.",
+        )
 
 
 def end_sessions_of(connection: Connection, *, run_id: str) -> int:
@@ -50,7 +65,8 @@ def _held_by(connection: Connection, server: Server) -> RunningError:
     query = """
         SELECT a.application_name, a.pid, date_trunc('second', clock_timestamp() - a.backend_start)::text
         FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid
-        WHERE l.locktype = 'advisory' AND l.granted AND l.classid = %s::bigint::oid AND l.objid = %s::bigint::oid AND l.objsubid = 2
+        WHERE l.locktype = 'advisory' AND l.granted
+          AND l.classid = %s::bigint::oid AND l.objid = %s::bigint::oid AND l.objsubid = 2
           AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
     """
     holder = connection.execute(query, [LOCK_CLASS, LOCK_OBJECT]).fetchone()

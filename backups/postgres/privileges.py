@@ -3,24 +3,32 @@
 https://www.postgresql.org/docs/current/ddl-rowsecurity.html, https://www.postgresql.org/docs/current/ddl-priv.html
 """
 
+import re
+
 from psycopg import sql
 
 from backups.exceptions import UnreadableError
 from backups.postgres.connect import Connection
 
 SHOWN = 20
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+# Of what belongs to an extension, pg_dump dumps only the rows of the tables that the extension names.
 # Row-level security hides rows from everyone but superusers, roles with BYPASSRLS, and (unless forced) the table's owner.
 _ROW_SECURITY = """
     SELECT n.nspname, c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace, pg_roles me
     WHERE me.rolname = current_user AND NOT me.rolsuper AND NOT me.rolbypassrls AND c.relkind IN ('r', 'p') AND c.relrowsecurity
-      AND (c.relforcerowsecurity OR NOT pg_has_role(c.relowner, 'USAGE')) AND n.nspname !~ '^pg_'
+      AND (c.relforcerowsecurity OR NOT pg_has_role(c.relowner, 'USAGE'))
+      AND c.relpersistence <> 't' AND n.nspname <> 'information_schema' AND n.nspname !~ '^pg_'
+      AND (c.oid IN (SELECT unnest(extconfig) FROM pg_extension) OR NOT EXISTS (
+        SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e'))
     ORDER BY 1, 2
 """
 _UNREADABLE = """
     SELECT n.nspname, c.relname, c.relkind = 'S' FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-    WHERE c.relkind IN ('r', 'p', 'S') AND c.relpersistence <> 't' AND n.nspname <> 'information_schema' AND n.nspname !~ '^pg_'
-      AND NOT has_table_privilege(c.oid, 'SELECT')
-      AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')
+    WHERE c.relkind IN ('r', 'p', 'S') AND NOT has_table_privilege(c.oid, 'SELECT')
+      AND c.relpersistence <> 't' AND n.nspname <> 'information_schema' AND n.nspname !~ '^pg_'
+      AND (c.oid IN (SELECT unnest(extconfig) FROM pg_extension) OR NOT EXISTS (
+        SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e'))
     ORDER BY 1, 2
 """
 _CLOSED_SCHEMAS = """
@@ -45,7 +53,8 @@ def require_everything_readable(connection: Connection) -> None:
     lines = _missing_grants(connection, role=role)
     if not lines:
         return
-    more = [f"-- and {len(lines) - SHOWN} more"] if len(lines) > SHOWN else []
+    every = f"GRANT pg_read_all_data TO {_quoted(role)}; opens every schema, table and sequence at once"
+    more = [f"-- and {len(lines) - SHOWN} more. {every}"] if len(lines) > SHOWN else []
     raise UnreadableError(
         f"The role {role} can't read everything in this database, so the backup would not be whole. Nothing was backed up.",
         detail="\n".join(lines[:SHOWN] + more),
@@ -54,18 +63,24 @@ def require_everything_readable(connection: Connection) -> None:
 
 
 def _missing_grants(connection: Connection, *, role: str) -> list[str]:
-    grantee = sql.Identifier(role)
-    statements: list[sql.Composed] = []
-    for (schema,) in connection.execute(_CLOSED_SCHEMAS):
-        statements.append(sql.SQL("GRANT USAGE ON SCHEMA {} TO {};").format(sql.Identifier(schema), grantee))
+    grantee = _quoted(role)
+    lines = [f"GRANT USAGE ON SCHEMA {_quoted(schema)} TO {grantee};" for (schema,) in connection.execute(_CLOSED_SCHEMAS)]
     for schema, name, is_sequence in connection.execute(_UNREADABLE):
-        kind = sql.SQL("SEQUENCE " if is_sequence else "")
-        statements.append(sql.SQL("GRANT SELECT ON {}{} TO {};").format(kind, sql.Identifier(schema, name), grantee))
-    for (oid,) in connection.execute(_LARGE_OBJECTS):
-        statements.append(sql.SQL("GRANT SELECT ON LARGE OBJECT {} TO {};").format(sql.Literal(oid), grantee))
-    hidden = [f"{schema}.{table}" for schema, table in connection.execute(_ROW_SECURITY)]
-    lines = [statement.as_string(connection) for statement in statements]
+        kind = "SEQUENCE " if is_sequence else ""
+        lines.append(f"GRANT SELECT ON {kind}{_quoted(schema)}.{_quoted(name)} TO {grantee};")
+    lines += [f"GRANT SELECT ON LARGE OBJECT {int(oid)} TO {grantee};" for (oid,) in connection.execute(_LARGE_OBJECTS)]
+    hidden = [f"{_quoted(schema)}.{_quoted(table)}" for schema, table in connection.execute(_ROW_SECURITY)]
     if hidden:
-        bypass = sql.SQL("ALTER ROLE {} BYPASSRLS;").format(grantee).as_string(connection)
-        lines.append(f"{bypass} -- row-level security hides rows of {', '.join(hidden[:SHOWN])}")
+        lines.append(f"ALTER ROLE {grantee} BYPASSRLS; -- row-level security hides rows of {', '.join(hidden[:SHOWN])}")
     return lines
+
+
+def _quoted(name: str) -> str:
+    """A name for SQL that stays in its line, whatever is in it: somebody is going to paste the statement as a superuser.
+
+    https://www.postgresql.org/docs/current/sql-syntax-lexical.html#SQL-SYNTAX-IDENTIFIERS-UESCAPE
+    """
+    if not _CONTROL.search(name):
+        return sql.Identifier(name).as_string()
+    escaped = name.replace("\\", "\\\\").replace('"', '""')
+    return 'U&"' + _CONTROL.sub(lambda found: f"\\{ord(found[0]):04x}", escaped) + '"'

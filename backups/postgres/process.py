@@ -4,6 +4,7 @@ import contextlib
 import ctypes
 import fcntl
 import os
+import re
 import select
 import signal
 import subprocess
@@ -20,6 +21,9 @@ from backups.postgres.commands import Command
 READ_BYTES = 1 << 20
 STDERR_TAIL_BYTES = 16 << 10
 GRACE_SECONDS = 5.0
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+_ROW_DATA = ("DETAIL:", "CONTEXT:")  # of an error: they quote keys, rows and lines of COPY
+_OTHER_LINE = re.compile(r"(pg_\w+|Command was|[A-Z]{4,}): ")
 _F_SETPIPE_SZ = 1031  # Linux; https://man7.org/linux/man-pages/man2/F_SETPIPE_SZ.2const.html
 _PR_SET_PDEATHSIG = 1  # https://man7.org/linux/man-pages/man2/PR_SET_PDEATHSIG.2const.html
 _prctl = getattr(ctypes.CDLL(None), "prctl", None) if sys.platform == "linux" else None
@@ -72,10 +76,16 @@ class Process:
         """The process id; it is the id of its process group, too."""
         return self._popen.pid
 
-    def wait(self) -> int:
-        """Waits until it has ended and all it said on stderr is read; the exit code, negative for a signal."""
-        code = self._popen.wait()
-        self._drain.join()
+    def wait(self, *, seconds: float | None = None) -> int:
+        """Waits until it has ended and all it said on stderr is read; the exit code, negative for a signal.
+
+        Raises subprocess.TimeoutExpired when it has not ended after so many seconds.
+        """
+        code = self._popen.wait(seconds)
+        self._drain.join(GRACE_SECONDS)
+        if self._drain.is_alive():  # something that it started has outlived it, and holds its stderr
+            self._signal(signal.SIGKILL)
+            self._drain.join(GRACE_SECONDS)
         return code
 
     def kill(self) -> None:
@@ -89,8 +99,16 @@ class Process:
         self.wait()
 
     def stderr_tail(self) -> str:
-        """The last lines that it wrote to stderr."""
-        return bytes(self._tail).decode(errors="replace").strip()
+        """The last lines that it wrote to stderr, without row data, and without what a table or a terminal would not take."""
+        lines, is_row_data = [], False
+        for line in bytes(self._tail).decode(errors="replace").split("\n"):
+            if line.startswith(_ROW_DATA):
+                is_row_data = True
+            elif _OTHER_LINE.match(line):
+                is_row_data = False
+            if not is_row_data:
+                lines.append(_CONTROL.sub("\N{REPLACEMENT CHARACTER}", line.removesuffix("\r")))
+        return "\n".join(lines).strip()
 
     def _signal(self, number: signal.Signals) -> None:
         with contextlib.suppress(ProcessLookupError):
@@ -119,19 +137,26 @@ def read_dump(process: Process, *, stall_timeout_seconds: float) -> Iterator[mem
         waiting_since = time.monotonic()
         while not poller.poll(1000):
             if time.monotonic() - waiting_since > stall_timeout_seconds:
-                process.kill()
-                raise StalledError(
-                    f"pg_dump wrote nothing for {stall_timeout_seconds:.0f} seconds and was stopped.",
-                    detail=process.stderr_tail(),
-                    hint="Look for a lock or a slow disk on the server; BACKUPS_STALL_TIMEOUT_SECONDS sets the limit.",
-                )
+                raise _stalled(process, f"wrote nothing for {stall_timeout_seconds:.0f} seconds")
         count = os.readv(process.stdout.fileno(), [buffer])
         if count == 0:
             break
         yield buffer[:count]
-    code = process.wait()
+    try:
+        code = process.wait(seconds=stall_timeout_seconds)
+    except subprocess.TimeoutExpired as error:
+        raise _stalled(process, f"closed its output, but did not end for {stall_timeout_seconds:.0f} seconds") from error
     if code != 0:
         raise DumpError(f"pg_dump {describe_exit(code)}. Nothing was kept.", detail=process.stderr_tail(), hint=_hint(process))
+
+
+def _stalled(process: Process, what: str) -> StalledError:
+    process.kill()
+    return StalledError(
+        f"pg_dump {what}, and was stopped.",
+        detail=process.stderr_tail(),
+        hint="Look for a lock or a slow disk on the server; BACKUPS_STALL_TIMEOUT_SECONDS sets the limit.",
+    )
 
 
 def describe_exit(code: int) -> str:

@@ -41,7 +41,11 @@ def choose_pg_dump(server_major: int, *, folders: Sequence[str]) -> ClientProgra
 
     Raises ClientProgramError naming both versions when every pg_dump is older than the server.
     """
-    found = find("pg_dump", folders=folders)
+    return dump_fitting(server_major, found=find("pg_dump", folders=folders))
+
+
+def dump_fitting(server_major: int, *, found: Sequence[ClientProgram]) -> ClientProgram:
+    """The choice of `choose_pg_dump` among programs that were found. Of one major version, the first."""
     fitting = [program for program in found if server_major <= program.major <= NEWEST_MAJOR]
     if not fitting:
         raise _nothing_fits("pg_dump", f"the server is PostgreSQL {server_major}", found, needed=server_major)
@@ -55,7 +59,11 @@ def choose_pg_restore(*, archive_major: int, target_major: int, folders: Sequenc
 
     Raises ClientProgramError when every pg_restore is older than the archive.
     """
-    found = find("pg_restore", folders=folders)
+    return restore_fitting(archive_major, target_major=target_major, found=find("pg_restore", folders=folders))
+
+
+def restore_fitting(archive_major: int, *, target_major: int, found: Sequence[ClientProgram]) -> ClientProgram:
+    """The choice of `choose_pg_restore` among programs that were found. Of one major version, the first."""
     fitting = [program for program in found if archive_major <= program.major <= NEWEST_MAJOR]
     if not fitting:
         raise _nothing_fits("pg_restore", f"the backup was made by pg_dump {archive_major}", found, needed=archive_major)
@@ -63,19 +71,26 @@ def choose_pg_restore(*, archive_major: int, target_major: int, folders: Sequenc
     return max(not_newer, key=lambda p: p.major) if not_newer else min(fitting, key=lambda p: p.major)
 
 
+def major_of(version: str) -> int:
+    """17 of "17.10", 18 of "18beta1"."""
+    match = re.match(r"\d+", version)
+    return int(match[0]) if match else 0
+
+
 def find(name: str, *, folders: Sequence[str]) -> list[ClientProgram]:
     """Every usable program of that name: configured folders first, then the distribution's, then PATH."""
     found: dict[str, ClientProgram] = {}
     for path in _candidates(name, folders):
-        program = _examine(path, os.stat(path).st_mtime_ns)
+        program = _examine(path, Path(path).stat().st_mtime_ns)
         if program is not None:
             found.setdefault(os.path.realpath(path), program)
     return list(found.values())
 
 
 def _candidates(name: str, folders: Sequence[str]) -> Iterable[str]:
-    versioned = sorted((folder for pattern in DISTRIBUTION_FOLDERS for folder in glob(pattern)), reverse=True)
-    for folder in [*folders, *versioned, *os.get_exec_path()]:
+    versioned = sorted((folder for pattern in DISTRIBUTION_FOLDERS for folder in glob(pattern)), reverse=True)  # noqa: PTH207
+    # An empty or relative entry of PATH is the folder one happens to be in, which anybody may have filled.
+    for folder in [*folders, *versioned, *filter(os.path.isabs, os.get_exec_path())]:
         path = Path(folder).absolute() / name
         # Debian's /usr/bin/pg_dump is a Perl wrapper that picks a version by rules of its own.
         if os.access(path, os.X_OK) and path.is_file() and path.resolve().name != "pg_wrapper":
@@ -86,14 +101,14 @@ def _candidates(name: str, folders: Sequence[str]) -> Iterable[str]:
 def _examine(path: str, _modified_at: int) -> ClientProgram | None:
     """What an executable says of itself; None when it does not run (made for another platform, libraries missing)."""
     try:
-        said = subprocess.run([path, "--version"], capture_output=True, text=True, timeout=10, env={"LC_ALL": "C"}, check=True)
+        said = subprocess.run([path, "--version"], capture_output=True, timeout=10, env={"LC_ALL": "C"}, check=True)
+        match = re.search(r"\(PostgreSQL\) ([0-9][\w.]*)", said.stdout.decode(errors="replace"))
+        if match is None:
+            return None
+        major = major_of(match[1])
+        has_zstd = major >= 16 and Path(path).name == "pg_dump" and _accepts_zstd(path)
     except (OSError, subprocess.SubprocessError):
         return None
-    match = re.search(r"\(PostgreSQL\) ((\d+)[\w.]*)", said.stdout)
-    if match is None:
-        return None
-    major = int(match[2])
-    has_zstd = major >= 16 and Path(path).name == "pg_dump" and _accepts_zstd(path)
     return ClientProgram(path=path, version=match[1], major=major, has_zstd=has_zstd)
 
 
@@ -103,12 +118,11 @@ def _accepts_zstd(path: str) -> bool:
         said = subprocess.run(
             [path, "--format=custom", "--compress=zstd:1", "--no-password"],
             capture_output=True,
-            text=True,
             timeout=10,
             env={"LC_ALL": "C", "PGHOST": nowhere, "HOME": nowhere},
             check=False,
         )
-    return "compression" not in said.stderr
+    return b"compression" not in said.stderr
 
 
 def _nothing_fits(name: str, reason: str, found: Sequence[ClientProgram], *, needed: int) -> ClientProgramError:

@@ -12,26 +12,39 @@ from typing import Any, LiteralString
 import psycopg
 from psycopg import sql
 
-from backups.exceptions import LockTimeoutError, PostgresError
-from backups.postgres.connect import Connection, connect, translated, words_of
+from backups.exceptions import LockTimeoutError
+from backups.postgres.connect import Connection, connect, translated
 from backups.types import Server, Snapshot, TableRows
 
 # Tables whose rows pg_dump dumps: ordinary ones (partitions too), not those that belong to an extension, and not partitioned
 # parents, whose rows are in their partitions.
 _TABLES = """
-    SELECT n.nspname, c.relname, pg_table_size(c.oid)
+    SELECT n.nspname, c.relname, coalesce(pg_table_size(c.oid), 0)
     FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
     WHERE c.relkind = 'r' AND c.relpersistence <> 't'
       AND n.nspname <> 'information_schema' AND n.nspname !~ '^pg_'
       AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')
     ORDER BY n.nspname COLLATE "C", c.relname COLLATE "C"
 """
+# Those, and their partitioned parents: whatever pg_dump locks.
+_LOCKED = """
+    SELECT n.nspname, c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+    WHERE c.relkind IN ('r', 'p') AND c.relpersistence <> 't'
+      AND n.nspname <> 'information_schema' AND n.nspname !~ '^pg_'
+      AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')
+    ORDER BY n.nspname COLLATE "C", c.relname COLLATE "C"
+"""
 _FACTS = """
     SELECT pg_database_size(d.oid), current_setting('server_version'), current_setting('server_version_num')::int,
-           s.system_identifier::text, pg_encoding_to_char(d.encoding), d.datcollate
-    FROM pg_database d, pg_control_system() s WHERE d.datname = current_database()
+           pg_encoding_to_char(d.encoding), d.datcollate
+    FROM pg_database d WHERE d.datname = current_database()
 """
 _EXTENSIONS = "SELECT extname, extversion FROM pg_extension ORDER BY extname"
+_HAS_MIGRATIONS = """
+    SELECT count(*) FROM pg_attribute
+    WHERE attrelid = to_regclass('public.django_migrations') AND has_table_privilege(attrelid, 'SELECT')
+      AND (attname, atttypid) IN (('app', 'varchar'::regtype), ('name', 'varchar'::regtype))
+"""
 _MIGRATIONS = "SELECT app || '.' || name FROM public.django_migrations ORDER BY id"
 # Owners of what is dumped, and every role that is named in an ACL, a policy or default privileges.
 _ROLES = """
@@ -47,6 +60,8 @@ _ROLES = """
     ) AND r.rolname !~ '^pg_' ORDER BY r.rolname
 """
 LOCK_BATCH = 200
+LOCK_ATTEMPTS = 5
+Name = tuple[str, str]  # schema, table
 
 
 @dataclass(frozen=True)
@@ -67,15 +82,18 @@ class Exported:
 def exported(server: Server, *, run_id: str, lock_timeout_seconds: int) -> Iterator[Exported]:
     """A REPEATABLE READ, READ ONLY transaction with its snapshot exported and every table locked in ACCESS SHARE mode.
 
-    The locks are what makes counts and dump agree: TRUNCATE ignores snapshots, and can't come between the two now.
+    The locks are what makes counts and dump agree: TRUNCATE and an ALTER TABLE that rewrites a table ignore snapshots. They come
+    before the snapshot, because to an older snapshot such a table looks empty, and would be backed up so.
+    https://www.postgresql.org/docs/current/mvcc-caveats.html
 
     Raises LockTimeoutError naming who holds the lock that was not to be had.
     """
     with connect(server, application_name=f"backup:{run_id}", autocommit=False) as connection, translated():
         connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
         connection.read_only = True
-        tables = tuple(connection.execute(_TABLES).fetchall())
-        _lock(connection, server, tables=tables, timeout_seconds=lock_timeout_seconds)
+        locked = _lock_all(connection, server, timeout_seconds=lock_timeout_seconds)
+        tables = tables_of(connection)  # the first query of the transaction: here its snapshot is taken
+        _lock(connection, server, _names(connection) - locked, timeout_seconds=lock_timeout_seconds)  # made in between
         (snapshot_id,) = _one(connection, "SELECT pg_export_snapshot()")
         yield Exported(id=snapshot_id, connection=connection, tables=tables)
         connection.rollback()
@@ -88,13 +106,13 @@ def describe(open_snapshot: Exported) -> Snapshot:
     """
     connection = open_snapshot.connection
     with translated():
-        size, version, number, identifier, encoding, locale = _one(connection, _FACTS)
+        size, version, number, encoding, locale = _one(connection, _FACTS)
         return Snapshot(
             tables=count_rows(connection, open_snapshot.tables),
             database_size_bytes=size,
             server_version=version,
             server_version_num=number,
-            system_identifier=identifier,
+            system_identifier=system_identifier(connection),
             encoding=encoding,
             locale=locale,
             extensions=tuple((name, extension) for name, extension in connection.execute(_EXTENSIONS).fetchall()),
@@ -111,9 +129,24 @@ def stop(open_snapshot: Exported, counting: "Future[Snapshot]") -> None:
         wait([counting], timeout=0.2)
 
 
+def table_bytes(connection: Connection, server: Server, *, lock_timeout_seconds: int) -> int:
+    """Bytes of all tables, without indexes. Even asking for that waits for locks: raises LockTimeoutError, as `exported` does."""
+    connection.execute(sql.SQL("SET lock_timeout = {}").format(lock_timeout_seconds * 1000))
+    try:
+        return sum(size for _schema, _table, size in tables_of(connection))
+    except psycopg.errors.LockNotAvailable as error:
+        raise _named_blocker(server, sorted(_names(connection)), lock_timeout_seconds) from error
+
+
 def tables_of(connection: Connection) -> tuple[tuple[str, str, int], ...]:
     """Schema, table and bytes of every table whose rows a dump holds."""
     return tuple(connection.execute(_TABLES).fetchall())
+
+
+def system_identifier(connection: Connection) -> str:
+    """Tells one PostgreSQL cluster from all others. Empty where the role may not know it, as on some hosted servers."""
+    (allowed,) = _one(connection, "SELECT has_function_privilege('pg_control_system()', 'EXECUTE')")
+    return str(_one(connection, "SELECT system_identifier FROM pg_control_system()")[0]) if allowed else ""
 
 
 def count_rows(connection: Connection, tables: Sequence[tuple[str, str, int]]) -> tuple[TableRows, ...]:
@@ -125,52 +158,77 @@ def count_rows(connection: Connection, tables: Sequence[tuple[str, str, int]]) -
     return tuple(counted)
 
 
-def _lock(connection: Connection, server: Server, *, tables: Sequence[tuple[str, str, int]], timeout_seconds: int) -> None:
-    connection.execute(sql.SQL("SET LOCAL lock_timeout = {}").format(timeout_seconds * 1000))
-    for start in range(0, len(tables), LOCK_BATCH):
-        batch = [sql.Identifier(schema, table) for schema, table, _size in tables[start : start + LOCK_BATCH]]
-        statement = sql.SQL("LOCK TABLE ONLY {} IN ACCESS SHARE MODE").format(sql.SQL(", ONLY ").join(batch))
+def _lock_all(connection: Connection, server: Server, *, timeout_seconds: int) -> set[Name]:
+    """Locks every table, in a new transaction that has no snapshot yet. One that is dropped meanwhile makes it look again."""
+    for attempt in range(LOCK_ATTEMPTS):
+        names = _names(connection)
+        connection.rollback()
         try:
-            connection.execute(statement)
+            _lock(connection, server, names, timeout_seconds=timeout_seconds)
+        except (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName):
+            connection.rollback()
+            if attempt == LOCK_ATTEMPTS - 1:
+                raise
+        else:
+            return names
+    raise AssertionError("unreachable")
+
+
+def _lock(connection: Connection, server: Server, names: set[Name], *, timeout_seconds: int) -> None:
+    connection.execute(sql.SQL("SET LOCAL lock_timeout = {}").format(timeout_seconds * 1000))
+    ordered = sorted(names)
+    for start in range(0, len(ordered), LOCK_BATCH):
+        batch = ordered[start : start + LOCK_BATCH]
+        statement = sql.SQL(", ONLY ").join(sql.Identifier(*name) for name in batch)
+        try:
+            connection.execute(sql.SQL("LOCK TABLE ONLY {} IN ACCESS SHARE MODE").format(statement))
         except psycopg.errors.LockNotAvailable as error:
-            raise _named_blocker(server, _names(tables[start : start + LOCK_BATCH]), timeout_seconds) from error
-        except psycopg.errors.UndefinedTable as error:
-            raise PostgresError(
-                "A table was dropped at the moment when the backup began.", detail=words_of(error), hint="Start it again."
-            ) from error
+            raise _named_blocker(server, batch, timeout_seconds) from error
     connection.execute("SET LOCAL lock_timeout = 0")
 
 
-def _names(tables: Sequence[tuple[str, str, int]]) -> list[str]:
-    return [f"{schema}.{table}" for schema, table, _size in tables]
+def _names(connection: Connection) -> set[Name]:
+    return {(schema, table) for schema, table in connection.execute(_LOCKED)}
 
 
-def _named_blocker(server: Server, names: Sequence[str], timeout_seconds: int) -> LockTimeoutError:
-    """Who holds ACCESS EXCLUSIVE on one of the tables, looked up on a connection of its own: ours is in a failed transaction."""
-    query = """
-        SELECT n.nspname || '.' || c.relname, a.pid, a.usename, a.application_name, a.state, left(a.query, 120),
-               date_trunc('second', clock_timestamp() - a.xact_start)::text
-        FROM pg_locks l JOIN pg_class c ON c.oid = l.relation JOIN pg_namespace n ON n.oid = c.relnamespace
-        JOIN pg_stat_activity a ON a.pid = l.pid
-        WHERE l.granted AND l.mode = 'AccessExclusiveLock' AND n.nspname || '.' || c.relname = ANY(%s)
-    """
+# Whoever has ACCESS EXCLUSIVE on one of the tables; and whoever waits for it, because we wait behind him.
+_BLOCKERS = """
+    SELECT n.nspname || '.' || c.relname, l.granted, l.pid, a.usename, a.application_name, a.state, left(a.query, 120),
+           date_trunc('second', clock_timestamp() - a.xact_start)::text, array_to_string(pg_blocking_pids(l.pid), ', ')
+    FROM pg_locks l JOIN pg_class c ON c.oid = l.relation JOIN pg_namespace n ON n.oid = c.relnamespace
+    LEFT JOIN pg_stat_activity a ON a.pid = l.pid
+    WHERE l.mode = 'AccessExclusiveLock' AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+      AND (n.nspname, c.relname) IN (SELECT * FROM unnest(%s::name[], %s::name[]))
+    ORDER BY l.granted DESC, l.pid
+"""
+
+
+def _named_blocker(server: Server, names: Sequence[Name], timeout_seconds: int) -> LockTimeoutError:
+    """Looked up on a connection of its own: ours is in a failed transaction."""
     with connect(server, application_name="backup: who holds the lock?") as connection:
-        found = connection.execute(query, [list(names)]).fetchall()
-    lines = [
-        f"{table}: session {pid} of {user} ({application or 'no application name'}), {state} for {age}: {query}"
-        for table, pid, user, application, state, query, age in found
-    ]
-    first = found[0][1] if found else None
+        found = connection.execute(_BLOCKERS, [list(part) for part in zip(*names, strict=True)]).fetchall()
+    end = next((pid for _table, _granted, pid, *_rest in found if pid), None)
     return LockTimeoutError(
         f"A table is locked by another session; the backup waited {timeout_seconds} seconds.",
-        detail="\n".join(lines),
-        hint=f"Wait until it has ended, or end it: SELECT pg_terminate_backend({first})." if first else "Make it again later.",
+        detail="\n".join(_told(*row) for row in found),
+        hint=f"Wait until it has ended, or end it: SELECT pg_terminate_backend({end})." if end else "Make it again later.",
     )
 
 
+def _told(
+    table: str, granted: bool, pid: int | None, user: str, application: str, state: str, query: str, age: str, behind: str
+) -> str:
+    if pid is None:
+        return f"{table}: a prepared transaction; see pg_prepared_xacts"
+    # What an ordinary role may not see of others is null.
+    doing = f", {state} for {age}: {query}" if state else ""
+    waiting = "" if granted else f" waits for it behind session {behind}"
+    return f"{table}: session {pid} of {user or 'another role'} ({application or 'no application name'}){waiting}{doing}"
+
+
 def _migrations(connection: Connection) -> tuple[str, ...]:
-    (readable,) = _one(connection, "SELECT has_table_privilege(to_regclass('public.django_migrations'), 'SELECT')")
-    return tuple(name for (name,) in connection.execute(_MIGRATIONS).fetchall()) if readable else ()
+    (columns,) = _one(connection, _HAS_MIGRATIONS)
+    return tuple(name for (name,) in connection.execute(_MIGRATIONS).fetchall()) if columns == 2 else ()
 
 
 def _one(connection: Connection, query: LiteralString | sql.Composed) -> tuple[Any, ...]:

@@ -5,40 +5,91 @@ from botocore.exceptions import (
     ClientError,
     ConnectionError,
     ConnectTimeoutError,
+    CredentialRetrievalError,
     EndpointConnectionError,
     HTTPClientError,
+    IncompleteReadError,
     NoCredentialsError,
+    ParamValidationError,
+    PartialCredentialsError,
+    ProfileNotFound,
+    ProxyConnectionError,
     SSLError,
 )
 
 from backups.exceptions import BucketError, StorageError
 from backups.types import StoreOptions
 
+PRECONDITION_FAILED = frozenset({"PreconditionFailed", "412"})
 _MISSING = frozenset({"404", "NoSuchKey", "NoSuchUpload", "NotFound"})
+# It may work in a moment; the bucket itself is not at fault. `_PASSING_STATUS` is for stores with codes of their own.
+_PASSING = frozenset({"SlowDown", "ServiceUnavailable", "InternalError", "RequestTimeout", "ConditionalRequestConflict"})
+_PASSING_STATUS = frozenset({500, 502, 503, 504})
+_POLICY = ("The store denies access to the bucket {bucket}", "Check the policy of these credentials; docs name the least one.")
+_REGION = ("The bucket {bucket} is in another region", "Correct AWS_REGION and AWS_ENDPOINT_URL_S3.")
+_BUSY = ("The store is not available", "Try again later; if it lasts, look at the store.")
 # code -> (what happened, what to do); https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html
 _REASONS = {
     "NoSuchBucket": ("The bucket {bucket} does not exist", "Create it, or correct AWS_S3_BACKUP_BUCKET."),
-    "AccessDenied": (
-        "The store denies access to the bucket {bucket}",
-        "Check the policy of these credentials; docs name the least one.",
-    ),
-    "403": ("The store denies access to the bucket {bucket}", "Check the policy of these credentials."),
+    "InvalidBucketName": ("{bucket} is not the name of a bucket", "Correct AWS_S3_BACKUP_BUCKET."),
+    "AccessDenied": _POLICY,
+    "403": _POLICY,
     "AllAccessDisabled": ("The store denies access to the bucket {bucket}", "Check the account with the store."),
     "InvalidAccessKeyId": ("The store does not know this access key", "Check AWS_ACCESS_KEY_ID."),
     "SignatureDoesNotMatch": ("The store does not accept the secret key", "Check AWS_SECRET_ACCESS_KEY."),
     "ExpiredToken": ("The credentials have expired", "Renew them."),
+    "InvalidToken": ("The store does not accept the session token", "Renew it, or correct AWS_SESSION_TOKEN."),
     "RequestTimeTooSkewed": (
         "This machine's clock differs from the store's",
         "Set the clock (timedatectl status), then try again.",
     ),
-    "PermanentRedirect": ("The bucket {bucket} is in another region", "Correct AWS_REGION and AWS_ENDPOINT_URL_S3."),
-    "301": ("The bucket {bucket} is in another region", "Correct AWS_REGION and AWS_ENDPOINT_URL_S3."),
+    "PermanentRedirect": _REGION,
+    "301": _REGION,
+    "IllegalLocationConstraintException": _REGION,
     "AuthorizationHeaderMalformed": ("The region {region} is not the bucket's", "Correct AWS_REGION."),
+    "NoSuchUpload": (
+        "Somebody else ended the upload into the bucket {bucket}",
+        "Look for a lifecycle rule or a script that aborts uploads, then make the backup again.",
+    ),
+    "InvalidObjectState": ("The object lies in an archive of the store", "Have the store bring it back, then try again."),
+    "ConditionalRequestConflict": ("Something else was written at the same key at the same time", "Try again."),
     "SlowDown": ("The store asks to slow down, and did so at every attempt", "Try again later."),
-    "ServiceUnavailable": ("The store is not available", "Try again later."),
+    "ServiceUnavailable": _BUSY,
+    "503": _BUSY,
+    "InternalError": ("The store reports an error of its own", "Try again later; if it lasts, look at the store."),
     "QuotaExceeded": ("The bucket {bucket} is full", "Make room or raise its quota."),
     "EntityTooLarge": ("The store does not take objects of this size", "Check the store's limits."),
 }
+# botocore's own errors, the narrower ones first: (kind, what happened, what to do)
+_TROUBLES: tuple[tuple[tuple[type[BotoCoreError], ...], type[StorageError], str, str], ...] = (
+    (
+        (NoCredentialsError, PartialCredentialsError, CredentialRetrievalError),
+        BucketError,
+        "There are no credentials for the store",
+        "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY.",
+    ),
+    ((ProfileNotFound,), BucketError, "The profile of the credentials does not exist", "Correct AWS_PROFILE."),
+    (
+        (ParamValidationError,),
+        BucketError,
+        "The settings of the bucket {bucket} can't be used",
+        'Correct AWS_S3_BACKUP_BUCKET and the options of STORAGES["backups"].',
+    ),
+    ((SSLError,), BucketError, "No TLS connection to {where} came about", "Check the certificate and the endpoint."),
+    ((ProxyConnectionError,), BucketError, "The proxy before {where} can't be reached", "Check HTTPS_PROXY and HTTP_PROXY."),
+    (
+        (EndpointConnectionError, ConnectTimeoutError),
+        BucketError,
+        "The store at {where} can't be reached",
+        "Check AWS_ENDPOINT_URL_S3 and the network.",
+    ),
+    (
+        (ConnectionError, HTTPClientError, IncompleteReadError),
+        StorageError,
+        "The connection to {where} broke off",
+        "Try again; if it lasts, look at the store.",
+    ),
+)
 
 
 def code_of(error: Exception) -> str:
@@ -51,29 +102,29 @@ def is_missing(error: Exception) -> bool:
     return code_of(error) in _MISSING
 
 
+def is_passing(error: Exception) -> bool:
+    """Whether the same request may succeed in a moment: no answer, or one that means "not now"."""
+    if isinstance(error, ClientError):
+        status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
+        return code_of(error) in _PASSING or status in _PASSING_STATUS
+    return isinstance(error, ConnectionError | HTTPClientError)
+
+
 def explained(error: ClientError | BotoCoreError, *, doing: str, options: StoreOptions) -> StorageError:
     """The error to raise for one of boto3's. No secret is in it: boto3 puts none into its messages."""
-    seen = f"Tried to {doing}: {error}"
     where = options.endpoint_url or f"S3 in {options.region}"
-    code = code_of(error)
-    if code in _REASONS:
-        message, hint = _REASONS[code]
-        kind = BucketError if code not in ("SlowDown", "ServiceUnavailable") else StorageError
-        return kind(message.format(bucket=options.bucket, region=options.region) + ".", detail=seen, hint=hint)
-    if isinstance(error, NoCredentialsError):
-        return BucketError(
-            "There are no credentials for the store.", detail=seen, hint="Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY."
-        )
-    if isinstance(error, SSLError):
-        return BucketError(
-            f"No TLS connection to {where} came about.", detail=seen, hint="Check the certificate and the endpoint."
-        )
-    if isinstance(error, EndpointConnectionError | ConnectTimeoutError):
-        return BucketError(
-            f"The store at {where} can't be reached.", detail=seen, hint="Check AWS_ENDPOINT_URL_S3 and the network."
-        )
-    if isinstance(error, ConnectionError | HTTPClientError):
-        return StorageError(
-            f"The connection to {where} broke off.", detail=seen, hint="Try again; if it lasts, look at the store."
-        )
-    return StorageError("The store did not do what was asked.", detail=seen, hint=f"Look at the store at {where}.")
+    kind, message, hint = _reason(error)
+    return kind(
+        message.format(bucket=options.bucket, region=options.region, where=where) + ".",
+        detail=f"Tried to {doing}: {error}",
+        hint=hint.format(where=where),
+    )
+
+
+def _reason(error: ClientError | BotoCoreError) -> tuple[type[StorageError], str, str]:
+    if (code := code_of(error)) in _REASONS:
+        return (StorageError if code in _PASSING else BucketError, *_REASONS[code])
+    for classes, kind, message, hint in _TROUBLES:
+        if isinstance(error, classes):
+            return kind, message, hint
+    return StorageError, "The store did not do what was asked", "Look at the store at {where}."

@@ -7,13 +7,14 @@ import re
 from datetime import UTC, datetime
 
 from backups.exceptions import UsageError
+from backups.types import ENVIRONMENT_NAME
 
 DESCRIPTION_RULE = "letters a-z, digits, spaces, - and _, at most 100 characters, at least one letter or digit"
 MAX_DESCRIPTION = 100
 DUMP_SUFFIX = ".dump"
 MANIFEST_SUFFIX = ".json"
 _ALLOWED = re.compile(r"[A-Za-z0-9 _-]+")
-_FILENAME = re.compile(r"backup-(\d{4}-\d{2}-\d{2}T\d{4}(?:\d{2})?)-([a-z0-9_-]+)\.dump")
+_FILENAME = re.compile(r"backup-([0-9]{4})-([0-9]{2})-([0-9]{2})T([0-9]{2})([0-9]{2})([0-9]{2})?-([a-z0-9_-]+)\.dump")
 
 
 def slug(description: str) -> str:
@@ -61,17 +62,17 @@ def filename_of(key: str) -> str:
 
 def is_filename(text: str) -> bool:
     """Whether it is a filename that `filename` could have made."""
-    return _FILENAME.fullmatch(text) is not None
+    return started_at(text) is not None
 
 
 def started_at(filename: str) -> datetime | None:
     """The moment that a filename tells, UTC; None when it is no filename of ours."""
     match = _FILENAME.fullmatch(filename)
-    if match is None:
+    if match is None or not _is_slug(match[7]):
         return None
-    layout = "%Y-%m-%dT%H%M%S" if len(match[1]) == len("2024-01-15T120000") else "%Y-%m-%dT%H%M"
+    year, month, day, hour, minute, second = (int(part or 0) for part in match.groups()[:6])
     try:
-        return datetime.strptime(match[1], layout).replace(tzinfo=UTC)
+        return datetime(year, month, day, hour, minute, second, tzinfo=UTC)
     except ValueError:
         return None
 
@@ -92,7 +93,23 @@ def is_backup_key(key: str) -> bool:
     """Whether it is the key of a dump that we could have made, in any environment."""
     environment, _slash, rest = key.partition("/")
     folder, _slash, filename = rest.rpartition("/")
-    return bool(environment) and folder == "postgres" and is_filename(filename)
+    return ENVIRONMENT_NAME.fullmatch(environment) is not None and folder == "postgres" and is_filename(filename)
+
+
+def split(place: str) -> tuple[str, str]:
+    """Environment and filename of what a person typed: a key, an s3:// address, a local path, or only a filename.
+
+    The environment is empty where none was typed. A manifest's name stands for its dump.
+    """
+    key = "/".join(place.removesuffix(MANIFEST_SUFFIX).split("/")[-3:])
+    return (key.partition("/")[0] if is_backup_key(key) else ""), filename_of(key)
+
+
+def _is_slug(text: str) -> bool:
+    try:
+        return slug(text) == text
+    except UsageError:
+        return False
 
 
 def _shortened(text: str) -> str:

@@ -6,16 +6,17 @@ A file is written as `.partial`, synced, and given its name in one step that nev
 import hashlib
 import os
 import shutil
+import stat
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
-from typing import BinaryIO
 
-from backups.exceptions import ObjectExistsError, ObjectMissingError, StorageError
+from backups.exceptions import ChecksumError, ObjectMissingError, StorageError
+from backups.storage.files import give_name, make_folder, reserve, sync_folder, taken, translated
 from backups.types import StoredObject
 
 PARTIAL_SUFFIX = ".partial"
-STREAM_BYTES = 1 << 20
+PIECE_BYTES = 1 << 20
 
 
 class LocalStore:
@@ -29,16 +30,19 @@ class LocalStore:
         return str(self.path(key))
 
     def path(self, key: str) -> Path:
-        """The path of a key. Raises StorageError for a key that would leave the folder."""
+        """The path of a key. Raises StorageError for a key that would leave the folder, or be another key's file."""
         parts = PurePosixPath(key).parts
-        if not parts or key.startswith("/") or "\0" in key or ".." in parts:
+        if not parts or "/".join(parts) != key or "\0" in key or ".." in parts:
             raise StorageError(f"{key!r} is not a key of this folder.")
+        if key.endswith(PARTIAL_SUFFIX):
+            raise StorageError(f"{key!r} is not a key of this folder: {PARTIAL_SUFFIX} is for unfinished files.")
         return self.base.joinpath(*parts)
 
     def require_usable(self, *, prefix: str, expected_bytes: int) -> None:
         """Raises StorageError when the folder can't be written, or lacks room for the expected bytes."""
-        folder = self._make_folder(self.path(prefix))
-        free = shutil.disk_usage(folder).free
+        folder = make_folder(self.path(prefix.removesuffix("/")))
+        with translated(folder):
+            free = shutil.disk_usage(folder).free
         if free < expected_bytes:
             raise StorageError(
                 f"There is not enough room for a local copy in {folder}.",
@@ -49,13 +53,17 @@ class LocalStore:
     def open_writer(self, key: str, *, run_id: str, expected_bytes: int, on_upload: Callable[[str], None]) -> "LocalWriter":
         """A writer for a new file."""
         path = self.path(key)
-        self._make_folder(path.parent)
-        if path.exists():
-            raise ObjectExistsError(f"There is a file {path} already; it was left as it is.")
-        return LocalWriter(path)
+        make_folder(path.parent)
+        with translated(path):
+            if os.path.lexists(path):
+                raise taken(path)
+            return LocalWriter(key, path)
 
     def put_new(self, key: str, body: bytes) -> StoredObject:
         """Writes a small file."""
+        found = self.head(key)
+        if found is not None and found.size_bytes == len(body) and self.read(key, limit_bytes=len(body)) == body:
+            return found
         writer = self.open_writer(key, run_id="", expected_bytes=len(body), on_upload=lambda _id: None)
         try:
             writer.write(memoryview(body))
@@ -67,103 +75,100 @@ class LocalStore:
     def head(self, key: str) -> StoredObject | None:
         """Size and time of a file; None when it is not there."""
         try:
-            seen = self.path(key).stat()
-        except (FileNotFoundError, NotADirectoryError):
+            with translated(self.path(key)):
+                found = self.path(key).stat()
+        except ObjectMissingError:
             return None
-        return _stored(key, seen)
+        return _stored(key, found) if stat.S_ISREG(found.st_mode) else None
 
     def read(self, key: str, *, limit_bytes: int) -> bytes:
         """A small file whole."""
-        with self._open(key) as file:
-            taken = file.read(limit_bytes + 1)
-        if len(taken) > limit_bytes:
-            raise StorageError(f"{self.location(key)} is larger than {limit_bytes} bytes.")
-        return taken
+        taken = bytearray()
+        for piece in self.stream(key):
+            taken += piece
+            if len(taken) > limit_bytes:
+                raise StorageError(f"{self.location(key)} is larger than {limit_bytes} bytes.")
+        return bytes(taken)
 
     def stream(self, key: str) -> Iterator[bytes]:
         """A file piece by piece."""
-        with self._open(key) as file:
-            while chunk := file.read(STREAM_BYTES):
-                yield chunk
+        path = self.path(key)
+        with translated(path), path.open("rb", buffering=0) as file:
+            while piece := file.read(PIECE_BYTES):
+                yield piece
 
     def list(self, prefix: str) -> Iterator[StoredObject]:
-        """Files below a prefix that ends with a slash, in order of their keys; unfinished ones are left out."""
-        folder = self.path(prefix)
-        paths = sorted(path for path in folder.rglob("*") if path.is_file() and path.suffix != PARTIAL_SUFFIX)
-        for path in paths:
-            yield _stored(path.relative_to(self.base).as_posix(), path.stat())
+        """Files below a prefix that is empty or ends with a slash, in order of their keys; unfinished ones are left out."""
+        folder = self.path(prefix.removesuffix("/")) if prefix else self.base
+        with translated(folder):
+            keys = sorted(path.relative_to(self.base).as_posix() for path in folder.rglob("*") if path.is_file())
+        for key in keys:
+            found = None if key.endswith(PARTIAL_SUFFIX) else self.head(key)
+            if found is not None:  # it may have been deleted meanwhile
+                yield found
 
     def delete(self, key: str) -> None:
         """Deletes a file; harmless when it is not there."""
-        self.path(key).unlink(missing_ok=True)
+        with translated(self.path(key)):
+            self.path(key).unlink(missing_ok=True)
 
     def abort_upload(self, key: str, upload_id: str) -> None:
         """Removes what a dead run left of a file."""
-        _partial(self.path(key)).unlink(missing_ok=True)
-
-    def _make_folder(self, folder: Path) -> Path:
-        try:
-            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        except OSError as error:
-            raise StorageError(
-                f"The folder {folder} can't be made.", detail=str(error), hint="Check BACKUPS_LOCAL_FOLDER."
-            ) from error
-        if not os.access(folder, os.W_OK):
-            raise StorageError(f"The folder {folder} can't be written.", hint="Check its owner and BACKUPS_LOCAL_FOLDER.")
-        return folder
-
-    def _open(self, key: str) -> BinaryIO:
-        try:
-            return self.path(key).open("rb")
-        except FileNotFoundError as error:
-            raise ObjectMissingError(f"{self.location(key)} is not there.") from error
+        with translated(self.path(key)):
+            _partial(self.path(key)).unlink(missing_ok=True)
 
 
 class LocalWriter:
-    """One file on its way."""
+    """One file on its way. Raises ObjectExistsError at once while another writer has the same key."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, key: str, path: Path) -> None:
+        self.key = key
         self.path = path
         self.partial = _partial(path)
         self.size_bytes = 0
         self._committed = False
-        self._file = os.fdopen(os.open(self.partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb", buffering=0)
+        self._file = os.fdopen(reserve(self.partial), "wb", buffering=0)
 
     def write(self, data: memoryview) -> None:
         """Writes the bytes through. Raises StorageError when the disk is full."""
-        try:
+        with translated(self.partial):
             written = 0
             while written < len(data):
                 written += self._file.write(data[written:]) or 0
-        except OSError as error:
-            raise StorageError(
-                f"{self.partial} can't be written.", detail=str(error), hint="Make room, or leave out --save-local."
-            ) from error
         self.size_bytes += len(data)
 
     def commit(self, *, checksum: str) -> StoredObject:
-        """Syncs, then gives the file its name with link(2), which fails where rename(2) would overwrite."""
-        os.fsync(self._file.fileno())
-        self._file.close()
-        if (size := self.partial.stat().st_size) != self.size_bytes:
-            raise StorageError(f"{self.partial} has {size} bytes; {self.size_bytes} were written.")
-        try:
-            os.link(self.partial, self.path)
-        except FileExistsError as error:
-            raise ObjectExistsError(f"There is a file {self.path} already; it was left as it is.") from error
-        except OSError:  # a file system without hard links
-            self.partial.rename(self.path)
-        self._committed = True
-        self.partial.unlink(missing_ok=True)
-        _sync_folder(self.path.parent)
-        return _stored(self.path.name, self.path.stat())
+        """Syncs, reads everything again, and gives the file its name, which never overwrites."""
+        with translated(self.partial):
+            os.fsync(self._file.fileno())
+            self._file.close()
+            self._prove(checksum)
+            give_name(self.partial, self.path)
+            self._committed = True
+            self.partial.unlink(missing_ok=True)
+            sync_folder(self.path.parent)
+            return _stored(self.key, self.path.stat())
 
     def abort(self) -> None:
         """Removes the unfinished file, and the finished one where it is ours."""
-        self._file.close()
-        self.partial.unlink(missing_ok=True)
-        if self._committed:
-            self.path.unlink(missing_ok=True)
+        with translated(self.path):
+            self._file.close()
+            self.partial.unlink(missing_ok=True)
+            if self._committed:
+                self.path.unlink(missing_ok=True)
+
+    def _prove(self, checksum: str) -> None:
+        """The bytes are taken from the disk, not from memory, where the system allows it."""
+        with self.partial.open("rb", buffering=0) as file:
+            if hasattr(os, "posix_fadvise"):
+                os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+            found = hashlib.file_digest(file, "sha256").hexdigest()
+        if found != checksum:
+            raise ChecksumError(
+                f"The disk gives other bytes back than were written: {self.partial}.",
+                detail=f"SHA-256 written {checksum}, read {found}.",
+                hint="Look at the disk of BACKUPS_LOCAL_FOLDER, then make the backup again.",
+            )
 
 
 def _partial(path: Path) -> Path:
@@ -174,12 +179,3 @@ def _stored(key: str, seen: os.stat_result) -> StoredObject:
     return StoredObject(
         key=key, size_bytes=seen.st_size, modified_at=datetime.fromtimestamp(seen.st_mtime, tz=UTC), etag=str(seen.st_mtime_ns)
     )
-
-
-def _sync_folder(folder: Path) -> None:
-    """The new name is on the disk only when its folder is. https://man7.org/linux/man-pages/man2/fsync.2.html"""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

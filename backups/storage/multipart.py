@@ -1,42 +1,24 @@
-"""A stream of unknown length into one object: a multipart upload with few parts in memory.
+"""A stream of unknown length into one object: a multipart upload with few parts in memory."""
 
-https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html: parts of 5 MiB to 5 GiB, at most 10,000 of them.
-"""
-
-import base64
 import hashlib
+import time
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any, cast
+from threading import Event
+from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
 from backups.exceptions import ChecksumError, ObjectExistsError, UploadError
-from backups.storage.errors import code_of, explained
+from backups.storage.download import pause
+from backups.storage.errors import code_of, explained, is_passing
+from backups.storage.parts import Part, PartBody, content_md5, first_part_size, multipart_etag, part_size
 from backups.types import StoredObject
 
 if TYPE_CHECKING:
     from backups.storage.s3 import S3Store
 
-MIN_PART_BYTES = 8 << 20
-MAX_PART_BYTES = 5 << 30
-MAX_PARTS = 10_000
 IN_FLIGHT = 2
-
-
-def part_size(number: int, *, first_part_bytes: int = MIN_PART_BYTES, max_parts: int = MAX_PARTS) -> int:
-    """Bytes of part `number` (from 1). The first half of the parts has one size; then it doubles every twentieth of them.
-
-    So memory is flat up to 40 GiB even if nobody knew the size, and 10,000 parts reach past 5 TiB.
-    """
-    doublings = -(-max(0, number - max_parts // 2) // max(1, max_parts // 20))
-    return min(first_part_bytes << min(doublings, 40), MAX_PART_BYTES)
-
-
-def first_part_size(expected_bytes: int, *, max_parts: int = MAX_PARTS) -> int:
-    """A size of parts with which the expected bytes fit into the first half of them, in whole MiB."""
-    needed = -(-expected_bytes // max(1, max_parts // 2))
-    return min(max(MIN_PART_BYTES, -(-needed // (1 << 20)) << 20), MAX_PART_BYTES)
 
 
 class MultipartWriter:
@@ -48,124 +30,161 @@ class MultipartWriter:
         self.upload_id = upload_id
         self.size_bytes = 0
         self._run_id = run_id
-        self._first_part_bytes = first_part_size(expected_bytes)
+        self._max_parts = store.options.max_parts
+        self._first_part_bytes = first_part_size(expected_bytes, max_parts=self._max_parts)
+        self._cancelled = Event()
+        self._body = PartBody(self._cancelled)
         self._number = 1
-        self._buffer = bytearray()
-        self._uploads: deque[Future[tuple[int, str, bytes]]] = deque()
-        self._parts: list[tuple[int, str, bytes]] = []  # number, ETag, MD5
+        self._uploads: deque[Future[Part]] = deque()
+        self._parts: list[Part] = []
         self._pool = ThreadPoolExecutor(IN_FLIGHT, thread_name_prefix="part")
-        self._etags_are_md5 = True
+        self._etags_are_md5 = False  # of this store, as far as one part has shown
+        self._asked_to_complete = False
 
     def write(self, data: memoryview) -> None:
         """Copies the bytes into the current part, and sends it when it is full. Parts are filled exactly."""
+        while self._uploads and self._uploads[0].done():
+            self._collect()
         position = 0
         while position < len(data):
-            room = part_size(self._number, first_part_bytes=self._first_part_bytes) - len(self._buffer)
-            taken = data[position : position + room]
-            self._buffer += taken
-            position += len(taken)
-            if len(taken) == room:
+            size = part_size(self._number, first_part_bytes=self._first_part_bytes, max_parts=self._max_parts)
+            position += self._body.write(data[position : position + size - self._body.tell()])
+            if self._body.tell() == size:
                 self._send()
         self.size_bytes += len(data)
 
     def commit(self, *, checksum: str) -> StoredObject:
         """Sends the rest, completes, and proves the object by size and ETag, or by reading it again."""
-        if self._buffer or self._number == 1:
+        if self._body.tell() or self._number == 1:
             self._send()
         while self._uploads:
             self._collect()
+        self._pool.shutdown()
         self._complete()
         stored = self.store.head(self.key)
         if stored is None:
-            raise UploadError(f"The store completed the upload of {self.store.location(self.key)}, but the object is not there.")
+            raise UploadError(
+                f"The store completed the upload of {self.store.location(self.key)}, but the object is not there.",
+                hint="Look at the store, then make the backup again.",
+            )
         if stored.size_bytes != self.size_bytes:
             raise ChecksumError(
                 f"The store holds {stored.size_bytes} bytes at {self.store.location(self.key)}; {self.size_bytes} were sent.",
                 hint="The object is removed. Look at the store, then make the backup again.",
             )
-        if not (self._etags_are_md5 and stored.etag == self._expected_etag()):
+        if not (all(part.is_proven for part in self._parts) and stored.etag == multipart_etag(self._parts)):
             self._read_again(checksum)
         return stored
 
     def abort(self) -> None:
-        """Ends the uploads, aborts, and deletes the object if it is there and ours."""
-        for upload in self._uploads:
-            upload.cancel()
+        """Ends the uploads, aborts, and deletes the object if it is there and ours.
+
+        Waits for what is on its way, for one time-out at most: a part that arrives after the abort would stay.
+        """
+        self._cancelled.set()
         self._pool.shutdown(wait=True, cancel_futures=True)
-        self.store.abort_upload(self.key, self.upload_id)
-        if self._committed():
-            self.store.delete(self.key)
+        try:
+            self.store.abort_upload(self.key, self.upload_id)
+        finally:
+            if self._asked_to_complete and self._is_ours(self.store.head(self.key)):
+                self.store.delete(self.key)
 
     def _send(self) -> None:
+        if self._number > self._max_parts:
+            raise UploadError(
+                f"The backup is larger than an object of {self._max_parts:,} parts can be.",
+                detail=f"{self.size_bytes:,} bytes were sent.",
+                hint="Look at the store's limits.",
+            )
         while len(self._uploads) >= IN_FLIGHT:
             self._collect()
-        body, self._buffer = self._buffer, bytearray()
+        body, self._body = self._body, PartBody(self._cancelled)
         self._uploads.append(self._pool.submit(self._upload_part, self._number, body))
         self._number += 1
-        if self._number > MAX_PARTS + 1:
-            raise UploadError("The backup is larger than an object can be.")
 
     def _collect(self) -> None:
-        part = self._uploads.popleft().result()
-        self._parts.append(part)
-        _number, etag, md5 = part
-        self._etags_are_md5 = self._etags_are_md5 and etag == md5.hex()
+        self._parts.append(self._uploads.popleft().result())
 
-    def _upload_part(self, number: int, body: bytearray) -> tuple[int, str, bytes]:
-        md5 = hashlib.md5(body, usedforsecurity=False).digest()
+    def _upload_part(self, number: int, body: PartBody) -> Part:
+        """Sends a part; a second time when it seems to have arrived changed. Then what other parts have shown decides."""
+        part = self._upload_once(number, body)
+        if part.is_suspect:
+            part = self._upload_once(number, body)
+        if part.is_suspect and self._etags_are_md5:
+            raise ChecksumError(
+                f"Part {number} of {self.key} arrived changed, twice.",
+                detail=f"The store's ETag is {part.etag}; the MD5 of what was sent is {part.md5.hex()}.",
+                hint="Something between here and the store changes bytes (a proxy, a network card). Nothing was kept.",
+            )
+        self._etags_are_md5 = self._etags_are_md5 or part.is_proven
+        return part
+
+    def _upload_once(self, number: int, body: PartBody) -> Part:
+        md5 = body.md5()
+        body.seek(0)
         try:
             answer: Any = self.store.client.upload_part(
                 Bucket=self.store.bucket,
                 Key=self.key,
                 UploadId=self.upload_id,
                 PartNumber=number,
-                Body=cast(bytes, body),  # boto3 takes a bytearray as it is; a copy would double the memory
-                ContentMD5=base64.b64encode(md5).decode(),
+                Body=body,
+                ContentMD5=content_md5(md5),
             )
         except (ClientError, BotoCoreError) as error:
             raise explained(error, doing=f"send part {number} of {self.key}", options=self.store.options) from error
-        etag = str(answer["ETag"]).strip('"')
-        encrypted = "aws:kms" in str(answer.get("ServerSideEncryption", "")) or answer.get("SSECustomerAlgorithm")
-        if len(etag) == 32 and not encrypted and etag != md5.hex():
-            raise ChecksumError(
-                f"Part {number} of {self.key} arrived changed: the store's ETag is {etag}, the MD5 of what was sent {md5.hex()}.",
-                hint="Something between here and the store changes bytes (a proxy, a network card). Nothing was kept.",
-            )
-        return number, etag, md5
+        encrypted = "aws:kms" in str(answer.get("ServerSideEncryption", "")) or "SSECustomerAlgorithm" in answer
+        return Part(number, str(answer["ETag"]).strip('"'), md5, may_be_md5=not encrypted)
 
     def _complete(self) -> None:
-        self._parts.sort()
+        """Looks, then asks, again and again while the store only says "not now".
+
+        The look comes first at each attempt: an answer may be lost though the store has done it; and there are stores that
+        ignore If-None-Match and would overwrite.
+        """
+        reason: ClientError | BotoCoreError | None = None
+        for failures in range(self.store.options.attempts):
+            if reason is not None:
+                time.sleep(pause(failures))
+            if self._is_there():
+                return
+            try:
+                self._ask_to_complete()
+                return
+            except (ClientError, BotoCoreError) as error:
+                reason = error
+            if not is_passing(reason):
+                break
+        if reason is not None and not self._is_there():
+            raise explained(reason, doing=f"complete the upload of {self.key}", options=self.store.options) from reason
+
+    def _ask_to_complete(self) -> None:
+        self._asked_to_complete = True
         request: dict[str, Any] = {
             "Bucket": self.store.bucket,
             "Key": self.key,
             "UploadId": self.upload_id,
-            "MultipartUpload": {"Parts": [{"PartNumber": number, "ETag": f'"{etag}"'} for number, etag, _md5 in self._parts]},
+            "MultipartUpload": {"Parts": [{"PartNumber": part.number, "ETag": f'"{part.etag}"'} for part in self._parts]},
         }
         try:
-            try:
-                self.store.client.complete_multipart_upload(**request, IfNoneMatch="*")
-            except ClientError as error:
-                if code_of(error) != "NotImplemented":
-                    raise
-                if self.store.head(self.key) is not None:
-                    raise ObjectExistsError(f"There is an object at {self.store.location(self.key)} already.") from error
-                self.store.client.complete_multipart_upload(**request)
-        except (ClientError, BotoCoreError) as error:
-            # The answer may be lost though the store has done it; and a repeated request then finds the key taken.
-            if self._committed():
-                return
-            if code_of(error) in ("PreconditionFailed", "412", "ConditionalRequestConflict"):
-                raise ObjectExistsError(f"There is an object at {self.store.location(self.key)} already.") from error
-            raise explained(error, doing=f"complete the upload of {self.key}", options=self.store.options) from error
+            self.store.clients.once.complete_multipart_upload(**request, IfNoneMatch="*")
+        except ClientError as error:
+            if code_of(error) != "NotImplemented":
+                raise
+            self.store.clients.once.complete_multipart_upload(**request)
 
-    def _committed(self) -> bool:
-        """Whether the object at the key is the one that this run sent."""
+    def _is_there(self) -> bool:
+        """Whether the object is there, from this run. Raises ObjectExistsError when it is another's."""
         stored = self.store.head(self.key)
-        return stored is not None and dict(stored.metadata).get("backup-id") == self._run_id
+        if stored is not None and not self._is_ours(stored):
+            raise ObjectExistsError(
+                f"There is an object at {self.store.location(self.key)} already; it was left as it is.",
+                hint="Make the backup again: it gets a name of its own.",
+            )
+        return stored is not None
 
-    def _expected_etag(self) -> str:
-        together = b"".join(md5 for _number, _etag, md5 in self._parts)
-        return f"{hashlib.md5(together, usedforsecurity=False).hexdigest()}-{len(self._parts)}"
+    def _is_ours(self, stored: StoredObject | None) -> bool:
+        return stored is not None and dict(stored.metadata).get("backup-id") == self._run_id
 
     def _read_again(self, checksum: str) -> None:
         """For stores whose ETags prove nothing (SSE-KMS, some S3-compatible ones): every byte is read back once."""

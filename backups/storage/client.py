@@ -1,0 +1,112 @@
+"""boto3's clients for one bucket, with as much patience as the moment asks for."""
+
+from dataclasses import dataclass
+from threading import Lock
+from typing import TYPE_CHECKING, Any, cast
+
+import boto3
+from botocore.config import Config
+
+from backups.exceptions import BucketError
+from backups.types import StoreOptions
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3.client import S3Client
+
+SLOWEST_ANSWER = 5  # times the read timeout: completing, a store may have to copy every part
+
+
+@dataclass(frozen=True, kw_only=True)
+class Patience:
+    """How often and how long (seconds) a request is tried. The pauses between are boto3's: 0.05 s, or 1 s when the store asks
+    to slow down, doubled at each attempt up to 20 s, and shortened at random.
+
+    https://boto3.amazonaws.com/v1/documentation/api/latest/guide/retries.html
+    """
+
+    attempts: int
+    connect_timeout: float  # also for each block that is sent: urllib3 has one time-out for both
+    read_timeout: float
+
+
+class Clients:
+    """Makes each client once. A client of boto3's may be used by many threads; making one by several at once is not promised.
+
+    https://boto3.amazonaws.com/v1/documentation/api/latest/guide/clients.html#multithreading-or-multiprocessing-with-clients
+    """
+
+    def __init__(self, options: StoreOptions) -> None:
+        self._options = options
+        self._clients: dict[Patience, S3Client] = {}
+        self._lock = Lock()
+        self._has_answered = False
+
+    @property
+    def steady(self) -> "S3Client":
+        """For nearly everything: quick until the store has answered anything at all, so that a wrong endpoint is said in
+        seconds; patient from then on, so that a backup outlives a minute without a store."""
+        if not self._has_answered:
+            return self.quick
+        given = self._options
+        return self._client(
+            Patience(attempts=given.attempts, connect_timeout=given.connect_timeout, read_timeout=given.read_timeout)
+        )
+
+    @property
+    def quick(self) -> "S3Client":
+        """Gives up within seconds: for first looks, and for tidying after a failure."""
+        given = self._options
+        return self._client(
+            Patience(
+                attempts=min(3, given.attempts),
+                connect_timeout=min(4, given.connect_timeout),
+                read_timeout=min(10, given.read_timeout),
+            )
+        )
+
+    @property
+    def once(self) -> "S3Client":
+        """Asks one time and waits long: for what must not be repeated blindly."""
+        given = self._options
+        return self._client(
+            Patience(attempts=1, connect_timeout=given.connect_timeout, read_timeout=SLOWEST_ANSWER * given.read_timeout)
+        )
+
+    def _client(self, patience: Patience) -> "S3Client":
+        with self._lock:
+            if patience not in self._clients:
+                self._clients[patience] = client = _make(self._options, patience)
+                client.meta.events.register("after-call.s3", self._hear)
+            return self._clients[patience]
+
+    def _hear(self, *, http_response: Any, **_rest: Any) -> None:
+        self._has_answered = self._has_answered or http_response.status_code < 500
+
+
+def _make(options: StoreOptions, patience: Patience) -> "S3Client":
+    session = boto3.session.Session(
+        aws_access_key_id=options.access_key,
+        aws_secret_access_key=options.secret_key,
+        aws_session_token=options.session_token,
+        region_name=options.region,
+        profile_name=options.profile,
+    )
+    config = Config(
+        s3=cast(Any, {"addressing_style": options.addressing_style} if options.addressing_style else None),
+        signature_version=options.signature_version,
+        proxies=dict(options.proxies) or None,
+        connect_timeout=patience.connect_timeout,
+        read_timeout=patience.read_timeout,
+        retries={"mode": "standard", "total_max_attempts": patience.attempts},
+        max_pool_connections=16,
+        # The default sends checksums in trailers, which many S3-compatible stores answer with an error. Content-MD5 and the
+        # ETag do the same work here. https://docs.aws.amazon.com/sdkref/latest/guide/feature-dataintegrity.html
+        request_checksum_calculation="when_required",
+        response_checksum_validation="when_required",
+    )
+    try:
+        return session.client("s3", endpoint_url=options.endpoint_url, verify=options.verify, config=config)
+    except ValueError as error:  # botocore's word for an endpoint that is no URL
+        raise BucketError(
+            f"The endpoint {options.endpoint_url} is not an address.", detail=str(error), hint="Correct AWS_ENDPOINT_URL_S3."
+        ) from error

@@ -1,0 +1,554 @@
+"""What can go wrong between the tables and the store: no backup becomes visible, the row says why, and nothing is left."""
+
+import os
+import re
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import psycopg
+import pytest
+from pytest_django.fixtures import Settings
+
+from backups.backup import DatabaseBackup
+from backups.exceptions import (
+    ArchiveError,
+    BackupsError,
+    ClientProgramError,
+    DumpError,
+    LockTimeoutError,
+    PostgresError,
+    RunningError,
+    StalledError,
+)
+from backups.models import BackupHistory
+from backups.postgres import programs
+from backups.postgres.lock import run_lock
+from backups.types import Server
+from tests.conftest import connect, keys_in, until, uploads_in
+from tests.faults.conftest import (
+    BIG_SQL,
+    HANGING,
+    WIDE_SQL,
+    Gate,
+    PlaceProgram,
+    Worker,
+    assert_nothing_left,
+    copy_of_wide_stands_still,
+    running_row,
+    sessions_of,
+    waiting_for_locks,
+)
+
+pytestmark = pytest.mark.usefixtures("history")
+
+
+def fails(error: type[BackupsError], *, save_local: bool = True, **given: object) -> tuple[BackupHistory, BackupsError]:
+    """A backup that must fail so; its row, and the error."""
+    with pytest.raises(error) as caught:
+        DatabaseBackup(description="fault", database="source", save_local=save_local, **given).run()  # type: ignore[arg-type]
+    row = BackupHistory.objects.get()
+    assert row.status == "failed"
+    assert row.error_message == str(caught.value)
+    assert row.finished_at is not None
+    return row, caught.value
+
+
+def in_copy(admin: Server, source: Server) -> bool:
+    with connect(source) as session:
+        return session.execute("SELECT FROM pg_stat_progress_copy WHERE bytes_processed > 0").fetchone() is not None
+
+
+# 1, 2: kill -9 of the worker
+
+
+def test_after_kill_9_in_mid_copy_nothing_runs_on_and_the_next_run_tidies_up(
+    source: Server,
+    bucket: str,
+    backups_settings: Settings,
+    admin: Server,
+    place_program: PlaceProgram,
+    start_worker: Callable[..., Worker],
+) -> None:
+    with connect(source) as session:
+        session.execute(BIG_SQL)
+    program = place_program(HANGING)
+    worker = start_worker("db_backup", "killed", "--database", "source", "--save-local")
+    until(lambda: in_copy(admin, source))
+    row = running_row()
+    (pg_dump,) = worker.children()
+    partial = Path(row.local_path + ".partial")
+    assert partial.exists()
+    assert row.upload_id
+
+    worker.kill()
+
+    until(lambda: not Path(f"/proc/{pg_dump}").exists())
+    until(lambda: sessions_of(admin, f"backup:{row.id}") == 0)
+    program.unlink()
+    after = DatabaseBackup(description="next", database="source", save_local=True).run()
+    row.refresh_from_db()
+    assert (row.status, after.status) == ("failed", "succeeded")
+    assert "worker was lost" in row.error_message
+    assert uploads_in(backups_settings, bucket) == []
+    assert not partial.exists()
+    assert_nothing_left(backups_settings, bucket, admin, row)
+
+
+def test_after_kill_9_while_pg_dump_waits_for_a_lock_nothing_is_left_in_pg_locks(
+    source: Server,
+    bucket: str,
+    admin: Server,
+    gate: Gate,
+    start_worker: Callable[..., Worker],
+    meanwhile: Callable[..., object],
+) -> None:
+    worker = start_worker("db_backup", "killed", "--database", "source")
+    gate.wait()
+    row = running_row()
+    with connect(source) as other, other.transaction():
+        locked = meanwhile(lambda: other.execute("LOCK TABLE event IN ACCESS EXCLUSIVE MODE"))
+        until(lambda: waiting_for_locks(source) == 1)
+        gate.open()
+        until(lambda: waiting_for_locks(source) == 2)
+
+        worker.kill()
+
+        until(locked.done)  # type: ignore[attr-defined]
+        until(lambda: sessions_of(admin, f"backup:{row.id}") == 0)
+        assert waiting_for_locks(source) == 0
+
+
+def test_a_run_that_died_after_its_manifest_was_written_is_a_success(source: Server, bucket: str) -> None:
+    row = DatabaseBackup(description="whole", database="source").run()
+    BackupHistory.objects.filter(id=row.id).update(status="running", finished_at=None, checksum="", size_bytes=None)
+
+    DatabaseBackup(description="next", database="source").run()
+
+    found = BackupHistory.objects.get(id=row.id)
+    assert (found.status, found.checksum, found.size_bytes) == ("succeeded", row.checksum, row.size_bytes)
+
+
+def test_a_run_of_a_database_with_the_same_name_on_another_server_is_left_alone(source: Server, bucket: str) -> None:
+    other = BackupHistory.objects.create(
+        filename="backup-2026-01-01T0000-other.dump",
+        environment="testing",
+        database=source.database,
+        status="running",
+        system_identifier="7000000000000000000",
+    )
+    DatabaseBackup(description="ours", database="source").run()
+
+    other.refresh_from_db()
+    assert other.status == "running"
+
+
+def test_a_run_that_died_before_it_began_gets_its_final_state(source: Server, bucket: str) -> None:
+    old = BackupHistory.objects.create(
+        filename="backup-2026-01-01T0000-old.dump",
+        environment="testing",
+        database=source.database,
+        created_at="2026-01-01T00:00:00Z",
+    )
+    DatabaseBackup(description="next", database="source").run()
+
+    old.refresh_from_db()
+    assert old.status == "failed"
+
+
+# 3, 4: pg_dump and its session
+
+
+def test_a_killed_pg_dump_leaves_no_object_and_no_upload(
+    source: Server,
+    bucket: str,
+    backups_settings: Settings,
+    admin: Server,
+    tmp_path: Path,
+    place_program: PlaceProgram,
+    meanwhile: Callable[..., object],
+) -> None:
+    with connect(source) as session:
+        session.execute(BIG_SQL)
+    place_program(f'echo $$ > "{tmp_path}/pid"\n{HANGING}')
+
+    def kill() -> None:
+        until(lambda: in_copy(admin, source))
+        assert len(uploads_in(backups_settings, bucket)) == 1
+        os.killpg(int((tmp_path / "pid").read_text()), signal.SIGKILL)
+
+    meanwhile(kill)
+    row, error = fails(DumpError)
+    assert "SIGKILL" in error.message
+    assert_nothing_left(backups_settings, bucket, admin, row)
+
+
+def test_the_servers_words_are_on_the_row_when_it_ends_the_session_in_mid_copy(
+    source: Server,
+    bucket: str,
+    backups_settings: Settings,
+    admin: Server,
+    gate: Gate,
+    meanwhile: Callable[..., object],
+) -> None:
+    with connect(source) as session:
+        session.execute(WIDE_SQL)
+
+    def end_the_session() -> None:
+        with copy_of_wide_stands_still(source, gate), connect(source) as session:
+            query = "SELECT pg_terminate_backend(pid) FROM pg_stat_progress_copy WHERE relid = 'wide'::regclass"
+            assert session.execute(query).fetchall() == [(True,)]
+
+    meanwhile(end_the_session)
+    row, error = fails(DumpError)
+    assert "terminating connection due to administrator command" in row.error_message
+    assert "wide" in row.error_message
+    assert "server ended the connection" in error.hint
+    assert_nothing_left(backups_settings, bucket, admin, row)
+
+
+def test_when_the_server_ends_every_session_of_ours_the_row_still_says_so(
+    source: Server,
+    bucket: str,
+    backups_settings: Settings,
+    admin: Server,
+    gate: Gate,
+    meanwhile: Callable[..., object],
+) -> None:
+    def end_the_sessions() -> None:
+        gate.wait()
+        with connect(admin) as session:
+            session.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", [source.database])
+        gate.open()
+
+    meanwhile(end_the_sessions)
+    row, _error = fails(PostgresError)
+    assert_nothing_left(backups_settings, bucket, admin, row)
+
+
+# 5, 6, 7: a pg_dump that lies, or has too much or nothing to say
+
+
+def test_a_pg_dump_that_writes_everything_and_exits_1_makes_no_object(
+    source: Server, bucket: str, backups_settings: Settings, admin: Server, place_program: PlaceProgram
+) -> None:
+    with connect(source) as session:
+        session.execute(BIG_SQL)
+    place_program('"$real" "$@"; echo "pg_dump: error: the disk is on fire" >&2; exit 1')
+
+    row, error = fails(DumpError)
+
+    assert "exit code 1" in error.message
+    assert "the disk is on fire" in row.error_message
+    assert_nothing_left(backups_settings, bucket, admin, row)
+
+
+@pytest.mark.parametrize(
+    ("script", "seen"),
+    [
+        pytest.param("exit 0", "It ends in its header", id="nothing"),
+        pytest.param('"$real" "$@" | head -c 4000', "It ends", id="only its beginning"),
+        pytest.param('"$real" "$@" | head -c -1', "is missing|It ends", id="all but the last byte"),
+        pytest.param('"$real" "$@" | head -c -1000000', "It ends in the data of public.big", id="all but the last megabyte"),
+        pytest.param('"$real" --schema-only --format=plain', "does not begin with PGDMP", id="a script of SQL"),
+        pytest.param('"$real" "$@"; echo and more', "no entry in the table of contents", id="an archive and more"),
+    ],
+)
+def test_a_pg_dump_that_exits_0_without_a_whole_archive_makes_no_object(
+    script: str,
+    seen: str,
+    source: Server,
+    bucket: str,
+    backups_settings: Settings,
+    admin: Server,
+    place_program: PlaceProgram,
+) -> None:
+    with connect(source) as session:
+        session.execute("DROP TABLE event")
+        session.execute(BIG_SQL)
+    place_program(script)
+
+    row, error = fails(ArchiveError)
+
+    assert error.message.startswith("Not a")
+    assert re.search(seen, error.message + error.detail)
+    assert_nothing_left(backups_settings, bucket, admin, row)
+
+
+def test_200_megabytes_of_complaints_are_read_to_the_end_and_only_the_last_are_kept(
+    source: Server, bucket: str, place_program: PlaceProgram
+) -> None:
+    place_program("yes 'pg_dump: warning: it rains' | head -c 200000000 >&2; echo 'pg_dump: error: flood' >&2; exit 1")
+
+    row, _error = fails(DumpError)
+
+    assert row.error_message.count("it rains") > 100
+    assert "flood" in row.error_message
+    assert len(row.error_message) < 20_000
+
+
+def test_complaints_do_not_spoil_a_whole_archive(source: Server, bucket: str, place_program: PlaceProgram) -> None:
+    place_program('yes "pg_dump: warning: it rains" | head -c 2000000 >&2; exec "$real" "$@"')
+
+    assert DatabaseBackup(description="rain", database="source").run().status == "succeeded"
+
+
+def test_what_no_table_and_no_terminal_would_take_is_cleaned_from_the_complaints(
+    source: Server, bucket: str, place_program: PlaceProgram
+) -> None:
+    place_program(r"printf 'pg_dump: error: \000 \033[2J \377 end\n' >&2; exit 1")
+
+    row, _error = fails(DumpError)
+
+    assert "end" in row.error_message
+    assert not {"\0", "\033"} & set(row.error_message)
+
+
+def test_row_data_that_the_server_quotes_is_not_kept(source: Server, bucket: str, place_program: PlaceProgram) -> None:
+    place_program(
+        r"printf 'pg_dump: error: query failed: ERROR:  bad value\nDETAIL:  Key (iban)=(DE44)\n"
+        r"CONTEXT:  COPY t, line 1: DE45\nDE46\nHINT:  Look\n' >&2; exit 1"
+    )
+    row, _error = fails(DumpError)
+
+    assert "bad value" in row.error_message
+    assert "HINT:  Look" in row.error_message
+    assert "DE4" not in row.error_message
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        pytest.param("exec sleep 1000", id="from the start"),
+        pytest.param('trap "" TERM; exec 2>/dev/null; "$real" "$@" | head -c 3000; while :; do sleep 0.1; done', id="and deaf"),
+        pytest.param('"$real" "$@"; exec >&-; exec sleep 1000', id="after its last byte"),
+    ],
+)
+def test_a_pg_dump_that_falls_silent_is_stopped(
+    script: str,
+    source: Server,
+    bucket: str,
+    backups_settings: Settings,
+    admin: Server,
+    place_program: PlaceProgram,
+) -> None:
+    backups_settings.BACKUPS = {**backups_settings.BACKUPS, "STALL_TIMEOUT_SECONDS": 1}
+    place_program(script)
+
+    row, error = fails(StalledError)
+
+    assert "BACKUPS_STALL_TIMEOUT_SECONDS" in error.hint
+    assert_nothing_left(backups_settings, bucket, admin, row)
+
+
+def test_what_a_client_program_leaves_running_does_not_hold_the_backup_up(
+    source: Server, bucket: str, tmp_path: Path, place_program: PlaceProgram
+) -> None:
+    place_program(f'sleep 1000 >/dev/null & echo $! > "{tmp_path}/pid"; "$real" "$@"')
+
+    assert DatabaseBackup(description="left", database="source").run().status == "succeeded"
+
+    until(lambda: not Path(f"/proc/{(tmp_path / 'pid').read_text().strip()}").exists() or is_zombie(tmp_path / "pid"))
+
+
+def is_zombie(pid_file: Path) -> bool:
+    """Nobody may be there to bury an orphan where the first process of the machine is no init."""
+    return ") Z " in Path(f"/proc/{pid_file.read_text().strip()}/stat").read_text()
+
+
+# 8: locks
+
+
+def test_a_locked_table_fails_the_backup_within_the_lock_timeout_and_the_blocker_is_named(
+    source: Server, bucket: str, backups_settings: Settings, admin: Server
+) -> None:
+    with connect(source) as blocker, blocker.transaction():
+        blocker.execute("SET application_name = 'the migration'")
+        blocker.execute("LOCK TABLE shop.customer IN ACCESS EXCLUSIVE MODE")
+        row, error = fails(LockTimeoutError)
+        pid = blocker.info.backend_pid
+
+    assert f"shop.customer: session {pid} of {source.user} (the migration), idle in transaction" in error.detail
+    assert f"pg_terminate_backend({pid})" in error.hint
+    assert_nothing_left(backups_settings, bucket, admin, row)
+
+
+def test_who_waits_for_the_lock_is_named_as_well_because_the_backup_waits_behind_him(
+    source: Server, bucket: str, meanwhile: Callable[..., object], gate: Gate
+) -> None:
+    """A long query, and an ALTER TABLE that waits for its end: the classic of a bad night."""
+    with connect(source) as reader, reader.transaction():
+        reader.execute("SELECT count(*) FROM event")
+
+        def alter() -> None:
+            with connect(source) as session, pytest.raises(psycopg.errors.QueryCanceled):
+                session.execute("ALTER TABLE event ADD COLUMN more int")
+
+        meanwhile(alter)
+        until(lambda: waiting_for_locks(source) == 1)
+        _row, error = fails(LockTimeoutError)
+        query = "SELECT pid FROM pg_stat_activity WHERE query LIKE 'ALTER TABLE%%' AND datname = current_database()"
+        (altering,) = reader.execute(query).fetchone() or (0,)
+        assert f"session {altering} " in error.detail
+        assert f"behind session {reader.info.backend_pid}" in error.detail
+        reader.execute("SELECT pg_cancel_backend(%s)", [altering])
+
+
+def test_pg_dump_names_the_table_when_it_waits_too_long_itself(
+    source: Server, bucket: str, gate: Gate, meanwhile: Callable[..., object]
+) -> None:
+    def lock_behind_us() -> None:
+        gate.wait()
+        with connect(source) as session, session.transaction():
+            queued = meanwhile(lambda: session.execute("LOCK TABLE event IN ACCESS EXCLUSIVE MODE"))
+            until(lambda: waiting_for_locks(source) == 1)
+            gate.open()
+            until(queued.done, seconds=60)  # type: ignore[attr-defined]
+
+    meanwhile(lock_behind_us)
+    row, error = fails(DumpError)
+    assert "event" in row.error_message
+    assert "Another session holds a lock" in error.hint
+
+
+# 10: versions
+
+
+def test_a_server_newer_than_every_pg_dump_is_refused_with_both_versions(
+    source: Server, bucket: str, backups_settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old = tmp_path / "old"
+    old.mkdir()
+    (old / "pg_dump").write_text("#!/bin/sh\necho 'pg_dump (PostgreSQL) 15.18 (Debian 15.18-0+deb12u1)'\n")
+    (old / "pg_dump").chmod(0o755)
+    monkeypatch.setattr(programs, "DISTRIBUTION_FOLDERS", ())
+    monkeypatch.setenv("PATH", str(tmp_path))
+    backups_settings.BACKUPS = {**backups_settings.BACKUPS, "CLIENT_FOLDERS": [str(old)]}
+
+    row, error = fails(ClientProgramError)
+
+    assert "the server is PostgreSQL 17" in error.message
+    assert "15.18" in error.detail
+    assert "postgresql-client-17" in error.hint
+    assert keys_in(backups_settings, bucket) == []
+    assert row.started_at is None
+
+
+# 12: two at once
+
+
+def test_of_two_at_once_exactly_one_runs_and_the_other_is_refused_with_exit_code_3(
+    source: Server, bucket: str, backups_settings: Settings, gate: Gate, start_worker: Callable[..., Worker]
+) -> None:
+    first = start_worker("db_backup", "twice", "--database", "source")
+    gate.wait()
+    row = running_row()
+    second = start_worker("db_backup", "twice", "--database", "source")
+    code, _out, err = second.result()
+    assert code == 3
+    assert "already running" in err
+    assert str(row.id) in err
+    gate.open()
+    code, _out, err = first.result()
+    assert (code, "Traceback" in err) == (0, False)
+
+    assert sorted(BackupHistory.objects.values_list("status", flat=True)) == ["cancelled", "succeeded"]
+    row.refresh_from_db()
+    assert keys_in(backups_settings, bucket) == [row.s3_key, row.s3_key + ".json"]
+
+
+def test_whoever_holds_the_lock_is_named_to_the_one_who_is_refused(source: Server, bucket: str) -> None:
+    with (
+        run_lock(source, run_id="the-other"),
+        pytest.raises(RunningError, match="already running") as caught,
+    ):
+        DatabaseBackup(description="second", database="source").run()
+
+    assert "backup:the-other, session" in caught.value.detail
+
+
+def test_a_run_that_has_lost_its_lock_makes_no_backup(
+    source: Server, bucket: str, backups_settings: Settings, admin: Server, gate: Gate, meanwhile: Callable[..., object]
+) -> None:
+    """Another run may have taken it, and have tidied up what it thought was dead."""
+
+    def end_the_holder() -> None:
+        gate.wait()
+        query = "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND classid = x'1cb'::int::oid"
+        with connect(source) as session:
+            query += " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+            assert session.execute(query.encode()).fetchall() == [(True,)]
+        gate.open()
+
+    meanwhile(end_the_holder)
+    row, _error = fails(PostgresError)
+    assert_nothing_left(backups_settings, bucket, admin, row)
+
+
+# Signals
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_cancels_the_command_in_mid_copy_with_exit_code_130(
+    number: signal.Signals,
+    source: Server,
+    bucket: str,
+    backups_settings: Settings,
+    admin: Server,
+    place_program: PlaceProgram,
+    start_worker: Callable[..., Worker],
+) -> None:
+    with connect(source) as session:
+        session.execute(BIG_SQL)
+    place_program(HANGING)
+    worker = start_worker("db_backup", "cancelled", "--database", "source", "--save-local")
+    until(lambda: in_copy(admin, source))
+
+    worker.send(number)
+
+    code, _out, err = worker.result()
+    assert (code, "Traceback" in err) == (130, False)
+    row = BackupHistory.objects.get()
+    assert row.status == "cancelled"
+    assert "Nothing of it was kept" in row.error_message
+    assert_nothing_left(backups_settings, bucket, admin, row)
+
+
+def test_a_signal_while_another_table_is_waited_for_cancels_as_well(
+    source: Server,
+    bucket: str,
+    backups_settings: Settings,
+    admin: Server,
+    start_worker: Callable[..., Worker],
+) -> None:
+    backups_settings.BACKUPS = {**backups_settings.BACKUPS, "LOCK_TIMEOUT_SECONDS": 60}
+    with connect(source) as blocker, blocker.transaction():
+        blocker.execute("LOCK TABLE event IN ACCESS EXCLUSIVE MODE")
+        worker = start_worker("db_backup", "cancelled", "--database", "source")
+        until(lambda: waiting_for_locks(source) == 1)
+        worker.send(signal.SIGTERM)
+        code, _out, err = worker.result()
+        assert (code, "Traceback" in err) == (130, False)
+        row = BackupHistory.objects.get()
+        assert row.status == "cancelled"
+        assert_nothing_left(backups_settings, bucket, admin, row)
+
+
+def test_no_secret_is_in_what_a_failing_command_says_or_stores(
+    source: Server, bucket: str, backups_settings: Settings, place_program: PlaceProgram, start_worker: Callable[..., Worker]
+) -> None:
+    place_program('env >&2; echo "$@" >&2; tr "\\0" " " < /proc/$$/cmdline >&2; exit 1')
+    worker = start_worker("db_backup", "secret", "--database", "source")
+    argv = Path(f"/proc/{worker.process.pid}/cmdline").read_bytes()
+    code, out, err = worker.result()
+    row = BackupHistory.objects.get()
+    said = out + err + row.error_message + argv.decode()
+    secrets = {
+        source.password,
+        backups_settings.STORAGES["backups"]["OPTIONS"]["secret_key"],
+        backups_settings.BACKUPS["SIGNING_KEY"],
+    }
+    assert code == 1
+    assert "PGPASSWORD=***" in row.error_message
+    assert not [secret for secret in secrets if secret in said]
+    assert source.password not in said.partition("PGAPPNAME")[2]
