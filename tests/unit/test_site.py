@@ -1,0 +1,144 @@
+"""The site: environment variables in, settings out; which commit runs; a compose file without secrets."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import environ
+import pytest
+import yaml
+from django.core.exceptions import ImproperlyConfigured
+
+from ichrisbirch_site import databases, version
+from ichrisbirch_site.embedded import PROJECT
+
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+
+
+def given(**variables: str) -> environ.Env:
+    """An environment of these variables alone."""
+    env = environ.Env()
+    env.ENVIRON = variables
+    return env
+
+
+def settings_with(**variables: str) -> subprocess.CompletedProcess[str]:
+    """What Python says when it reads the settings in a process with these variables alone."""
+    return subprocess.run(
+        [sys.executable, "-c", "import ichrisbirch_site.settings"],
+        cwd=PROJECT,
+        env=variables,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+
+PRODUCTION = {
+    "ENVIRONMENT": "production",
+    "SECRET_KEY": "x" * 60,
+    "BACKUPS_SIGNING_KEY": "y" * 60,
+    "DATABASE_URL": "postgres://u:p@db.invalid/n",
+    "AWS_S3_BACKUP_BUCKET": "b",
+}
+
+
+def test_one_url_names_the_site_s_database() -> None:
+    made = databases.from_environment(given(DATABASE_URL="postgres://me:p%40ss@db.example:5433/shop?sslmode=require"))
+
+    assert {name: made["default"][name] for name in ("HOST", "PORT", "USER", "PASSWORD", "NAME", "OPTIONS")} == {
+        "HOST": "db.example",
+        "PORT": 5433,
+        "USER": "me",
+        "PASSWORD": "p@ss",
+        "NAME": "shop",
+        "OPTIONS": {"sslmode": "require"},
+    }
+
+
+def test_the_parts_name_it_too() -> None:
+    made = databases.from_environment(
+        given(POSTGRES_HOST="db.example", POSTGRES_USERNAME="me", POSTGRES_PASSWORD="p", POSTGRES_DB="n")
+    )
+
+    assert (made["default"]["HOST"], made["default"]["PORT"], made["default"]["USER"]) == ("db.example", "5432", "me")
+
+
+def test_a_further_database_without_a_host_is_on_the_server_of_the_first() -> None:
+    made = databases.from_environment(
+        given(DATABASE_URL="postgres://me:p@db.example/site", DATABASE_URL_CHINOOK="postgres:///chinook")
+    )
+
+    assert (made["chinook"]["HOST"], made["chinook"]["PASSWORD"], made["chinook"]["NAME"]) == ("db.example", "p", "chinook")
+
+
+def test_a_further_database_with_a_host_of_its_own_does_not_get_the_password_of_the_first() -> None:
+    made = databases.from_environment(
+        given(DATABASE_URL="postgres://me:secret@db.example/site", DATABASE_URL_OTHER="postgres://you@other.example/x")
+    )
+
+    assert "secret" not in str(made["other"])
+
+
+def test_a_url_that_is_not_of_postgresql_is_refused_by_the_name_of_its_variable() -> None:
+    with pytest.raises(ImproperlyConfigured, match="DATABASE_URL_OTHER"):
+        databases.from_environment(given(DATABASE_URL="postgres://u@h/n", DATABASE_URL_OTHER="mysql://u@h/n"))
+
+
+@pytest.mark.parametrize("missing", ["DATABASE_URL", "AWS_S3_BACKUP_BUCKET", "SECRET_KEY"])
+def test_production_refuses_to_start_without_what_it_needs(missing: str) -> None:
+    said = settings_with(**{name: value for name, value in PRODUCTION.items() if name != missing})
+
+    assert said.returncode != 0
+    assert missing in said.stderr.splitlines()[-1]
+
+
+def test_production_refuses_debug() -> None:
+    said = settings_with(**PRODUCTION, DEBUG="true")
+
+    assert said.returncode != 0
+    assert "DEBUG is on" in said.stderr
+
+
+def test_production_starts_with_what_it_needs() -> None:
+    assert settings_with(**PRODUCTION).returncode == 0
+
+
+def test_the_commit_is_read_from_a_branch(tmp_path: Path) -> None:
+    heads = tmp_path / ".git/refs/heads"
+    heads.mkdir(parents=True)
+    (tmp_path / ".git/HEAD").write_text("ref: refs/heads/main\n")
+    (heads / "main").write_text(f"{COMMIT}\n")
+
+    assert version.commit(tmp_path) == COMMIT
+
+
+def test_the_commit_is_read_from_packed_references(tmp_path: Path) -> None:
+    (tmp_path / ".git").mkdir()
+    (tmp_path / ".git/HEAD").write_text("ref: refs/heads/main\n")
+    (tmp_path / ".git/packed-refs").write_text(f"# pack-refs with: peeled\n{COMMIT} refs/heads/main\n")
+
+    assert version.commit(tmp_path) == COMMIT
+
+
+def test_the_commit_is_read_from_a_detached_head(tmp_path: Path) -> None:
+    (tmp_path / ".git").mkdir()
+    (tmp_path / ".git/HEAD").write_text(f"{COMMIT}\n")
+
+    assert version.commit(tmp_path) == COMMIT
+
+
+def test_what_is_no_checkout_has_no_commit(tmp_path: Path) -> None:
+    assert version.commit(tmp_path) == ""
+
+
+def test_the_compose_file_gives_no_secret_a_default_and_publishes_only_to_this_machine() -> None:
+    text = (PROJECT / "docker-compose.yml").read_text()
+    services = yaml.safe_load(text)["services"]
+
+    assert set(services) == {"postgres", "redis", "web"}
+    assert all("image" in service or "build" in service for service in services.values())
+    assert all(port.startswith("127.0.0.1:") for service in services.values() for port in service.get("ports", []))
+    secrets = re.findall(r"\$\{(\w*(?:PASSWORD|KEY|SECRET)\w*)(:?[-?])", text)
+    assert {operator for _name, operator in secrets} == {":?"}
