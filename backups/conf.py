@@ -21,6 +21,7 @@ DEFAULTS: dict[str, Any] = {
     "LOCK_TIMEOUT_SECONDS": 30,
     "STALL_TIMEOUT_SECONDS": 600,
     "APPLICATION_VERSION": "",
+    "S3_MAX_PARTS": 10_000,  # of a multipart upload; some S3-compatible stores take fewer
 }
 # libpq parameters that say where a connection goes, or as whom. A backup takes those from HOST, PORT, USER, PASSWORD and NAME
 # alone; with one of these in OPTIONS, Django would be connected to one database while another one is backed up.
@@ -39,6 +40,7 @@ class Settings:
     lock_timeout_seconds: int
     stall_timeout_seconds: int
     application_version: str
+    s3_max_parts: int
 
 
 def current() -> Settings:
@@ -62,6 +64,7 @@ def current() -> Settings:
         lock_timeout_seconds=_seconds(merged, "LOCK_TIMEOUT_SECONDS"),
         stall_timeout_seconds=_seconds(merged, "STALL_TIMEOUT_SECONDS"),
         application_version=str(merged["APPLICATION_VERSION"]),
+        s3_max_parts=_parts(merged["S3_MAX_PARTS"]),
     )
 
 
@@ -70,6 +73,15 @@ def _environment(given: object) -> str:
         raise ConfigurationError(
             f"BACKUPS['ENVIRONMENT'] is {given!r}, which can't be the name of a folder in a bucket.",
             hint="Use letters, digits, - and _, at most 50: production, for example.",
+        )
+    return given
+
+
+def _parts(given: object) -> int:
+    if not isinstance(given, int) or not 1 <= given <= 10_000:
+        raise ConfigurationError(
+            f"BACKUPS['S3_MAX_PARTS'] is {given!r}; an upload has 1 to 10,000 parts.",
+            hint="Use what the documentation of your store says, or leave it out.",
         )
     return given
 
@@ -166,5 +178,6 @@ def store_options() -> StoreOptions | None:
         object_parameters=tuple(sorted((storage.object_parameters or {}).items())),
         connect_timeout=config.connect_timeout,
         read_timeout=config.read_timeout,
+        max_parts=current().s3_max_parts,
         **({"attempts": attempts} if attempts else {}),
     )

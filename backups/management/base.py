@@ -9,7 +9,7 @@ from typing import NoReturn
 
 from django.core.management.base import BaseCommand, CommandError
 
-from backups.exceptions import BackupsError, CancelledError, RefusedError
+from backups.exceptions import BackupsError, CancelledError, RefusedError, UsageError
 
 
 class BackupsCommand(BaseCommand):
@@ -26,6 +26,10 @@ class Failed(CommandError):
     """Django prints the class's name before the message."""
 
 
+class Usage(CommandError):
+    """The request can't be understood, or can't be carried out as it is."""
+
+
 class Refused(CommandError):
     """Nothing was done, so that nothing is lost."""
 
@@ -36,21 +40,24 @@ class Cancelled(CommandError):
 
 @contextmanager
 def translated() -> Iterator[None]:
-    """An error of ours leaves as a CommandError with its exit code."""
+    """An error of ours leaves as a CommandError with its exit code; Ctrl-C before anything was begun, too."""
     try:
         yield
     except BackupsError as error:
         raise_as_command_error(error)
+    except KeyboardInterrupt as error:
+        raise Cancelled("Nothing had been begun.", returncode=CancelledError.exit_code) from error
 
 
-def raise_as_command_error(error: BackupsError) -> NoReturn:
-    """By the kind of the error."""
+def raise_as_command_error(error: BackupsError, *more: BackupsError) -> NoReturn:
+    """By the kind of the first error; the texts of all."""
     kinds: dict[type[BackupsError], type[CommandError]] = {
+        UsageError: Usage,
         RefusedError: Refused,
         CancelledError: Cancelled,
     }
     kind = next((made for given, made in kinds.items() if isinstance(error, given)), Failed)
-    raise kind(_text(error), returncode=error.exit_code) from error
+    raise kind("\n\n".join(map(_text, (error, *more))), returncode=error.exit_code) from error
 
 
 @contextmanager

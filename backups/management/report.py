@@ -2,12 +2,10 @@
 
 import json
 from dataclasses import asdict
-from typing import IO, Any, cast
+from datetime import datetime
+from typing import Any
 
-from django.core.management.base import OutputWrapper
-from django.utils import timezone
-
-from backups.catalog import Listing, Mark
+from backups.catalog import Listing
 from backups.management import words
 from backups.models import BackupHistory, BackupRestore
 
@@ -97,55 +95,19 @@ def restore_as_json(row: BackupRestore) -> str:
 
 
 def listing_as_json(listing: Listing) -> str:
-    """Every entry with full precision; `mark` is empty when nothing is odd."""
+    """Every entry with full precision; `mark` is empty when nothing is odd, `is_whole` tells whether it can be restored."""
     return _json(
         {
-            "backups": [asdict(entry) for entry in listing.entries],
+            "backups": [asdict(entry) | {"is_whole": entry.is_whole} for entry in listing.entries],
             "problems": [str(problem) for problem in listing.problems],
         }
     )
 
 
-def print_listing(listing: Listing, out: OutputWrapper) -> None:
-    """A table, or what to do when there is none."""
-    if not listing.entries:
-        out.write("No backups yet. Make one: icb db backup first\n")
-        return
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    now = timezone.now()
-    several = len({(entry.environment, entry.database) for entry in listing.entries}) > 1
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column("backup", overflow="fold")
-    for name in (("database",) if several else ()) + ("age", "status"):
-        table.add_column(name, no_wrap=True)
-    for name in ("stored", "database size" if not several else "of", "rows", "took"):
-        table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("remarks", overflow="fold")
-    for entry in listing.entries:
-        colour = {"succeeded": "green", "failed": "red", "running": "cyan"}.get(entry.status, "yellow")
-        remarks = [str(entry.mark)] if entry.mark else []
-        remarks += [entry.error_message.splitlines()[0]] if entry.error_message else []
-        cells = [Text(entry.filename)]
-        cells += [Text(f"{entry.environment}: {entry.database or '?'}")] if several else []
-        cells += [Text(words.age(entry.started_at, now=now)), Text(entry.status, style=colour)]
-        cells += [
-            Text(words.size(entry.size_bytes)),
-            Text(words.size(entry.database_size_bytes), style="dim"),
-            Text(words.count(entry.rows)),
-            Text(words.duration(entry.duration_seconds)),
-            Text("; ".join(remarks), style="yellow"),
-        ]
-        table.add_row(*cells)
-    console = Console(file=cast(IO[str], out), highlight=False, width=None if out.isatty() else 200)
-    console.print(table)
-    odd = sum(1 for entry in listing.entries if entry.mark not in (Mark.NONE, Mark.NOT_IN_HISTORY))
-    if odd:
-        console.print(f"{odd} of these are not whole: see the remarks.")
-
-
 def _json(document: dict[str, Any]) -> str:
-    return json.dumps(document, indent=2, default=str, ensure_ascii=False)
+    """Moments as ISO 8601, ids as text."""
+
+    def plain(value: object) -> str:
+        return value.isoformat() if isinstance(value, datetime) else str(value)
+
+    return json.dumps(document, indent=2, default=plain, ensure_ascii=False)

@@ -9,6 +9,7 @@ from typing import Any
 
 from backups import conf
 from backups.exceptions import UsageError
+from backups.postgres.commands import OPTION_VARIABLES
 from backups.types import Server
 
 LOOPBACK = {"localhost", "127.0.0.1", "::1"}
@@ -32,8 +33,14 @@ def from_options(given: dict[str, Any]) -> Server:
         user=given["target_username"] or site.user,
         database=given["target_dbname"] or site.database,
         password="",
+        options=tuple(sorted({**dict(site.options), **_options()}.items())),
     )
     return replace(made, password=_password(given, made, site))
+
+
+def _options() -> dict[str, str]:
+    """How the connection is to be made (sslmode, …), where libpq's environment says so."""
+    return {name: os.environ[variable] for name, variable in OPTION_VARIABLES.items() if variable in os.environ}
 
 
 def _password(given: dict[str, Any], made: Server, site: Server) -> str:

@@ -10,7 +10,7 @@ def size(count: float | None) -> str:
     if count is None:
         return "–"
     for unit in UNITS:
-        if abs(count) < 1024 or unit == UNITS[-1]:
+        if abs(count) < (1024 if unit == "B" else 1023.95) or unit == UNITS[-1]:  # 1023.96 KiB would be shown as 1024.0
             break
         count /= 1024
     return f"{count:.0f} B" if unit == "B" else f"{count:.1f} {unit}"
@@ -20,7 +20,7 @@ def duration(seconds: float | None) -> str:
     """0.8 s, 12 s, 3 min 5 s, 2 h 10 min; a dash for what is not known."""
     if seconds is None:
         return "–"
-    if seconds < 10:
+    if seconds < 9.95:
         return f"{seconds:.1f} s"
     whole = round(seconds)
     if whole < 60:

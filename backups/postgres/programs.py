@@ -134,7 +134,7 @@ def _nothing_fits(name: str, reason: str, found: Sequence[ClientProgram], *, nee
             hint="Update the backup system.",
         )
     return ClientProgramError(
-        f"No {name} fits: {reason}, and {name} {needed} or newer is needed.",
+        f"No {name} fits: {reason}, and {name} {needed} to {NEWEST_MAJOR} is needed.",
         detail=f"Found: {versions}.",
         hint=f"Install it (Debian: apt install postgresql-client-{needed}), or name its folder in BACKUPS_CLIENT_FOLDERS.",
     )

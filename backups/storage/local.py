@@ -9,7 +9,7 @@ import shutil
 import stat
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from backups.exceptions import ChecksumError, ObjectMissingError, StorageError
 from backups.storage.files import give_name, make_folder, reserve, sync_folder, taken, translated
@@ -31,8 +31,8 @@ class LocalStore:
 
     def path(self, key: str) -> Path:
         """The path of a key. Raises StorageError for a key that would leave the folder, or be another key's file."""
-        parts = PurePosixPath(key).parts
-        if not parts or "/".join(parts) != key or "\0" in key or ".." in parts:
+        parts = key.split("/")
+        if "\0" in key or not {"", ".", ".."}.isdisjoint(parts):
             raise StorageError(f"{key!r} is not a key of this folder.")
         if key.endswith(PARTIAL_SUFFIX):
             raise StorageError(f"{key!r} is not a key of this folder: {PARTIAL_SUFFIX} is for unfinished files.")
@@ -126,8 +126,8 @@ class LocalWriter:
         self.path = path
         self.partial = _partial(path)
         self.size_bytes = 0
-        self._committed = False
         self._file = os.fdopen(reserve(self.partial), "wb", buffering=0)
+        self._inode = os.fstat(self._file.fileno()).st_ino
 
     def write(self, data: memoryview) -> None:
         """Writes the bytes through. Raises StorageError when the disk is full."""
@@ -144,7 +144,6 @@ class LocalWriter:
             self._file.close()
             self._prove(checksum)
             give_name(self.partial, self.path)
-            self._committed = True
             self.partial.unlink(missing_ok=True)
             sync_folder(self.path.parent)
             return _stored(self.key, self.path.stat())
@@ -154,8 +153,8 @@ class LocalWriter:
         with translated(self.path):
             self._file.close()
             self.partial.unlink(missing_ok=True)
-            if self._committed:
-                self.path.unlink(missing_ok=True)
+            if self.path.exists() and self.path.stat().st_ino == self._inode:
+                self.path.unlink()
 
     def _prove(self, checksum: str) -> None:
         """The bytes are taken from the disk, not from memory, where the system allows it."""

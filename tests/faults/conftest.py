@@ -1,6 +1,7 @@
 """Faults, made: client programs of a test's own, workers that can be killed, and the look at what they left behind."""
 
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -129,6 +130,10 @@ class Worker:
         """Exit code, stdout and stderr, once it has ended."""
         out, err = self.process.communicate(timeout=120)
         return self.process.returncode, out, err
+
+    def let_files_have(self, *, bytes_: int) -> None:
+        """Writing beyond so many bytes fails from now on, as on a full disk."""
+        resource.prlimit(self.process.pid, resource.RLIMIT_FSIZE, (bytes_, bytes_))
 
     def children(self) -> list[int]:
         """Process ids of what it has started."""

@@ -24,8 +24,9 @@ from backups.exceptions import (
 from backups.models import BackupHistory
 from backups.postgres import programs
 from backups.postgres.lock import run_lock
-from backups.types import Server
-from tests.conftest import connect, keys_in, until, uploads_in
+from backups.types import Progress, Server
+from ichrisbirch_site.embedded.postgres import PostgreSQL
+from tests.conftest import connect, drop_database, keys_in, new_database, server_of, until, uploads_in
 from tests.faults.conftest import (
     BIG_SQL,
     HANGING,
@@ -54,9 +55,10 @@ def fails(error: type[BackupsError], *, save_local: bool = True, **given: object
     return row, caught.value
 
 
-def in_copy(admin: Server, source: Server) -> bool:
+def in_copy(source: Server) -> bool:
+    query = "SELECT FROM pg_stat_progress_copy WHERE bytes_processed > 0 AND datname = current_database()"
     with connect(source) as session:
-        return session.execute("SELECT FROM pg_stat_progress_copy WHERE bytes_processed > 0").fetchone() is not None
+        return session.execute(query).fetchone() is not None
 
 
 # 1, 2: kill -9 of the worker
@@ -74,7 +76,7 @@ def test_after_kill_9_in_mid_copy_nothing_runs_on_and_the_next_run_tidies_up(
         session.execute(BIG_SQL)
     program = place_program(HANGING)
     worker = start_worker("db_backup", "killed", "--database", "source", "--save-local")
-    until(lambda: in_copy(admin, source))
+    until(lambda: in_copy(source))
     row = running_row()
     (pg_dump,) = worker.children()
     partial = Path(row.local_path + ".partial")
@@ -173,7 +175,7 @@ def test_a_killed_pg_dump_leaves_no_object_and_no_upload(
     place_program(f'echo $$ > "{tmp_path}/pid"\n{HANGING}')
 
     def kill() -> None:
-        until(lambda: in_copy(admin, source))
+        until(lambda: in_copy(source))
         assert len(uploads_in(backups_settings, bucket)) == 1
         os.killpg(int((tmp_path / "pid").read_text()), signal.SIGKILL)
 
@@ -196,7 +198,7 @@ def test_the_servers_words_are_on_the_row_when_it_ends_the_session_in_mid_copy(
 
     def end_the_session() -> None:
         with copy_of_wide_stands_still(source, gate), connect(source) as session:
-            query = "SELECT pg_terminate_backend(pid) FROM pg_stat_progress_copy WHERE relid = 'wide'::regclass"
+            query = "SELECT pg_terminate_backend(pid) FROM pg_stat_progress_copy WHERE datname = current_database()"
             assert session.execute(query).fetchall() == [(True,)]
 
     meanwhile(end_the_session)
@@ -224,6 +226,46 @@ def test_when_the_server_ends_every_session_of_ours_the_row_still_says_so(
     meanwhile(end_the_sessions)
     row, _error = fails(PostgresError)
     assert_nothing_left(backups_settings, bucket, admin, row)
+
+
+def test_a_crash_of_the_whole_server_fails_the_backup_and_the_next_one_succeeds(
+    postgres15: PostgreSQL,
+    bucket: str,
+    backups_settings: Settings,
+    admin: Server,
+    tmp_path: Path,
+    register_alias: Callable[[str, Server], None],
+    meanwhile: Callable[..., object],
+) -> None:
+    server = new_database(server_of(postgres15))
+    with connect(server) as session:
+        session.execute(BIG_SQL)
+    register_alias("source", server)
+    crashed = []
+
+    def crash(progress: Progress) -> None:
+        """kill -9 of one session: PostgreSQL then ends all others, and recovers."""
+        if progress.phase == "dumping" and not crashed:
+            with connect(server) as session:
+                crashed.append(session.info.backend_pid)
+                os.kill(crashed[0], signal.SIGKILL)
+
+    row, error = fails(PostgresError, on_progress=crash)
+    assert crashed
+    assert error.message != "The backup failed unexpectedly."
+    assert_nothing_left(backups_settings, bucket, admin, row)
+
+    until(lambda: is_up(server))
+    assert DatabaseBackup(description="next", database="source").run().status == "succeeded"
+    drop_database(server)
+
+
+def is_up(server: Server) -> bool:
+    try:
+        connect(server).close()
+    except psycopg.OperationalError:
+        return False
+    return True
 
 
 # 5, 6, 7: a pg_dump that lies, or has too much or nothing to say
@@ -502,7 +544,7 @@ def test_a_signal_cancels_the_command_in_mid_copy_with_exit_code_130(
         session.execute(BIG_SQL)
     place_program(HANGING)
     worker = start_worker("db_backup", "cancelled", "--database", "source", "--save-local")
-    until(lambda: in_copy(admin, source))
+    until(lambda: in_copy(source))
 
     worker.send(number)
 
@@ -532,6 +574,22 @@ def test_a_signal_while_another_table_is_waited_for_cancels_as_well(
         row = BackupHistory.objects.get()
         assert row.status == "cancelled"
         assert_nothing_left(backups_settings, bucket, admin, row)
+
+
+def test_a_full_disk_under_the_local_copy_fails_the_whole_backup(
+    source: Server, bucket: str, backups_settings: Settings, admin: Server, start_worker: Callable[..., Worker]
+) -> None:
+    worker = start_worker("db_backup", "full", "--database", "source", "--save-local")
+    worker.let_files_have(bytes_=10_000)
+
+    code, _out, err = worker.result()
+
+    assert (code, "Traceback" in err) == (1, False)
+    assert "File too large" in err
+    assert "BACKUPS_LOCAL_FOLDER" in err
+    row = BackupHistory.objects.get()
+    assert row.status == "failed"
+    assert_nothing_left(backups_settings, bucket, admin, row)
 
 
 def test_no_secret_is_in_what_a_failing_command_says_or_stores(

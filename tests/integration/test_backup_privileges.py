@@ -170,6 +170,7 @@ def test_an_ordinary_role_is_told_which_session_holds_the_lock_though_not_what_i
         blocker.execute("LOCK TABLE event IN ACCESS EXCLUSIVE MODE")
         with pytest.raises(LockTimeoutError) as caught:
             DatabaseBackup(description="locked", database="ordinary").run()
+        pid = blocker.info.backend_pid
     assert caught.value.detail == f"public.event: session {pid} of {source.user} (no application name)"
 
 

@@ -3,10 +3,9 @@
 from argparse import ArgumentParser
 from typing import Any
 
-from django.core.management.base import CommandError
-
 from backups import catalog
-from backups.management import options, report
+from backups.exceptions import UsageError
+from backups.management import options, report, table
 from backups.management.base import BackupsCommand, raise_as_command_error, translated
 
 
@@ -21,13 +20,13 @@ class Command(BackupsCommand):
 
     def handle(self, *_args: Any, **given: Any) -> None:
         """Prints the list; then fails if one of the two sources could not be asked."""
-        if given["limit"] < 0:
-            raise CommandError("--limit must be 0 or more.", returncode=2)
         with translated():
+            if given["limit"] < 0:
+                raise UsageError("--limit must be 0 or more.", hint="0 lists them all.")
             listing = catalog.list_backups(limit=given["limit"] or None, all_environments=given["all_environments"])
         if given["json"]:
             self.stdout.write(report.listing_as_json(listing))
         else:
-            report.print_listing(listing, self.stdout)
+            table.print_listing(listing, self.stdout)
         if listing.problems:
-            raise_as_command_error(listing.problems[0])
+            raise_as_command_error(*listing.problems)

@@ -31,7 +31,7 @@ class Command(BackupsCommand):
                 row = story.run()
         self.stdout.write(report.restore_as_json(row) if given["json"] else report.restore_as_text(row))
         for problem in story.problems:
-            self.stderr.write(f"Restored, but {problem}")
+            self.stderr.write(f"Restored. This did not work beside it: {problem}")
 
 
 def _filename(words: str | None, option: str | None) -> str:

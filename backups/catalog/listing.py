@@ -1,0 +1,167 @@
+"""All backups, newest first: rows of the history and objects of the stores, joined by their key."""
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+
+from django.db import Error as DatabaseError
+from django.db import transaction
+
+from backups import conf
+from backups.catalog.entries import Entry, Listing, Mark, describe, from_name, from_row
+from backups.catalog.proof import in_order, read_manifest
+from backups.exceptions import BackupsError, HistoryError, ManifestError, StorageError
+from backups.models import BackupHistory, Status
+from backups.storage import keys
+from backups.storage.store import Store
+from backups.stores import Stores, configured
+from backups.types import StoredObject
+
+READERS = 8
+# https://www.postgresql.org/docs/current/errcodes-appendix.html: no such table, schema, column
+_NOT_MIGRATED = frozenset({"42P01", "3F000", "42703"})
+
+
+def list_backups(*, limit: int | None = 20, all_environments: bool = False) -> Listing:
+    """The newest backups of this environment, or of all. Works without the history, and without the bucket.
+
+    Costs one request for each thousand objects, and one for each listed manifest that the history does not know.
+    """
+    environment = None if all_environments else conf.current().environment
+    stores = configured()
+    problems: list[BackupsError] = []
+    rows = _rows(environment, problems)
+    held, unasked = _held(in_order(stores), environment, problems)
+    names = sorted(set(rows) | set(held), key=_newness, reverse=True)[:limit]
+    with ThreadPoolExecutor(READERS, thread_name_prefix="manifest") as pool:
+        entries = pool.map(lambda key: _entry(key, rows.get(key), held.get(key, []), stores, unasked), names)
+        return Listing(sorted(entries, key=lambda entry: entry.started_at, reverse=True), problems)
+
+
+def _newness(key: str) -> tuple[str, str]:
+    return keys.sortable(keys.filename_of(key)), key
+
+
+# The two sides of the join. Keys are {environment}/postgres/{filename} on both.
+
+
+def _rows(environment: str | None, problems: list[BackupsError]) -> dict[str, BackupHistory]:
+    rows = BackupHistory.objects.filter(deleted_at__isnull=True).defer("table_snapshot", "applied_migrations", "extensions")
+    rows = rows.totals()
+    try:
+        with transaction.atomic():
+            found = list(rows if environment is None else rows.of_environment(environment))
+    except DatabaseError as error:
+        problems.append(_unread(error))
+        return {}
+    return {keys.prefix(row.environment) + row.filename: row for row in found}
+
+
+def _unread(error: Exception) -> HistoryError:
+    not_migrated = getattr(error.__cause__, "sqlstate", None) in _NOT_MIGRATED
+    return HistoryError(
+        "The history could not be read: this list is what the stores tell.",
+        detail=str(error).strip(),
+        hint="Make its tables with: ./icb manage migrate"
+        if not_migrated
+        else "Is the site's own database running? A backup can be restored without it: icb db restore FILENAME --target-…",
+    )
+
+
+@dataclass
+class _Held:
+    """What one store holds of one backup."""
+
+    store: Store
+    dump: StoredObject | None = None
+    manifest: StoredObject | None = None
+
+
+def _held(
+    stores: Sequence[Store], environment: str | None, problems: list[BackupsError]
+) -> tuple[dict[str, list[_Held]], list[Store]]:
+    """By key; and the stores that could not be asked, of which half a listing is not used."""
+    found: dict[str, list[_Held]] = {}
+    unasked: list[Store] = []
+    for store in stores:
+        try:
+            items = list(store.list(keys.prefix(environment) if environment is not None else ""))
+        except StorageError as error:
+            problems.append(error)
+            unasked.append(store)
+            continue
+        for key, one in _by_key(items, store).items():
+            found.setdefault(key, []).append(one)
+    return found, unasked
+
+
+def _by_key(items: Sequence[StoredObject], store: Store) -> dict[str, _Held]:
+    found: dict[str, _Held] = {}
+    for item in items:
+        key = item.key.removesuffix(keys.MANIFEST_SUFFIX)
+        if not keys.is_backup_key(key):
+            continue
+        one = found.setdefault(key, _Held(store))
+        if key == item.key:
+            one.dump = item
+        else:
+            one.manifest = item
+    return found
+
+
+# One entry of the join.
+
+
+def _entry(key: str, row: BackupHistory | None, held: Sequence[_Held], stores: Stores, unasked: Sequence[Store]) -> Entry:
+    entry = from_row(key, row) if row is not None else _from_store(key, held)
+    entry = replace(entry, where=tuple(one.store.location(key) for one in held if one.dump))
+    whole = [one for one in held if one.dump and one.manifest]
+    if row is not None and row.status != Status.SUCCEEDED:
+        return _from_manifest(entry, key, whole, mark=Mark.BEHIND) if whole else entry
+    if not entry.where:
+        return replace(entry, mark=_absence(key, row, stores, unasked) if row is not None else Mark.NO_DUMP)
+    if not whole:
+        return replace(entry, mark=Mark.NO_MANIFEST)
+    if row is None:
+        return _from_manifest(entry, key, whole, mark=Mark.NOT_IN_HISTORY)
+    mark = Mark.ONLY_LOCAL if _left_the_bucket(row, whole, stores, unasked) else Mark.NONE
+    return replace(entry, mark=mark) if _fresh(row, whole) else _from_manifest(entry, key, whole, mark=mark)
+
+
+def _absence(key: str, row: BackupHistory, stores: Stores, unasked: Sequence[Store]) -> Mark:
+    """Why nothing of a backup was found that the history calls succeeded."""
+    ours: list[Store] = [stores.s3] if row.s3_key and stores.s3 is not None and stores.s3.bucket == row.bucket else []
+    if row.local_path and stores.local is not None and stores.local.location(key) == row.local_path:
+        ours.append(stores.local)
+    if any(store in unasked for store in ours):
+        return Mark.UNASKED
+    return Mark.MISSING if len(ours) == bool(row.s3_key) + bool(row.local_path) else Mark.ELSEWHERE
+
+
+def _left_the_bucket(row: BackupHistory, whole: Sequence[_Held], stores: Stores, unasked: Sequence[Store]) -> bool:
+    if not row.s3_key or stores.s3 is None or stores.s3.bucket != row.bucket or stores.s3 in unasked:
+        return False
+    return all(one.store is not stores.s3 for one in whole)
+
+
+def _fresh(row: BackupHistory, whole: Sequence[_Held]) -> bool:
+    """Whether the row still describes what is stored, so that the manifest need not be read again."""
+    same_size = all(one.dump and one.dump.size_bytes == row.size_bytes for one in whole)
+    return same_size and any(one.manifest and one.manifest.etag == row.manifest_etag for one in whole)
+
+
+def _from_manifest(entry: Entry, key: str, whole: Sequence[_Held], *, mark: Mark) -> Entry:
+    try:
+        manifest = read_manifest(whole[0].store, key)
+    except (ManifestError, StorageError) as error:
+        return replace(entry, mark=Mark.REFUSED, error_message=str(error))
+    changed = any(one.dump and one.dump.size_bytes != manifest.size_bytes for one in whole)
+    return describe(entry, manifest, mark=Mark.CHANGED if changed else mark)
+
+
+def _from_store(key: str, held: Sequence[_Held]) -> Entry:
+    dump = next((one.dump for one in held if one.dump), None)
+    manifest = next((one.manifest for one in held if one.manifest), None)
+    item = dump or manifest
+    assert item is not None
+    return from_name(key, modified_at=item.modified_at, size_bytes=dump.size_bytes if dump else None)

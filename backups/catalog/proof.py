@@ -1,0 +1,33 @@
+"""Reads what stands beside a dump, and believes it only with our signature and in its own place."""
+
+from backups import conf
+from backups.exceptions import ManifestError
+from backups.manifest import LIMIT_BYTES, parse
+from backups.storage import keys
+from backups.storage.store import Store
+from backups.stores import Stores
+from backups.types import Manifest
+
+
+def read_manifest(store: Store, key: str) -> Manifest:
+    """The manifest of the dump at a key, proven: signed by us, and about this very key.
+
+    Raises ManifestError, or ObjectMissingError when there is none.
+    """
+    place = store.location(keys.manifest_key(key))
+    try:
+        manifest = parse(store.read(keys.manifest_key(key), limit_bytes=LIMIT_BYTES), signing_key=conf.current().signing_key)
+    except ManifestError as error:
+        error.detail = "\n".join(filter(None, [f"It is {place}.", error.detail]))
+        raise
+    if manifest.key != key:
+        raise ManifestError(
+            f"The manifest {place} belongs to another backup: {manifest.key}.",
+            hint="Somebody copied or moved it. Do not restore this backup; choose another one: icb db list",
+        )
+    return manifest
+
+
+def in_order(stores: Stores) -> list[Store]:
+    """The configured stores, the bucket first."""
+    return [store for store in (stores.s3, stores.local) if store is not None]

@@ -1,0 +1,127 @@
+"""The list of backups as a table for people: as many columns as fit, nothing ever cut off."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import IO, TYPE_CHECKING, cast
+
+from django.core.management.base import OutputWrapper
+from django.utils import timezone
+
+from backups.catalog import Entry, Listing
+from backups.management import words
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+COLOURS = {"succeeded": "green", "failed": "red", "running": "cyan"}
+GAP = 2  # between two columns
+UNLIMITED = 10_000  # where there is no terminal, nothing is folded
+
+
+@dataclass
+class _Column:
+    name: str
+    cells: list[str]
+    is_number: bool = False
+    styles: Sequence[str] = ()
+
+    @property
+    def width(self) -> int:
+        from rich.cells import cell_len
+
+        return max(cell_len(text) for text in (self.name, *self.cells)) + GAP
+
+
+def print_listing(listing: Listing, out: OutputWrapper) -> None:
+    """The table with a line on how far back one would have to go; or what to do when there is nothing."""
+    if not listing.entries:
+        out.write("Nothing could be listed.\n" if listing.problems else "No backups yet. Make one: icb db backup first\n")
+        return
+    from rich.console import Console
+
+    now = timezone.now()
+    console = Console(file=cast(IO[str], out), highlight=False, markup=False, width=None if out.isatty() else UNLIMITED)
+    columns, remarks = _columns(listing.entries, now=now), [_remark(entry) for entry in listing.entries]
+    beside = _Column("remarks", remarks, styles=["yellow"] * len(remarks))
+    fitting = _fitting(columns, width=console.width)
+    if any(remarks) and sum(column.width for column in (*fitting, beside)) <= console.width:
+        _print_table([*fitting, beside], console)
+    else:
+        _print_table(fitting, console)
+        for entry, remark in zip(listing.entries, remarks, strict=True):
+            if remark:
+                console.print(f"* {entry.filename}: {remark}", style="yellow", soft_wrap=True)
+    console.print(_newest(listing.entries, now=now), soft_wrap=True)
+
+
+def _columns(entries: Sequence[Entry], *, now: datetime) -> list[_Column]:
+    """The first four are always shown, with the database's where there are several; the others as they fit."""
+    several = len({(entry.environment, entry.database) for entry in entries}) > 1
+    databases = [_Column("database", [_database(entry, entries) for entry in entries])] if several else []
+    return [
+        _Column("backup", [entry.filename for entry in entries]),
+        *databases,
+        _Column("age", [words.age(entry.started_at, now=now) for entry in entries]),
+        _Column("status", [_status(entry) for entry in entries], styles=[_colour(entry) for entry in entries]),
+        _Column("stored", [words.size(entry.size_bytes) for entry in entries], is_number=True),
+        _Column("took", [words.duration(entry.duration_seconds) for entry in entries], is_number=True),
+        _Column("rows", [words.count(entry.rows) for entry in entries], is_number=True),
+        _Column("database size", [words.size(entry.database_size_bytes) for entry in entries], is_number=True),
+    ]
+
+
+def _fitting(columns: Sequence[_Column], *, width: int) -> list[_Column]:
+    taken = list(columns[:-3])
+    for column in columns[-3:]:
+        if sum(one.width for one in (*taken, column)) > width:
+            break
+        taken.append(column)
+    return taken
+
+
+def _print_table(columns: Sequence[_Column], console: "Console") -> None:
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, GAP // 2), show_edge=False)
+    for number, column in enumerate(columns):
+        table.add_column(column.name, justify="right" if column.is_number else "left", no_wrap=number > 0, overflow="fold")
+    for number in range(len(columns[0].cells)):
+        cells = [Text(column.cells[number], style=column.styles[number] if column.styles else "") for column in columns]
+        table.add_row(*cells)
+    console.print(table)
+    console.print()
+
+
+def _database(entry: Entry, entries: Sequence[Entry]) -> str:
+    several = len({one.environment for one in entries}) > 1
+    return f"{entry.environment}: {entry.database or '?'}" if several else entry.database or "?"
+
+
+def _status(entry: Entry) -> str:
+    return f"{entry.status} *" if _remark(entry) else entry.status
+
+
+def _colour(entry: Entry) -> str:
+    return "yellow" if entry.mark.is_alarming else COLOURS.get(entry.status, "yellow")
+
+
+def _remark(entry: Entry) -> str:
+    """In one line: what is odd, and the first line of what went wrong."""
+    first_line = entry.error_message.partition("\n")[0]
+    return ": ".join(part for part in (str(entry.mark), first_line) if part)
+
+
+def _newest(entries: Sequence[Entry], *, now: datetime) -> str:
+    """How much would be lost, for every database of the list."""
+    newest: dict[str, str] = {}
+    for entry in entries:
+        name = _database(entry, entries)
+        if entry.is_whole and name not in newest:
+            newest[name] = words.age(entry.started_at, now=now)
+    if not newest:
+        return "None of these is a whole backup. Make one: icb db backup DESCRIPTION"
+    told = ", ".join(f"{name} {age}" for name, age in newest.items()) if len(newest) > 1 else next(iter(newest.values()))
+    return f"Newest whole backup: {told}. Bring it back: icb db restore latest --target-dbname NEW_NAME"

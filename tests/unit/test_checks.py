@@ -1,0 +1,66 @@
+"""System checks, each by its id."""
+
+from pathlib import Path
+
+import pytest
+from django.core import checks
+from pytest_django.fixtures import Settings
+
+from tests.unit.test_conf import use_storage
+
+GOOD_KEY = "k" * 32
+
+
+def found(settings: Settings, **changes: object) -> list[checks.CheckMessage]:
+    """What the checks say of BACKUPS with these changes."""
+    settings.BACKUPS = {"SIGNING_KEY": GOOD_KEY, "LOCAL_FOLDER": "/srv/backups"} | changes
+    return checks.run_checks(tags=["backups"])
+
+
+def test_settings_that_fit_together_are_silent(settings: Settings) -> None:
+    assert found(settings) == []
+
+
+def test_they_run_with_every_other_check_without_asking_for_a_database(settings: Settings) -> None:
+    settings.BACKUPS = {"NONSENSE": 1}
+    assert "backups.E001" in [message.id for message in checks.run_checks()]
+
+
+@pytest.mark.parametrize("changes", [{"NONSENSE": 1}, {"ENVIRONMENT": "a/b"}, {"LOCK_TIMEOUT_SECONDS": "soon"}])
+def test_e001_is_settings_that_can_not_be_used(settings: Settings, changes: dict[str, object]) -> None:
+    (message,) = found(settings, **changes)
+    assert (message.id, message.level) == ("backups.E001", checks.ERROR)
+    assert next(iter(changes)) in message.msg
+
+
+def test_e001_is_a_storage_that_can_not_be_used(settings: Settings) -> None:
+    use_storage(settings, bucket_name="b", location="x")
+    (message,) = found(settings)
+    assert message.id == "backups.E001"
+    assert "location" in message.msg
+
+
+def test_e002_is_no_signing_key(settings: Settings) -> None:
+    (message,) = found(settings, SIGNING_KEY="")
+    assert (message.id, message.level) == ("backups.E002", checks.ERROR)
+
+
+def test_e003_is_neither_a_bucket_nor_a_folder(settings: Settings) -> None:
+    use_storage(settings, bucket_name="")
+    (message,) = found(settings, LOCAL_FOLDER=None)
+    assert message.id == "backups.E003"
+    assert found(settings) == []
+    use_storage(settings, bucket_name="b")
+    assert found(settings, LOCAL_FOLDER=None) == []
+
+
+def test_w001_is_a_short_signing_key_that_is_not_told(settings: Settings) -> None:
+    (message,) = found(settings, SIGNING_KEY="k" * 31)
+    assert (message.id, message.level) == ("backups.W001", checks.WARNING)
+    assert "kkk" not in str(message)
+
+
+def test_w002_is_a_folder_of_client_programs_that_is_not_there(settings: Settings, tmp_path: Path) -> None:
+    (message,) = found(settings, CLIENT_FOLDERS=[tmp_path, tmp_path / "gone"])
+    assert message.id == "backups.W002"
+    assert str(tmp_path / "gone") in message.msg
