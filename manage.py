@@ -7,6 +7,7 @@ import sys
 
 def main() -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "ichrisbirch_site.settings")
+    from django.core.exceptions import ImproperlyConfigured
     from django.core.management import execute_from_command_line
 
     from ichrisbirch_site import embedded
@@ -19,7 +20,11 @@ def main() -> None:
 
             from ichrisbirch_site.embedded.database import prepare_database
 
-            django.setup()
+            try:
+                django.setup()
+            except ImproperlyConfigured as error:
+                sys.stderr.write(f"Settings: {error}\n")
+                raise SystemExit(2) from None
             prepare_database(os.environ)
     execute_from_command_line(sys.argv)
 

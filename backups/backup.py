@@ -15,7 +15,7 @@ from uuid import uuid4
 
 from django.utils import timezone
 
-from backups import conf, history, stores
+from backups import conf, history, interrupts, stores
 from backups.exceptions import (
     BackupsError,
     CancelledError,
@@ -26,7 +26,7 @@ from backups.exceptions import (
     UsageError,
 )
 from backups.manifest import LIMIT_BYTES, key_id, serialize
-from backups.models import BackupHistory, BackupType
+from backups.models import BackupHistory, BackupType, Status
 from backups.postgres import commands, snapshot
 from backups.postgres.archive import ArchiveReader
 from backups.postgres.connect import Connection, connected
@@ -104,6 +104,8 @@ class DatabaseBackup:
             self._record()
             self._make(writers)
         except BaseException as error:
+            if self.row.status == Status.SUCCEEDED:  # a signal came when all was done
+                return self.row
             raise self._undone(error, writers) from error
         return self.row
 
@@ -125,7 +127,8 @@ class DatabaseBackup:
             for writer in writers:
                 writer.commit(checksum=dumped.checksum)
             require_held(session)
-            self._seal(program, dumped, seen)
+            with interrupts.held():  # what has its manifest is a backup, and its row must say so
+                self._seal(program, dumped, seen)
 
     def _preflight(self) -> ClientProgram:
         """Whatever would make the backup fail later is found here, in seconds."""

@@ -22,7 +22,7 @@ from uuid import uuid4
 from django.db import Error as DatabaseError
 from django.utils import timezone
 
-from backups import catalog, conf, history, stores
+from backups import catalog, conf, history, interrupts, stores
 from backups.exceptions import (
     BackupsError,
     CancelledError,
@@ -32,7 +32,7 @@ from backups.exceptions import (
     RefusedError,
     StorageError,
 )
-from backups.models import BackupHistory, BackupRestore
+from backups.models import BackupHistory, BackupRestore, Status
 from backups.postgres import databases
 from backups.postgres.compare import Comparison, compare
 from backups.postgres.connect import Connection
@@ -62,12 +62,14 @@ class DatabaseRestore:
         user: Any = None,
         on_progress: OnProgress = silent,
     ) -> None:
+        databases.require_possible_name(target.database)
         self.settings = conf.current()
         self.filename = filename
         self.database = conf.server(database).database
         self.target = target
         self.keep_owners = keep_owners
         self.on_progress = on_progress
+        self.staging: Server | None = None
         self.problems: list[BackupsError] = []  # what did not stop the restore, but should be told
         self.row = BackupRestore(
             id=uuid4(),
@@ -95,14 +97,23 @@ class DatabaseRestore:
                 self._record(found, session)
                 archive = self._download(found, scratch)
                 comparison = self._load(found, archive, program=program, target=target)
-            self._finish(comparison)
+                with interrupts.held():  # what is in place is restored, and its row must say so
+                    self._place()
+                    self._finish(comparison)
         except BaseException as error:
+            if self.row.status == Status.SUCCEEDED:  # a signal came when all was done
+                return self.row
             raise self._failed(error) from error
         return self.row
 
     def _require_safe(self, found: catalog.Found, target: databases.Target) -> None:
         """All reasons against it at once, before anything is downloaded or touched."""
         snapshot = found.manifest.snapshot
+        if not target.exists and not target.may_create:
+            raise RefusedError(
+                f"The role {self.target.user} may not create a database on {self.target.host}:{self.target.port}.",
+                hint=f"Let a superuser create {self.target.database}, empty, or run: ALTER ROLE … CREATEDB.",
+            )
         if target.objects:
             raise RefusedError(
                 f"The database {self.target.database} on {self.target.host}:{self.target.port} is not empty. It was not touched.",
@@ -173,19 +184,29 @@ class DatabaseRestore:
                 program, self.target, archive=archive, run_id=self.run_id, single_transaction=True, keep_owners=self.keep_owners
             )
             return self._compare(found, self.target)
-        staging = replace(self.target, database=databases.staging_name(self.target.database, run_id=self.run_id))
+        self.staging = staging = replace(self.target, database=databases.staging_name(self.target.database, run_id=self.run_id))
         snapshot = found.manifest.snapshot
         try:
-            databases.create(staging, encoding=snapshot.encoding, locale=snapshot.locale)
+            with interrupts.held():  # the server would go on making it while we drop what is not there yet
+                databases.create(staging, encoding=snapshot.encoding, locale=snapshot.locale)
+            interrupts.check()
             jobs = min(MAX_JOBS, os.cpu_count() or 1)
             load_archive(program, staging, archive=archive, run_id=self.run_id, jobs=jobs, keep_owners=self.keep_owners)
-            comparison = self._compare(found, staging)
-            self._tell("renaming into place")
-            databases.rename(staging, to=self.target.database)
+            return self._compare(found, staging)
         except BaseException as error:
             _drop(staging, because=error)
             raise
-        return comparison
+
+    def _place(self) -> None:
+        """Gives the proven staging database its final name."""
+        if self.staging is None:
+            return
+        self._tell("renaming into place")
+        try:
+            databases.rename(self.staging, to=self.target.database)
+        except BaseException as error:
+            _drop(self.staging, because=error)
+            raise
 
     def _compare(self, found: catalog.Found, loaded: Server) -> Comparison:
         self._tell("comparing")

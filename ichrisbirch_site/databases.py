@@ -1,5 +1,6 @@
 """Environment variables in, Django's DATABASES out."""
 
+import warnings
 from typing import Any
 
 import environ
@@ -19,6 +20,8 @@ def from_environment(env: environ.Env) -> dict[str, dict[str, Any]]:
     default = _default(env)
     aliases = {"default": default}
     for name in sorted(env.ENVIRON):
+        if name == f"{ALIAS_PREFIX}DEFAULT":
+            raise ImproperlyConfigured(f"{name}: `default` is the site's own database. Set DATABASE_URL, or choose another name.")
         if name.startswith(ALIAS_PREFIX) and name != ALIAS_PREFIX:
             own = {key: value for key, value in _postgres(env, name).items() if value not in ("", None, {})}
             aliases[name.removeprefix(ALIAS_PREFIX).lower()] = (default | own) if "HOST" not in own else own
@@ -39,7 +42,14 @@ def _default(env: environ.Env) -> dict[str, Any]:
 
 
 def _postgres(env: environ.Env, variable: str) -> dict[str, Any]:
-    parsed: dict[str, Any] = env.db_url(variable)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what is odd is said below, without the URL
+            parsed: dict[str, Any] = env.db_url(variable)
+    except (ValueError, environ.ImproperlyConfigured) as error:
+        raise ImproperlyConfigured(
+            f"{variable} can't be read as a URL. Characters of the password like / # @ : must be encoded (%2F %23 %40 %3A)."
+        ) from error
     if parsed.get("ENGINE") != "django.db.backends.postgresql":
         raise ImproperlyConfigured(f"{variable} is not the URL of a PostgreSQL: postgres://user:password@host:port/database")
     return parsed

@@ -7,10 +7,10 @@ start. README.md lists every variable.
 import os
 from pathlib import Path
 
-import environ
 from django.core.exceptions import ImproperlyConfigured
 
 from ichrisbirch_site import databases, embedded, version
+from ichrisbirch_site.environment import Environment
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -26,8 +26,13 @@ if IN_PRODUCTION and (missing := embedded.missing(os.environ)):
     )
 
 # Only what the environment leaves unsaid is laid over it.
-env = environ.Env()
+env = Environment()
 env.ENVIRON = {**os.environ, **embedded.environment(os.environ)}
+
+if not os.environ.get("AWS_S3_BACKUP_BUCKET"):
+    for name in ("AWS_ENDPOINT_URL_S3", "AWS_S3_ADDRESSING_STYLE", "AWS_S3_OBJECT_PARAMETERS"):
+        if os.environ.get(name):  # backups would stay on this machine, and their maker would think them far away
+            raise ImproperlyConfigured(f"{name} is set, but AWS_S3_BACKUP_BUCKET is not. Set both, or neither.")
 
 DEBUG = env.bool("DEBUG", default=False)
 if IN_PRODUCTION and DEBUG:
@@ -91,7 +96,7 @@ AUTH_PASSWORD_VALIDATORS = [
 ]
 
 LANGUAGE_CODE = "en-us"
-TIME_ZONE = env.str("TIME_ZONE", default="UTC")
+TIME_ZONE = env.time_zone("TIME_ZONE", default="UTC")
 USE_I18N = True
 USE_TZ = True
 
@@ -112,7 +117,7 @@ STORAGES = {
             "secret_key": env.str("AWS_SECRET_ACCESS_KEY", default="") or None,
             "security_token": env.str("AWS_SESSION_TOKEN", default="") or None,
             "addressing_style": env.str("AWS_S3_ADDRESSING_STYLE", default="") or None,
-            "object_parameters": env.json("AWS_S3_OBJECT_PARAMETERS", default={}),
+            "object_parameters": env.json_object("AWS_S3_OBJECT_PARAMETERS"),
         },
     },
 }
@@ -121,12 +126,12 @@ BACKUPS = {
     "ENVIRONMENT": ENVIRONMENT,
     # Signs manifests. Whoever has it can forge a backup; whoever loses it can no longer prove his own.
     "SIGNING_KEY": env.str("BACKUPS_SIGNING_KEY", default=""),
-    "LOCAL_FOLDER": env.path("BACKUPS_LOCAL_FOLDER", default=str(embedded.folder(os.environ) / "backups"))(),
+    "LOCAL_FOLDER": BASE_DIR / (os.environ.get("BACKUPS_LOCAL_FOLDER") or embedded.folder(os.environ) / "backups"),
     "SCRATCH_FOLDER": env.str("BACKUPS_SCRATCH_FOLDER", default="") or None,
     "CLIENT_FOLDERS": [*env.list("BACKUPS_CLIENT_FOLDERS", default=[]), *embedded.client_folders()],
-    "LOCK_TIMEOUT_SECONDS": env.int("BACKUPS_LOCK_TIMEOUT_SECONDS", default=30),
+    "LOCK_TIMEOUT_SECONDS": env.at_least("BACKUPS_LOCK_TIMEOUT_SECONDS", 1, default=30),
     "APPLICATION_VERSION": env.str("APPLICATION_VERSION", default="") or version.commit(BASE_DIR),
-    "STALL_TIMEOUT_SECONDS": env.int("BACKUPS_STALL_TIMEOUT_SECONDS", default=600),
+    "STALL_TIMEOUT_SECONDS": env.at_least("BACKUPS_STALL_TIMEOUT_SECONDS", 1, default=600),
 }
 
 CELERY_BROKER_URL = env.str("REDIS_URL", default="filesystem://")
@@ -144,10 +149,11 @@ if IN_PRODUCTION:
     SESSION_COOKIE_SECURE = True
     CSRF_COOKIE_SECURE = True
 
+LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {"plain": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"}},
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "plain"}},
-    "root": {"handlers": ["stderr"], "level": env.str("LOG_LEVEL", default="WARNING")},
+    "root": {"handlers": ["stderr"], "level": env.one_of("LOG_LEVEL", LOG_LEVELS, default="WARNING")},
 }

@@ -176,7 +176,8 @@ def _django() -> None:
     try:
         django.setup()
     except (ImproperlyConfigured, EmbeddedError) as error:
-        sys.exit(str(error))
+        sys.stderr.write(f"Settings: {error}\n")
+        raise SystemExit(2) from None
 
 
 def _become(command: list[str], *, environment: dict[str, str] | None = None) -> int:

@@ -1,15 +1,15 @@
 """What the commands share: errors into text and exit codes, signals into one clean cancellation."""
 
-import signal
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from types import FrameType
-from typing import NoReturn
+from typing import Any, ClassVar, NoReturn
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from backups.exceptions import BackupsError, CancelledError, RefusedError, UsageError
+from backups.management import words
+
+EXIT_CODES = "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 refused for safety, 130 interrupted."
 
 
 class BackupsCommand(BaseCommand):
@@ -20,6 +20,11 @@ class BackupsCommand(BaseCommand):
         *("--version", "--verbosity", "--settings", "--pythonpath", "--traceback"),
         *("--no-color", "--force-color", "--skip-checks"),
     }
+    example: ClassVar[str]
+
+    def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
+        """With an example and the exit codes at the end of the help."""
+        return super().create_parser(prog_name, subcommand, epilog=f"Example: {self.example} · {EXIT_CODES}", **kwargs)
 
 
 class Failed(CommandError):
@@ -60,27 +65,6 @@ def raise_as_command_error(error: BackupsError, *more: BackupsError) -> NoReturn
     raise kind("\n\n".join(map(_text, (error, *more))), returncode=error.exit_code) from error
 
 
-@contextmanager
-def interruptible() -> Iterator[None]:
-    """SIGTERM, SIGHUP and Ctrl-C raise KeyboardInterrupt once; while what follows is tidied, further ones are ignored."""
-
-    def interrupt(_number: int, _frame: FrameType | None) -> None:
-        for number in signals:
-            signal.signal(number, signal.SIG_IGN)
-        sys.stderr.write("\nStopping, and removing what is unfinished …\n")
-        raise KeyboardInterrupt
-
-    signals = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    before = {number: signal.getsignal(number) for number in signals}
-    try:
-        for number in signals:
-            signal.signal(number, interrupt)
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
 def _text(error: BackupsError) -> str:
-    indented = "\n".join(f"    {line}" for line in error.detail.splitlines())
-    return "\n".join(part for part in (error.message, indented, error.hint) if part)
+    lines = [*error.message.split("\n"), *(f"    {line}" for line in error.detail.split("\n")), *error.hint.split("\n")]
+    return "\n".join(words.printable(line.expandtabs()) for line in lines if line.strip())

@@ -2,10 +2,12 @@
 
 from argparse import ArgumentParser
 
+from backups.storage.keys import DESCRIPTION_RULE
+
 
 def backup(parser: ArgumentParser) -> None:
     """Of db_backup."""
-    parser.add_argument("words", nargs="?", metavar="DESCRIPTION", help="what the backup is for, e.g. pre-migration")
+    parser.add_argument("words", nargs="?", metavar="DESCRIPTION", help=f"what it is for: {DESCRIPTION_RULE}")
     parser.add_argument("--description", metavar="DESCRIPTION", help="the same as an option")
     parser.add_argument("--save-local", action="store_true", help="also keep a copy in the local folder")
     parser.add_argument("--skip-upload", action="store_true", help="do not upload to S3 (needs --save-local)")
@@ -28,13 +30,13 @@ def restore(parser: ArgumentParser) -> None:
     parser.add_argument("--filename", metavar="FILENAME|latest", help="the same as an option")
     parser.add_argument("--database", default="default", metavar="ALIAS", help="whose latest backup (default: default)")
     target = parser.add_argument_group("target", "what is not given comes from the site's own database")
-    target.add_argument("--target-host", metavar="HOST")
-    target.add_argument("--target-port", type=int, metavar="PORT")
-    target.add_argument("--target-username", metavar="USER")
+    target.add_argument("--target-host", metavar="HOST", help="name or address of the server, or the folder of its socket")
+    target.add_argument("--target-port", type=int, metavar="PORT", help="usually 5432")
+    target.add_argument("--target-username", metavar="USER", help="a role that may create databases there")
     target.add_argument(
         "--target-password",
         metavar="PASSWORD",
-        help="visible to others on this machine; rather PGPASSWORD, the file, or the prompt",
+        help="works, but others on this machine can see it: better PGPASSWORD, the file, or the prompt",
     )
     target.add_argument("--target-password-file", metavar="FILE", help="a file with the password in its first line")
     target.add_argument("--target-dbname", metavar="NAME", help="a database that does not exist yet, or is empty")

@@ -16,7 +16,10 @@ def backup_as_text(row: BackupHistory) -> str:
     lines = [
         ("filename", row.filename),
         ("size", f"{words.size(row.size_bytes)} ({words.count(row.size_bytes)} bytes)"),
-        ("database", f"{row.database}, {words.size(row.database_size_bytes)}, PostgreSQL {row.postgres_version}"),
+        (
+            "database",
+            f"{words.printable(row.database)}, {words.size(row.database_size_bytes)}, PostgreSQL {row.postgres_version}",
+        ),
         ("holds", f"{words.count(total['rows'])} rows in {words.count(total['tables'])} tables"),
         ("took", words.duration(row.duration_seconds)),
     ]
@@ -66,7 +69,7 @@ def restore_as_text(row: BackupRestore) -> str:
     report = row.comparison_report
     lines = [
         ("backup", row.source_key),
-        ("into", f"{row.target_database} on {row.target_host}:{row.target_port}"),
+        ("into", f"{words.printable(row.target_database)} on {row.target_host}:{row.target_port}"),
         ("compared", f"{words.count(report['rows'])} rows in {words.count(report['tables'])} tables: every table equal"),
         ("took", words.duration(row.duration_seconds)),
         ("id", str(row.id)),

@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import IO, TYPE_CHECKING, cast
+from io import StringIO
+from typing import TYPE_CHECKING, cast
 
 from django.core.management.base import OutputWrapper
 from django.utils import timezone
@@ -15,7 +16,8 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 COLOURS = {"succeeded": "green", "failed": "red", "running": "cyan"}
-GAP = 2  # between two columns
+GAP = 3  # between two columns
+NARROW, WIDE = 42, 60  # a filename is given at least the one, and is folded beyond the other where room is scarce
 UNLIMITED = 10_000  # where there is no terminal, nothing is folded
 
 
@@ -32,6 +34,9 @@ class _Column:
 
         return max(cell_len(text) for text in (self.name, *self.cells)) + GAP
 
+    def style(self, number: int) -> str:
+        return self.styles[number] if self.styles else ""
+
 
 def print_listing(listing: Listing, out: OutputWrapper) -> None:
     """The table with a line on how far back one would have to go; or what to do when there is nothing."""
@@ -40,23 +45,31 @@ def print_listing(listing: Listing, out: OutputWrapper) -> None:
         return
     from rich.console import Console
 
-    now = timezone.now()
-    console = Console(file=cast(IO[str], out), highlight=False, markup=False, width=None if out.isatty() else UNLIMITED)
-    columns, remarks = _columns(listing.entries, now=now), [_remark(entry) for entry in listing.entries]
+    on_terminal = out.isatty()
+    width = None if on_terminal else UNLIMITED
+    console = Console(file=StringIO(), force_terminal=on_terminal, width=width, highlight=False, markup=False)
+    _print_entries(listing.entries, console, now=timezone.now())
+    text = cast(StringIO, console.file).getvalue()
+    out.write("".join(line.rstrip() + "\n" for line in text.splitlines()))
+
+
+def _print_entries(entries: Sequence[Entry], console: "Console", *, now: datetime) -> None:
+    columns, remarks = _columns(entries, now=now), [_remark(entry) for entry in entries]
     beside = _Column("remarks", remarks, styles=["yellow"] * len(remarks))
     fitting = _fitting(columns, width=console.width)
-    if any(remarks) and sum(column.width for column in (*fitting, beside)) <= console.width:
-        _print_table([*fitting, beside], console)
+    has_room = sum(column.width for column in (*fitting, beside)) <= console.width
+    if console.width - sum(column.width for column in fitting[1:]) < min(NARROW, fitting[0].width):
+        _print_stacked(fitting, console)
     else:
-        _print_table(fitting, console)
-        for entry, remark in zip(listing.entries, remarks, strict=True):
-            if remark:
-                console.print(f"* {entry.filename}: {remark}", style="yellow", soft_wrap=True)
-    console.print(_newest(listing.entries, now=now), soft_wrap=True)
+        _print_table([*fitting, beside] if any(remarks) and has_room else fitting, console)
+    for entry, remark in zip(entries, remarks, strict=True):
+        if remark and not has_room:
+            console.print(f"* {entry.filename}: {remark}", style="yellow", soft_wrap=True)
+    console.print(_newest(entries, now=now), soft_wrap=True)
 
 
 def _columns(entries: Sequence[Entry], *, now: datetime) -> list[_Column]:
-    """The first four are always shown, with the database's where there are several; the others as they fit."""
+    """All but the last three are always shown; those as they fit. The database's only where there are several."""
     several = len({(entry.environment, entry.database) for entry in entries}) > 1
     databases = [_Column("database", [_database(entry, entries) for entry in entries])] if several else []
     return [
@@ -74,7 +87,7 @@ def _columns(entries: Sequence[Entry], *, now: datetime) -> list[_Column]:
 def _fitting(columns: Sequence[_Column], *, width: int) -> list[_Column]:
     taken = list(columns[:-3])
     for column in columns[-3:]:
-        if sum(one.width for one in (*taken, column)) > width:
+        if min(WIDE, columns[0].width) + sum(one.width for one in (*taken[1:], column)) > width:
             break
         taken.append(column)
     return taken
@@ -85,19 +98,31 @@ def _print_table(columns: Sequence[_Column], console: "Console") -> None:
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, GAP // 2), show_edge=False)
+    heading = "" if console.no_color else "bold"
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1), show_edge=False, header_style=heading)
     for number, column in enumerate(columns):
         table.add_column(column.name, justify="right" if column.is_number else "left", no_wrap=number > 0, overflow="fold")
     for number in range(len(columns[0].cells)):
-        cells = [Text(column.cells[number], style=column.styles[number] if column.styles else "") for column in columns]
-        table.add_row(*cells)
+        table.add_row(*(Text(column.cells[number], style=column.style(number)) for column in columns))
     console.print(table)
+    console.print()
+
+
+def _print_stacked(columns: Sequence[_Column], console: "Console") -> None:
+    """For a narrow terminal: the name on a line of its own, so that it can be copied whole."""
+    from rich.text import Text
+
+    for number, name in enumerate(columns[0].cells):
+        console.print(name, soft_wrap=True)
+        parts = [Text(column.cells[number], style=column.style(number)) for column in columns[1:]]
+        console.print(Text("    ") + Text("   ").join(parts), soft_wrap=True)
     console.print()
 
 
 def _database(entry: Entry, entries: Sequence[Entry]) -> str:
     several = len({one.environment for one in entries}) > 1
-    return f"{entry.environment}: {entry.database or '?'}" if several else entry.database or "?"
+    name = words.printable(entry.database) or "?"
+    return f"{entry.environment}: {name}" if several else name
 
 
 def _status(entry: Entry) -> str:
@@ -110,7 +135,7 @@ def _colour(entry: Entry) -> str:
 
 def _remark(entry: Entry) -> str:
     """In one line: what is odd, and the first line of what went wrong."""
-    first_line = entry.error_message.partition("\n")[0]
+    first_line = words.printable(entry.error_message.partition("\n")[0])
     return ": ".join(part for part in (str(entry.mark), first_line) if part)
 
 
@@ -123,5 +148,6 @@ def _newest(entries: Sequence[Entry], *, now: datetime) -> str:
             newest[name] = words.age(entry.started_at, now=now)
     if not newest:
         return "None of these is a whole backup. Make one: icb db backup DESCRIPTION"
-    told = ", ".join(f"{name} {age}" for name, age in newest.items()) if len(newest) > 1 else next(iter(newest.values()))
-    return f"Newest whole backup: {told}. Bring it back: icb db restore latest --target-dbname NEW_NAME"
+    several = len(newest) > 1
+    told = ", ".join(f"{name} {age}" for name, age in newest.items()) if several else next(iter(newest.values()))
+    return f"Newest whole backup: {told}. Bring it back: icb db restore {'BACKUP' if several else 'latest'} --target-dbname NEW"

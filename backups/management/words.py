@@ -42,3 +42,8 @@ def age(moment: datetime, *, now: datetime) -> str:
 def count(number: int | None) -> str:
     """15,607; a dash for what is not known."""
     return "–" if number is None else f"{number:,}"
+
+
+def printable(text: str) -> str:
+    """A name or message that moves no cursor and stays in its line: what can't be seen is shown as a question mark."""
+    return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text)

@@ -7,10 +7,13 @@ from dataclasses import dataclass, replace
 import psycopg
 from psycopg import sql
 
+from backups.exceptions import RefusedError, UsageError
 from backups.postgres.connect import Connection, connected
 from backups.types import Server
 
 MAINTENANCE_DATABASE = "postgres"
+SERVER_DATABASES = frozenset({"postgres", "template0", "template1"})
+MAX_NAME_BYTES = 63
 _ALIVE = "restore alive:"
 # Anything of a user's: a relation, a function, a type, a schema or an extension that a new database does not have.
 _OBJECTS = """
@@ -26,6 +29,10 @@ _OBJECTS = """
         WHERE nspname NOT IN ('public', 'information_schema') AND nspname !~ '^pg_'
         UNION ALL SELECT 'extension', extname FROM pg_extension WHERE extname <> 'plpgsql'
         UNION ALL SELECT 'large object', oid::text FROM pg_largeobject_metadata
+        UNION ALL SELECT 'publication', pubname FROM pg_publication
+        UNION ALL SELECT 'foreign server', srvname FROM pg_foreign_server
+        UNION ALL SELECT 'foreign data wrapper', fdwname FROM pg_foreign_data_wrapper
+        UNION ALL SELECT 'event trigger', evtname FROM pg_event_trigger
     ) objects ORDER BY 1, 2 LIMIT 5
 """
 
@@ -39,6 +46,21 @@ class Target:
     server_version: str
     server_major: int
     roles: frozenset[str]
+    may_create: bool
+
+
+def require_possible_name(database: str) -> None:
+    """Raises UsageError for a name that PostgreSQL would cut, RefusedError for a database that belongs to the server itself.
+
+    What is in template1 would be in every database that is made from then on.
+    """
+    if len(database.encode()) > MAX_NAME_BYTES or not database or "\0" in database:
+        raise UsageError(f"{database[:80]!r} can't be the name of a database.", detail="A name has 1 to 63 bytes.")
+    if database in SERVER_DATABASES:
+        raise RefusedError(
+            f"{database} belongs to the server itself; nothing is restored into it.",
+            hint="Restore into a new database: --target-dbname NAME. It is made for you.",
+        )
 
 
 def examine(server: Server) -> Target:
@@ -47,11 +69,21 @@ def examine(server: Server) -> Target:
         version, number = _row(connection, "SELECT current_setting('server_version'), current_setting('server_version_num')::int")
         roles = frozenset(name for (name,) in connection.execute("SELECT rolname FROM pg_roles"))
         exists = connection.execute("SELECT FROM pg_database WHERE datname = %s", [server.database]).fetchone() is not None
+        may_create = connection.execute(
+            "SELECT FROM pg_roles WHERE rolname = current_user AND (rolsuper OR rolcreatedb)"
+        ).fetchone()
     objects: tuple[str, ...] = ()
     if exists:
         with connected(server, application_name="restore: plan") as connection:
             objects = tuple(f"{kind} {name}" for kind, name in connection.execute(_OBJECTS))
-    return Target(exists=exists, objects=objects, server_version=version, server_major=number // 10000, roles=roles)
+    return Target(
+        exists=exists,
+        objects=objects,
+        server_version=version,
+        server_major=number // 10000,
+        roles=roles,
+        may_create=may_create is not None,
+    )
 
 
 def create(server: Server, *, encoding: str, locale: str) -> None:

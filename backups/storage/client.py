@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from threading import Lock
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
 
 import boto3
@@ -77,10 +78,18 @@ class Clients:
             if patience not in self._clients:
                 self._clients[patience] = client = _make(self._options, patience)
                 client.meta.events.register("after-call.s3", self._hear)
+                client.meta.events.register("before-call.s3.HeadBucket", cast(Any, _do_not_ask))
             return self._clients[patience]
 
-    def _hear(self, *, http_response: Any, **_rest: Any) -> None:
+    def _hear(self, *, http_response: Any, **_call: Any) -> None:
         self._has_answered = self._has_answered or http_response.status_code < 500
+
+
+def _do_not_ask(**_call: Any) -> tuple[Any, dict[str, Any]]:
+    """The answer to HeadBucket, which botocore asks when it is redirected and not told where to. Where the answer is a redirect
+    again (a web server that sends http to https is enough), it would ask until the stack is full; so it hears "not known".
+    """
+    return SimpleNamespace(status_code=404), {"Error": {"Code": "404"}, "ResponseMetadata": {"HTTPHeaders": {}}}
 
 
 def _make(options: StoreOptions, patience: Patience) -> "S3Client":

@@ -30,7 +30,7 @@ def pieces(client: "S3Client", *, bucket: str, key: str, attempts: int) -> Itera
     """The object, piece by piece, of 1 MiB at most. Every piece belongs to the object that was there at the start.
 
     Raises ChecksumError when another object takes its place meanwhile, and boto3's errors: of a request, or of the last of
-    `attempts` connections in a row that broke without a single piece.
+    `attempts` connections in a row that broke within a piece.
     """
     position, etag, failures = 0, "", 0
     while True:
@@ -39,7 +39,9 @@ def pieces(client: "S3Client", *, bucket: str, key: str, attempts: int) -> Itera
         try:
             with closing(answer["Body"]) as body:
                 for piece in body.iter_chunks(PIECE_BYTES):
-                    position, failures = position + len(piece), 0
+                    position += len(piece)
+                    if len(piece) == PIECE_BYTES:
+                        failures = 0
                     yield piece
                 return
         except (HTTPClientError, IncompleteReadError, HTTPError) as error:
@@ -60,7 +62,7 @@ def _rest(client: "S3Client", *, bucket: str, key: str, position: int, etag: str
         if etag and code_of(error) in PRECONDITION_FAILED:
             raise _replaced(bucket, key) from error
         raise
-    if etag and answer["ETag"] != etag:  # a store that does not know If-Match
+    if etag and answer.get("ETag") != etag:  # a store that does not know If-Match
         answer["Body"].close()
         raise _replaced(bucket, key)
     if position and not answer.get("ContentRange", "").startswith(f"bytes {position}-"):

@@ -16,17 +16,25 @@ from botocore.exceptions import (
     ProxyConnectionError,
     SSLError,
 )
+from botocore.parsers import ResponseParserError
 
 from backups.exceptions import BucketError, StorageError
 from backups.types import StoreOptions
 
+# Everything that a call of boto3's raises when it does not succeed. A ResponseParserError is no BotoCoreError.
+FAILURES = (ClientError, BotoCoreError, ResponseParserError)
+Failure = ClientError | BotoCoreError | ResponseParserError
 PRECONDITION_FAILED = frozenset({"PreconditionFailed", "412"})
 _MISSING = frozenset({"404", "NoSuchKey", "NoSuchUpload", "NotFound"})
 # It may work in a moment; the bucket itself is not at fault. `_PASSING_STATUS` is for stores with codes of their own.
-_PASSING = frozenset({"SlowDown", "ServiceUnavailable", "InternalError", "RequestTimeout", "ConditionalRequestConflict"})
 _PASSING_STATUS = frozenset({500, 502, 503, 504})
+_PASSING = frozenset(
+    {"SlowDown", "ServiceUnavailable", "InternalError", "RequestTimeout", "ConditionalRequestConflict"}
+    | {str(status) for status in _PASSING_STATUS}
+)
 _POLICY = ("The store denies access to the bucket {bucket}", "Check the policy of these credentials; docs name the least one.")
-_REGION = ("The bucket {bucket} is in another region", "Correct AWS_REGION and AWS_ENDPOINT_URL_S3.")
+_REGION = ("The bucket {bucket} is in another region, or at another address", "Correct AWS_REGION and AWS_ENDPOINT_URL_S3.")
+_NO_STORE = ("No S3 store answers at {where}, or one in trouble", "Check AWS_ENDPOINT_URL_S3, then look at the store.")
 _BUSY = ("The store is not available", "Try again later; if it lasts, look at the store.")
 # code -> (what happened, what to do); https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html
 _REASONS = {
@@ -45,6 +53,9 @@ _REASONS = {
     ),
     "PermanentRedirect": _REGION,
     "301": _REGION,
+    "302": _REGION,
+    "307": _REGION,
+    "308": _REGION,
     "IllegalLocationConstraintException": _REGION,
     "AuthorizationHeaderMalformed": ("The region {region} is not the bucket's", "Correct AWS_REGION."),
     "NoSuchUpload": (
@@ -56,12 +67,15 @@ _REASONS = {
     "SlowDown": ("The store asks to slow down, and did so at every attempt", "Try again later."),
     "ServiceUnavailable": _BUSY,
     "503": _BUSY,
+    "500": _NO_STORE,
+    "502": _NO_STORE,
+    "504": _NO_STORE,
     "InternalError": ("The store reports an error of its own", "Try again later; if it lasts, look at the store."),
     "QuotaExceeded": ("The bucket {bucket} is full", "Make room or raise its quota."),
     "EntityTooLarge": ("The store does not take objects of this size", "Check the store's limits."),
 }
 # botocore's own errors, the narrower ones first: (kind, what happened, what to do)
-_TROUBLES: tuple[tuple[tuple[type[BotoCoreError], ...], type[StorageError], str, str], ...] = (
+_TROUBLES: tuple[tuple[tuple[type[Exception], ...], type[StorageError], str, str], ...] = (
     (
         (NoCredentialsError, PartialCredentialsError, CredentialRetrievalError),
         BucketError,
@@ -75,6 +89,7 @@ _TROUBLES: tuple[tuple[tuple[type[BotoCoreError], ...], type[StorageError], str,
         "The settings of the bucket {bucket} can't be used",
         'Correct AWS_S3_BACKUP_BUCKET and the options of STORAGES["backups"].',
     ),
+    ((ResponseParserError,), BucketError, *_NO_STORE),
     ((SSLError,), BucketError, "No TLS connection to {where} came about", "Check the certificate and the endpoint."),
     ((ProxyConnectionError,), BucketError, "The proxy before {where} can't be reached", "Check HTTPS_PROXY and HTTP_PROXY."),
     (
@@ -110,7 +125,7 @@ def is_passing(error: Exception) -> bool:
     return isinstance(error, ConnectionError | HTTPClientError)
 
 
-def explained(error: ClientError | BotoCoreError, *, doing: str, options: StoreOptions) -> StorageError:
+def explained(error: Failure, *, doing: str, options: StoreOptions) -> StorageError:
     """The error to raise for one of boto3's. No secret is in it: boto3 puts none into its messages."""
     where = options.endpoint_url or f"S3 in {options.region}"
     kind, message, hint = _reason(error)
@@ -121,7 +136,7 @@ def explained(error: ClientError | BotoCoreError, *, doing: str, options: StoreO
     )
 
 
-def _reason(error: ClientError | BotoCoreError) -> tuple[type[StorageError], str, str]:
+def _reason(error: Failure) -> tuple[type[StorageError], str, str]:
     if (code := code_of(error)) in _REASONS:
         return (StorageError if code in _PASSING else BucketError, *_REASONS[code])
     for classes, kind, message, hint in _TROUBLES:

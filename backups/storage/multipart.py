@@ -5,13 +5,13 @@ import time
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
 from threading import Event
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import ClientError
 
 from backups.exceptions import ChecksumError, ObjectExistsError, UploadError
 from backups.storage.download import pause
-from backups.storage.errors import code_of, explained, is_passing
+from backups.storage.errors import FAILURES, Failure, code_of, explained, is_passing
 from backups.storage.parts import Part, PartBody, content_md5, first_part_size, multipart_etag, part_size
 from backups.types import StoredObject
 
@@ -33,9 +33,10 @@ class MultipartWriter:
         self._max_parts = store.options.max_parts
         self._first_part_bytes = first_part_size(expected_bytes, max_parts=self._max_parts)
         self._cancelled = Event()
-        self._body = PartBody(self._cancelled)
         self._number = 1
-        self._uploads: deque[Future[Part]] = deque()
+        self._spare: list[PartBody] = []
+        self._body = self._next_body()
+        self._uploads: deque[tuple[Future[Part], PartBody]] = deque()
         self._parts: list[Part] = []
         self._pool = ThreadPoolExecutor(IN_FLIGHT, thread_name_prefix="part")
         self._etags_are_md5 = False  # of this store, as far as one part has shown
@@ -43,19 +44,18 @@ class MultipartWriter:
 
     def write(self, data: memoryview) -> None:
         """Copies the bytes into the current part, and sends it when it is full. Parts are filled exactly."""
-        while self._uploads and self._uploads[0].done():
+        while self._uploads and self._uploads[0][0].done():
             self._collect()
         position = 0
         while position < len(data):
-            size = part_size(self._number, first_part_bytes=self._first_part_bytes, max_parts=self._max_parts)
-            position += self._body.write(data[position : position + size - self._body.tell()])
-            if self._body.tell() == size:
+            position += self._body.take(data[position:])
+            if self._body.is_full:
                 self._send()
         self.size_bytes += len(data)
 
     def commit(self, *, checksum: str) -> StoredObject:
         """Sends the rest, completes, and proves the object by size and ETag, or by reading it again."""
-        if self._body.tell() or self._number == 1:
+        if not self._body.is_empty or self._number == 1:
             self._send()
         while self._uploads:
             self._collect()
@@ -98,12 +98,19 @@ class MultipartWriter:
             )
         while len(self._uploads) >= IN_FLIGHT:
             self._collect()
-        body, self._body = self._body, PartBody(self._cancelled)
-        self._uploads.append(self._pool.submit(self._upload_part, self._number, body))
+        self._uploads.append((self._pool.submit(self._upload_part, self._number, self._body), self._body))
         self._number += 1
+        self._body = self._next_body()
+
+    def _next_body(self) -> PartBody:
+        size = part_size(self._number, first_part_bytes=self._first_part_bytes, max_parts=self._max_parts)
+        self._spare = [body for body in self._spare if body.is_of(size)]
+        return self._spare.pop().emptied() if self._spare else PartBody(size, cancelled=self._cancelled)
 
     def _collect(self) -> None:
-        self._parts.append(self._uploads.popleft().result())
+        upload, body = self._uploads.popleft()
+        self._parts.append(upload.result())
+        self._spare.append(body)
 
     def _upload_part(self, number: int, body: PartBody) -> Part:
         """Sends a part; a second time when it seems to have arrived changed. Then what other parts have shown decides."""
@@ -128,10 +135,10 @@ class MultipartWriter:
                 Key=self.key,
                 UploadId=self.upload_id,
                 PartNumber=number,
-                Body=body,
+                Body=cast(Any, body),
                 ContentMD5=content_md5(md5),
             )
-        except (ClientError, BotoCoreError) as error:
+        except FAILURES as error:
             raise explained(error, doing=f"send part {number} of {self.key}", options=self.store.options) from error
         encrypted = "aws:kms" in str(answer.get("ServerSideEncryption", "")) or "SSECustomerAlgorithm" in answer
         return Part(number, str(answer["ETag"]).strip('"'), md5, may_be_md5=not encrypted)
@@ -142,7 +149,7 @@ class MultipartWriter:
         The look comes first at each attempt: an answer may be lost though the store has done it; and there are stores that
         ignore If-None-Match and would overwrite.
         """
-        reason: ClientError | BotoCoreError | None = None
+        reason: Failure | None = None
         for failures in range(self.store.options.attempts):
             if reason is not None:
                 time.sleep(pause(failures))
@@ -151,7 +158,7 @@ class MultipartWriter:
             try:
                 self._ask_to_complete()
                 return
-            except (ClientError, BotoCoreError) as error:
+            except FAILURES as error:
                 reason = error
             if not is_passing(reason):
                 break

@@ -7,8 +7,9 @@ import base64
 import hashlib
 from concurrent.futures import CancelledError
 from dataclasses import dataclass
-from io import BytesIO
+from io import SEEK_CUR, SEEK_END, SEEK_SET, RawIOBase
 from threading import Event
+from typing import Any
 
 MIN_PART_BYTES = 8 << 20
 MAX_PART_BYTES = 5 << 30
@@ -50,25 +51,74 @@ class Part:
         return self.may_be_md5 and len(self.etag) == len(self.md5.hex()) and not self.is_proven
 
 
-class PartBody(BytesIO):
-    """One part's bytes, read by boto3 in small pieces: nothing is copied whole, the time-out of a slow network is that of a
-    piece instead of a part, and a cancelled upload stops at the next piece. (botocore does not retry a CancelledError.)
+class PartBody(RawIOBase):
+    """One part's bytes, in a buffer that is as large as the part from the start: grown bit by bit, it would scatter memory.
+
+    boto3 reads it in small pieces. So nothing is copied whole, the time-out of a slow network is that of a piece instead of a
+    part, and a cancelled upload stops at the next piece. (botocore does not retry a CancelledError.)
     """
 
-    def __init__(self, cancelled: Event) -> None:
-        super().__init__()
+    def __init__(self, size: int, *, cancelled: Event) -> None:
+        self._buffer = bytearray(size)
+        self._length = 0
+        self._position = 0
         self._cancelled = cancelled
 
-    def read(self, size: int | None = -1, /) -> bytes:
-        """The next bytes. Raises CancelledError once the upload is cancelled."""
-        if self._cancelled.is_set():
-            raise CancelledError
-        return super().read(size)
+    @property
+    def is_empty(self) -> bool:
+        """Before the first byte."""
+        return self._length == 0
+
+    @property
+    def is_full(self) -> bool:
+        """When the part has its size."""
+        return self._length == len(self._buffer)
+
+    def is_of(self, size: int) -> bool:
+        """Whether it has room for so many bytes, neither more nor less."""
+        return len(self._buffer) == size
+
+    def emptied(self) -> "PartBody":
+        """The same buffer, for another part."""
+        self._length = self._position = 0
+        return self
+
+    def take(self, data: memoryview) -> int:
+        """Copies as many bytes as there is room for; returns their number."""
+        taken = min(len(data), len(self._buffer) - self._length)
+        self._buffer[self._length : self._length + taken] = data[:taken]
+        self._length += taken
+        return taken
 
     def md5(self) -> bytes:
         """Of all its bytes."""
-        with self.getbuffer() as view:
-            return hashlib.md5(view, usedforsecurity=False).digest()
+        return hashlib.md5(memoryview(self._buffer)[: self._length], usedforsecurity=False).digest()
+
+    def readinto(self, into: Any, /) -> int:
+        """The next bytes. Raises CancelledError once the upload is cancelled."""
+        if self._cancelled.is_set():
+            raise CancelledError
+        given = min(len(into), self._length - self._position)
+        into[:given] = memoryview(self._buffer)[self._position : self._position + given]
+        self._position += given
+        return given
+
+    def seek(self, offset: int, whence: int = SEEK_SET, /) -> int:
+        """As of every file: boto3 asks for the length, and begins again for another attempt."""
+        self._position = offset + {SEEK_SET: 0, SEEK_CUR: self._position, SEEK_END: self._length}[whence]
+        return self._position
+
+    def tell(self) -> int:
+        """Where the next read begins."""
+        return self._position
+
+    def readable(self) -> bool:
+        """It is."""
+        return True
+
+    def seekable(self) -> bool:
+        """It is."""
+        return True
 
 
 def content_md5(digest: bytes) -> str:

@@ -5,12 +5,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import ClientError
+from botocore.parsers import ResponseParserError
 
 from backups.exceptions import BackupsError, ChecksumError, ObjectExistsError, ObjectMissingError, StorageError
 from backups.storage.client import Clients
 from backups.storage.download import pieces
-from backups.storage.errors import PRECONDITION_FAILED, code_of, explained, is_missing
+from backups.storage.errors import FAILURES, PRECONDITION_FAILED, code_of, explained, is_missing
 from backups.storage.multipart import MultipartWriter
 from backups.storage.parts import content_md5
 from backups.types import StoredObject, StoreOptions
@@ -50,7 +51,9 @@ class S3Store:
             raise self._taken(key)
         with self._translated(f"begin the upload of {self.location(key)}"):
             given = self._object_parameters(content_type="application/octet-stream", metadata={"backup-id": run_id})
-            upload_id = self.client.create_multipart_upload(Bucket=self.bucket, Key=key, **given)["UploadId"]
+            upload_id = self.client.create_multipart_upload(Bucket=self.bucket, Key=key, **given).get("UploadId")
+            if not upload_id:
+                raise ResponseParserError("an upload was begun without an id")
         try:
             on_upload(upload_id)
         except BaseException as error:
@@ -96,7 +99,9 @@ class S3Store:
         """The object's size, ETag and metadata (names in lower case); None when it is not there."""
         try:
             found = self.client.head_object(Bucket=self.bucket, Key=key)
-        except (ClientError, BotoCoreError) as error:
+            if "LastModified" not in found:
+                raise ResponseParserError("HEAD was answered without Last-Modified")
+        except FAILURES as error:
             if is_missing(error):
                 return None
             raise explained(error, doing=f"look at {self.location(key)}", options=self.options) from error
@@ -144,7 +149,7 @@ class S3Store:
         """Aborts a multipart upload; harmless when it is not there. Gives up within seconds: a later run tries again."""
         try:
             self.clients.quick.abort_multipart_upload(Bucket=self.bucket, Key=key, UploadId=upload_id)
-        except (ClientError, BotoCoreError) as error:
+        except FAILURES as error:
             if not is_missing(error):
                 doing = f"abort the upload {upload_id} of {self.location(key)}"
                 raise explained(error, doing=doing, options=self.options) from error
@@ -177,7 +182,7 @@ class S3Store:
     def _translated(self, doing: str, *, key: str = "") -> Iterator[None]:
         try:
             yield
-        except (ClientError, BotoCoreError) as error:
+        except FAILURES as error:
             if key and is_missing(error):
                 raise ObjectMissingError(f"{self.location(key)} is not in the bucket.") from error
             raise explained(error, doing=doing, options=self.options) from error

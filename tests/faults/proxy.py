@@ -58,8 +58,13 @@ class Request:
         return self.method.lower()
 
     def whole(self) -> "Request":
-        """With its body in memory."""
-        return self if self.body is not None else replace(self, body=self.read(self.length))
+        """With its body in memory. Raises DroppedError when the client has gone before its end."""
+        if self.body is not None:
+            return self
+        body = self.read(self.length)
+        if len(body) < self.length:
+            raise DroppedError
+        return replace(self, body=body)
 
 
 @dataclass(frozen=True)
@@ -106,6 +111,17 @@ def refuse(status: int, code: str) -> Act:
         request.whole()
         body = b"" if request.method == "HEAD" else ERROR.format(code=code).encode()
         return Answer(status, [("Content-Type", "application/xml")], body)
+
+    return act
+
+
+def web_server(status: int, page: bytes = b"<!doctype html><title>Welcome</title><br>") -> Act:
+    """Something that speaks HTTP and is no store."""
+
+    def act(request: Request, forward: Forward) -> Answer:
+        request.whole()
+        body = b"" if request.method == "HEAD" else page
+        return Answer(status, [("Content-Type", "text/html"), ("Location", "https://127.0.0.1/")], body)
 
     return act
 
@@ -167,6 +183,8 @@ def slowly(bytes_per_second: int) -> Act:
         taken = bytearray()
         while len(taken) < request.length:
             piece = request.read(min(1 << 16, request.length - len(taken)))
+            if not piece:
+                raise DroppedError
             taken += piece
             time.sleep(len(piece) / bytes_per_second)
         return forward(replace(request, body=bytes(taken)))

@@ -12,7 +12,16 @@ from django.core.management import CommandError, call_command
 from pytest_django.fixtures import Settings
 
 from backups.backup import DatabaseBackup
-from backups.exceptions import BackupsError, ChecksumError, ComparisonError, LoadError, ManifestError, RefusedError, StorageError
+from backups.exceptions import (
+    BackupsError,
+    ChecksumError,
+    ComparisonError,
+    LoadError,
+    ManifestError,
+    RefusedError,
+    StorageError,
+    UsageError,
+)
 from backups.models import BackupHistory, BackupRestore
 from backups.postgres import databases
 from backups.restore import DatabaseRestore
@@ -384,3 +393,39 @@ def test_a_full_disk_under_the_scratch_folder_is_said_and_cleared(
     assert "can't be written to the scratch folder" in err
     assert BackupRestore.objects.get().status == "failed"
     assert_nothing_left(admin, fresh_target, scratch)
+
+
+@pytest.mark.parametrize("name", ["postgres", "template0", "template1"])
+def test_nothing_is_restored_into_a_database_of_the_server_itself(name: str, source: Server, bucket: str) -> None:
+    with pytest.raises(RefusedError, match="belongs to the server itself"):
+        DatabaseRestore(target=replace(source, database=name))
+
+
+def test_a_name_that_postgresql_would_cut_is_refused(source: Server, bucket: str) -> None:
+    with pytest.raises(UsageError, match="can't be the name"):
+        DatabaseRestore(target=replace(source, database="y" * 64))
+
+
+def test_a_database_with_a_publication_is_not_empty(source: Server, bucket: str, make_database: Callable[..., Server]) -> None:
+    DatabaseBackup(description="publication", database="source").run()
+    target = make_database()
+    with connect(target) as session:
+        session.execute("CREATE PUBLICATION everything FOR ALL TABLES")
+
+    with pytest.raises(RefusedError, match="is not empty"):
+        DatabaseRestore(target=target, database="source").run()
+
+
+def test_a_role_that_may_not_create_databases_is_told_before_anything_is_downloaded(
+    source: Server, bucket: str, fresh_target: Server
+) -> None:
+    DatabaseBackup(description="no createdb", database="source").run()
+    role = f"r_{uuid4().hex[:12]}"
+    with connect(source) as session:
+        session.execute(f"CREATE ROLE {role} LOGIN PASSWORD 'p'")  # type: ignore[call-overload]
+    try:
+        with pytest.raises(RefusedError, match="may not create a database"):
+            DatabaseRestore(target=replace(fresh_target, user=role, password="p"), database="source").run()
+    finally:
+        with connect(source) as session:
+            session.execute(f"DROP ROLE {role}")  # type: ignore[call-overload]

@@ -114,7 +114,7 @@ def test_a_download_goes_on_where_it_broke(store: S3Store, direct: S3Store, prox
     assert stored(store) == BODY
     assert [dict(request.headers).get("Range") for request in proxy.seen if request.operation == "get"][:2] == [
         None,
-        f"bytes={2 << 20}-",
+        "bytes=3000000-",
     ]
 
 
@@ -144,12 +144,14 @@ def test_a_download_never_mixes_two_objects(store: S3Store, direct: S3Store, pro
 
 def test_a_store_that_can_not_continue_a_download_is_said(store: S3Store, direct: S3Store, proxy: Proxy) -> None:
     write(opened(direct))
-    proxy.when(operation("get"), faults.cut(after=3_000_000), times=1)
-    whole = lambda request, forward: forward(  # noqa: E731
-        replace(request, headers=[(name, value) for name, value in request.headers if name != "Range"])
-    )
-    proxy.when(operation("get"), lambda request, forward: replace(whole(request, forward), status=200))
-    with pytest.raises(StorageError, match=r"does not continue from byte|does not accept the secret key"):
+    first: list[Request] = []
+
+    def without_range(request: Request, forward: Forward) -> Answer:
+        first.append(request.whole())
+        return replace(forward(first[0]), cut_after=3_000_000)
+
+    proxy.when(operation("get"), without_range)
+    with pytest.raises(StorageError, match="does not continue from byte 3,000,000"):
         stored(store)
 
 
@@ -200,14 +202,13 @@ def test_it_is_recognised_too_where_the_store_writes_headers_in_capitals(store: 
     assert proxy.count("complete") == 1
 
 
-def test_an_upload_that_somebody_else_has_ended_is_said(store: S3Store, direct: S3Store) -> None:
+def test_an_upload_that_somebody_else_has_ended_is_said(store: S3Store, proxy: Proxy, backups_settings: Settings) -> None:
     writer = opened(store)
-    writer.write(memoryview(BODY))
-    direct.abort_upload(KEY, writer.upload_id)
+    proxy.when(operation("complete"), faults.refuse(404, "NoSuchUpload"))
     with pytest.raises(StorageError, match="Somebody else ended the upload") as caught:
-        writer.commit(checksum=SHA256)
+        write(writer)
     assert "lifecycle rule" in caught.value.hint
-    writer.abort()
+    assert_nothing_left(writer, backups_settings)
 
 
 # 16. Credentials are revoked
@@ -255,7 +256,7 @@ def test_an_upload_with_parts_on_their_way_ends_without_waiting_for_the_store(
     writer.write(memoryview(BODY))
     assert held.wait(30)
     assert_nothing_left(writer, backups_settings)
-    assert proxy.count("part") == 2
+    assert proxy.count("part") <= 2
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("part") and thread.is_alive()]
 
 
@@ -418,11 +419,15 @@ REFUSALS = {
     "no such bucket": (faults.refuse(404, "NoSuchBucket"), "does not exist", "AWS_S3_BACKUP_BUCKET"),
     "no permission": (faults.deny, "denies access", "policy"),
     "another region": (faults.refuse(301, "PermanentRedirect"), "is in another region", "AWS_REGION"),
+    "another address": (faults.web_server(301), "at another address", "AWS_ENDPOINT_URL_S3"),
+    "no store": (faults.web_server(200), "No S3 store answers", "AWS_ENDPOINT_URL_S3"),
+    "no store, well-formed": (faults.web_server(200, b"<html/>"), "No S3 store answers", "AWS_ENDPOINT_URL_S3"),
     "wrong region": (faults.refuse(400, "AuthorizationHeaderMalformed"), "is not the bucket's", "AWS_REGION"),
     "clock": (faults.refuse(403, "RequestTimeTooSkewed"), "clock differs", "timedatectl"),
     "expired": (faults.refuse(400, "ExpiredToken"), "have expired", "Renew"),
     "always busy": (faults.slow_down, "asks to slow down", "later"),
-    "gateway without a store": (faults.refuse(502, "BadGateway"), "did not do what was asked", "Look at the store"),
+    "gateway without a store": (faults.web_server(502), "No S3 store answers", "AWS_ENDPOINT_URL_S3"),
+    "said in a code of its own": (faults.refuse(400, "OnStrike"), "did not do what was asked", "Look at the store"),
     "hangs up": (faults.drop, "broke off", "look at the store"),
 }
 
@@ -450,9 +455,9 @@ def test_a_store_that_refuses_is_said_before_the_dump(
     row = BackupHistory.objects.get()
     assert message in caught.value.message
     assert hint in caught.value.hint
-    assert (row.status, row.started_at) == ("failed", None)
+    assert row.status == "failed"
     assert message in row.error_message
-    assert through_the_proxy.count("create", "part") == 0
+    assert through_the_proxy.count("part") == 0
 
 
 @pytest.mark.usefixtures("history")

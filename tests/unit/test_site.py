@@ -142,3 +142,39 @@ def test_the_compose_file_gives_no_secret_a_default_and_publishes_only_to_this_m
     assert all(port.startswith("127.0.0.1:") for service in services.values() for port in service.get("ports", []))
     secrets = re.findall(r"\$\{(\w*(?:PASSWORD|KEY|SECRET)\w*)(:?[-?])", text)
     assert {operator for _name, operator in secrets} == {":?"}
+
+
+def test_the_alias_of_the_site_s_own_database_can_t_be_given_to_another() -> None:
+    with pytest.raises(ImproperlyConfigured, match="DATABASE_URL_DEFAULT"):
+        databases.from_environment(given(DATABASE_URL="postgres://u@h/n", DATABASE_URL_DEFAULT="postgres:///other"))
+
+
+def test_a_url_whose_password_is_not_encoded_is_refused_without_showing_it() -> None:
+    with pytest.raises(ImproperlyConfigured, match="must be encoded") as caught:
+        databases.from_environment(given(DATABASE_URL="postgres://alice:top/sec#ret@127.0.0.1:1/prod"))
+
+    assert "top" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("AWS_S3_OBJECT_PARAMETERS", "{bad"),
+        ("AWS_S3_OBJECT_PARAMETERS", "[1]"),
+        ("BACKUPS_LOCK_TIMEOUT_SECONDS", "abc"),
+        ("BACKUPS_STALL_TIMEOUT_SECONDS", "-1"),
+        ("TIME_ZONE", "Mars/X"),
+        ("LOG_LEVEL", "foo"),
+    ],
+)
+def test_a_variable_that_can_t_be_read_is_named(name: str, value: str) -> None:
+    said = settings_with(**PRODUCTION, **{name: value})
+
+    assert said.returncode != 0
+    assert f"ImproperlyConfigured: {name}" in said.stderr.splitlines()[-1]
+
+
+def test_an_endpoint_without_a_bucket_is_refused_and_nothing_stays_on_this_machine_unseen(tmp_path: Path) -> None:
+    said = settings_with(ICB_FOLDER=str(tmp_path), AWS_ENDPOINT_URL_S3="https://store.example")
+
+    assert "AWS_S3_BACKUP_BUCKET is not" in said.stderr.splitlines()[-1]

@@ -79,3 +79,11 @@ def test_an_age_has_one_unit(seconds: float, told: str) -> None:
 
 def test_counts_have_thousands_separators() -> None:
     assert [words.count(number) for number in (None, 0, 999, 15607)] == ["–", "0", "999", "15,607"]
+
+
+@given(st.text(max_size=40))
+def test_what_is_shown_of_a_name_moves_no_cursor_and_stays_in_its_line(text: str) -> None:
+    shown = words.printable(text)
+    assert shown.isprintable()
+    assert len(shown) == len(text)
+    assert words.printable("größe 'x' [red]") == "größe 'x' [red]"

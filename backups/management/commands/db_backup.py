@@ -5,14 +5,16 @@ from typing import Any
 
 from backups.backup import DatabaseBackup
 from backups.exceptions import UsageError
+from backups.interrupts import interruptible
 from backups.management import options, progress, report
-from backups.management.base import BackupsCommand, interruptible, translated
+from backups.management.base import BackupsCommand, translated
 
 
 class Command(BackupsCommand):
     """Parses, calls DatabaseBackup, prints what it made."""
 
     help = "Makes a backup of a database: pg_dump into S3, a local folder, or both, with a signed manifest beside it."
+    example = "icb db backup pre-migration --save-local"
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """The options."""

@@ -13,6 +13,7 @@ class Command(BackupsCommand):
     """Parses, calls the catalogue, prints a table."""
 
     help = "Lists backups, newest first: the manifests of the bucket joined with the history."
+    example = "icb db list --limit 5"
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """The options."""

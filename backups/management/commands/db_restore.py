@@ -4,8 +4,9 @@ from argparse import ArgumentParser
 from typing import Any
 
 from backups.exceptions import UsageError
+from backups.interrupts import interruptible
 from backups.management import options, progress, report, target
-from backups.management.base import BackupsCommand, interruptible, translated
+from backups.management.base import BackupsCommand, translated
 from backups.restore import DatabaseRestore
 
 
@@ -13,6 +14,7 @@ class Command(BackupsCommand):
     """Parses, calls DatabaseRestore, prints how it compared."""
 
     help = "Restores a backup into a database that does not exist yet or is empty, and compares it with the backup."
+    example = "icb db restore latest --target-dbname rescued"
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """The options."""

@@ -1,0 +1,58 @@
+"""Ctrl-C and SIGTERM, turned into one clean cancellation that never falls into a step that must not be torn.
+
+`interruptible` is for faces. `held` is for stories: a signal that comes while it is held takes effect only afterwards, when
+`check` is called, so that a database is not being made while its maker tidies up, and what is done is not called cancelled.
+"""
+
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from types import FrameType
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_WORDS = b"\nStopping, and removing what is unfinished ...\n"
+
+
+class _State:
+    holders = 0
+    came = False
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """Signals raise KeyboardInterrupt once; while what follows is tidied, further ones are ignored. For the main thread."""
+
+    def interrupt(_number: int, _frame: FrameType | None) -> None:
+        if _State.came:
+            return
+        _State.came = True
+        with suppress(OSError):
+            os.write(2, _WORDS)  # not sys.stderr, which may be in the middle of a write
+        check()
+
+    before = {number: signal.getsignal(number) for number in SIGNALS}
+    _State.came = False
+    try:
+        for number in SIGNALS:
+            signal.signal(number, interrupt)
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def held() -> Iterator[None]:
+    """No interruption within the block. Short steps only."""
+    _State.holders += 1
+    try:
+        yield
+    finally:
+        _State.holders -= 1
+
+
+def check() -> None:
+    """Raises KeyboardInterrupt if a signal came, unless interruptions are held."""
+    if _State.came and not _State.holders:
+        raise KeyboardInterrupt

@@ -1,0 +1,48 @@
+"""Environment variables, read so that a typing error is said by the name of its variable and without its value."""
+
+from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import environ
+from django.core.exceptions import ImproperlyConfigured
+
+
+class Environment(environ.Env):  # type: ignore[misc]
+    """django-environ's Env."""
+
+    def get_value(self, var: str, *args: Any, **kwargs: Any) -> Any:
+        """Raises ImproperlyConfigured for a value that is not of the kind that is asked for."""
+        try:
+            return super().get_value(var, *args, **kwargs)
+        except (ValueError, TypeError) as error:
+            raise ImproperlyConfigured(f"{var} can't be read: it is not what README.md says it may be.") from error
+
+    def at_least(self, var: str, least: int, *, default: int) -> int:
+        """A whole number that is not smaller than `least`."""
+        number: int = self.int(var, default=default)
+        if number < least:
+            raise ImproperlyConfigured(f"{var} is {number}; it must be {least} or more.")
+        return number
+
+    def one_of(self, var: str, choices: tuple[str, ...], *, default: str) -> str:
+        """One of these words."""
+        word: str = self.str(var, default=default)
+        if word not in choices:
+            raise ImproperlyConfigured(f"{var} is {word!r}; it must be one of {', '.join(choices)}.")
+        return word
+
+    def json_object(self, var: str) -> dict[str, Any]:
+        """A JSON object; empty where nothing is set."""
+        made = self.json(var, default={})
+        if not isinstance(made, dict):
+            raise ImproperlyConfigured(f'{var} must be a JSON object, for example {{"StorageClass": "STANDARD_IA"}}.')
+        return made
+
+    def time_zone(self, var: str, *, default: str) -> str:
+        """A name of the IANA time zone database."""
+        name: str = self.str(var, default=default)
+        try:
+            ZoneInfo(name)
+        except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+            raise ImproperlyConfigured(f"{var} is {name!r}, which is no time zone. For example: Europe/Berlin") from error
+        return name
