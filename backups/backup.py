@@ -35,7 +35,7 @@ from backups.postgres.lock import require_held, run_lock
 from backups.postgres.meter import DumpMeter
 from backups.postgres.privileges import require_everything_readable
 from backups.postgres.programs import ClientProgram, choose_pg_dump
-from backups.reaping import settle_lost_runs
+from backups.reaping import remove_orphans, settle_lost_runs
 from backups.storage import keys
 from backups.storage.store import Store, Writer
 from backups.types import Manifest, OnProgress, Progress, Snapshot, silent
@@ -114,6 +114,7 @@ class DatabaseBackup:
         with run_lock(self.server, run_id=self.run_id) as session:
             cluster = snapshot.system_identifier(session)
             settle_lost_runs(session, self.row, system_identifier=cluster, stores=self.stores)
+            remove_orphans(self.row, stores=self.stores)
             history.start(self.row, system_identifier=cluster)
             self._tell("taking the snapshot")
             timeout = self.settings.lock_timeout_seconds

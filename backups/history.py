@@ -13,7 +13,6 @@ from backups.models import BackupHistory, BackupRestore, Status
 from backups.types import Manifest
 
 Run = BackupHistory | BackupRestore
-FINAL = (Status.SUCCEEDED, Status.FAILED, Status.CANCELLED)
 
 
 def add(run: Run) -> bool:
@@ -97,11 +96,13 @@ def fields_of(manifest: Manifest) -> dict[str, Any]:
 
 def unreachable(error: Exception) -> HistoryError:
     """The error to raise where the table of the history can't be used."""
-    missing = "does not exist" in str(error)
+    missing = 'relation "' in str(error) and "does not exist" in str(error)
     return HistoryError(
         "The history has no table yet." if missing else "The history could not be written.",
         detail=str(error).strip(),
-        hint="Make it with: ./icb manage migrate" if missing else "Is the site's own database running?",
+        hint="Make it with: ./icb manage migrate"
+        if missing
+        else "The history is in the site's own database: is it running, and is DATABASE_URL right (host, user, password, name)?",
     )
 
 

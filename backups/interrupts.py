@@ -31,10 +31,11 @@ def interruptible() -> Iterator[None]:
             os.write(2, _WORDS)  # not sys.stderr, which may be in the middle of a write
         check()
 
-    before = {number: signal.getsignal(number) for number in SIGNALS}
+    # What we were started to ignore (nohup) stays ignored.
+    before = {number: handler for number in SIGNALS if (handler := signal.getsignal(number)) is not signal.SIG_IGN}
     _State.came = False
     try:
-        for number in SIGNALS:
+        for number in before:
             signal.signal(number, interrupt)
         yield
     finally:

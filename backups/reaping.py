@@ -46,6 +46,19 @@ def settle_lost_runs(session: Connection, own: BackupHistory, *, system_identifi
     return lost
 
 
+def remove_orphans(own: BackupHistory, *, stores: Stores) -> None:
+    """Removes uploads that an earlier run of this environment had to leave, because the store was away when it failed.
+
+    What still can't be removed keeps its upload id on its row, for the next time.
+    """
+    left = BackupHistory.objects.filter(
+        environment=own.environment, bucket=own.bucket, status__in=(Status.FAILED, Status.CANCELLED)
+    ).exclude(upload_id="")
+    for run in left:
+        if not _problems_of_removing(run, stores):
+            history.update(run, upload_id="")
+
+
 def settle_lost_restores(session: Connection, own: BackupRestore, *, target: Server, scratch: Path) -> list[BackupRestore]:
     """Gives every lost restore to this server its final state, and drops the staging database that it left.
 
@@ -80,7 +93,15 @@ def _manifest_of(run: BackupHistory, stores: Stores) -> Manifest | None:
 
 
 def _remove_leftovers(run: BackupHistory, stores: Stores) -> str:
-    """Removes the upload, and the objects that this run made. What the store would not remove is said, not hidden."""
+    """Removes what the run made. What the store would not remove is said, not hidden, and its upload id stays on the row."""
+    problems = _problems_of_removing(run, stores)
+    if not problems:
+        run.upload_id = ""
+    return "\n".join(problems) or _seen()
+
+
+def _problems_of_removing(run: BackupHistory, stores: Stores) -> list[str]:
+    """Removes the upload, and the objects that this run made, where they have no manifest."""
     key = object_key(environment=run.environment, filename=run.filename)
     problems = []
     if run.s3_key and (stores.s3 is None or stores.s3.bucket != run.bucket):
@@ -97,7 +118,7 @@ def _remove_leftovers(run: BackupHistory, stores: Stores) -> str:
                 store.delete(key)
         except StorageError as error:
             problems.append(str(error))
-    return "\n".join(problems) or _seen()
+    return problems
 
 
 def _stores_of(run: BackupHistory, stores: Stores) -> list[Store]:

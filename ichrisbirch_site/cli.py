@@ -18,7 +18,7 @@ DB_VERBS = {
 VERBS = {
     "db": "backups: make, list, restore",
     "up": "start what runs here (only what the environment does not name), and prepare the database",
-    "down": "stop it; nothing is lost",
+    "down": "stop it; nothing is lost   [--force: also while a backup or restore is at work]",
     "status": "what runs, where, how large   [--json]",
     "psql": "a psql on the embedded PostgreSQL   [DATABASE] [psql's own options]",
     "manage": "Django's manage.py",

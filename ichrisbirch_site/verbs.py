@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from ichrisbirch_site import embedded
-from ichrisbirch_site.embedded import EmbeddedError, Service
+from ichrisbirch_site.embedded import EmbeddedError, Home, Service
 from ichrisbirch_site.embedded.database import prepare_database
 
 PROJECT = embedded.PROJECT
@@ -41,14 +41,39 @@ def up(words: list[str]) -> int:
 def down(words: list[str]) -> int:
     from ichrisbirch_site.embedded import services
 
-    _takes_nothing("down", words)
+    if words not in ([], ["--force"]):
+        raise _usage("icb down [--force]")
     here = embedded.home(os.environ)
+    if not words and (busy := _runs_in_progress(here)):
+        sys.stderr.write(f"{' and '.join(busy)} at work here. Wait until it is done, or stop it all the same: icb down --force\n")
+        return 3
     try:
         stopped = [server.title() for server in services.all_of(here) if here.exists() and services.stop(server)]
     except EmbeddedError as error:
         return _failed(error)
     print_line(f"Stopped {' and '.join(stopped)}." if stopped else "Nothing was running.")
     return 0
+
+
+def _runs_in_progress(here: Home) -> list[str]:
+    """Backups and restores that use the embedded PostgreSQL now; none where it can't be asked."""
+    import psycopg
+
+    from ichrisbirch_site.embedded import services
+    from ichrisbirch_site.embedded.postgres import PostgreSQL
+
+    server = PostgreSQL(here)
+    if not here.exists() or not services.is_up(server):
+        return []
+    query = """
+        SELECT DISTINCT CASE WHEN application_name LIKE 'backup:%' THEN 'backup' ELSE 'restore' END
+        FROM pg_stat_activity WHERE application_name LIKE 'backup:%' OR application_name LIKE 'restore%:%'
+    """
+    try:
+        with psycopg.connect(**server.connection("postgres")) as connection:
+            return [f"A {kind} is" for (kind,) in connection.execute(query)]
+    except psycopg.Error:
+        return []
 
 
 def status(words: list[str]) -> int:

@@ -1,7 +1,7 @@
 """Builds command lines and environments of client programs. Pure: (argv, env) out, nothing runs here.
 
-No secret and no name chosen by a user is ever in argv: the password and the database travel in the environment, so a
-database named `--file=x` is harmless. https://www.postgresql.org/docs/current/libpq-envars.html
+No secret is ever in argv: the password travels in the environment. So does pg_dump's database; pg_restore connects only to one
+that is in argv, where it stands as a quoted connection parameter. A database named `--file=x` is harmless in both. https://www.postgresql.org/docs/current/libpq-envars.html
 """
 
 from collections.abc import Sequence

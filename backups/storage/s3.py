@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
@@ -51,9 +51,12 @@ class S3Store:
             raise self._taken(key)
         with self._translated(f"begin the upload of {self.location(key)}"):
             given = self._object_parameters(content_type="application/octet-stream", metadata={"backup-id": run_id})
-            upload_id = self.client.create_multipart_upload(Bucket=self.bucket, Key=key, **given).get("UploadId")
+            begun = self.client.create_multipart_upload(Bucket=self.bucket, Key=key, **given)
+            upload_id = begun.get("UploadId")
             if not upload_id:
                 raise ResponseParserError("an upload was begun without an id")
+        if begun["ResponseMetadata"].get("RetryAttempts"):
+            self._abort_others(key, upload_id)
         try:
             on_upload(upload_id)
         except BaseException as error:
@@ -153,6 +156,14 @@ class S3Store:
             if not is_missing(error):
                 doing = f"abort the upload {upload_id} of {self.location(key)}"
                 raise explained(error, doing=doing, options=self.options) from error
+
+    def _abort_others(self, key: str, upload_id: str) -> None:
+        """Ends what an attempt has begun whose answer was lost. Where listing is denied, the lifecycle rule does it later."""
+        with suppress(StorageError, *FAILURES):
+            found = self.clients.quick.list_multipart_uploads(Bucket=self.bucket, Prefix=key).get("Uploads", [])
+            for upload in found:
+                if upload["Key"] == key and upload["UploadId"] != upload_id:
+                    self.abort_upload(key, upload["UploadId"])
 
     def _abort_after(self, cause: BaseException, key: str, upload_id: str) -> None:
         """Aborts; what goes wrong is told beside the cause, not instead of it."""

@@ -26,7 +26,7 @@ from backups.postgres import programs
 from backups.postgres.lock import run_lock
 from backups.types import Progress, Server
 from ichrisbirch_site.embedded.postgres import PostgreSQL
-from tests.conftest import connect, drop_database, keys_in, new_database, server_of, until, uploads_in
+from tests.conftest import connect, drop_database, keys_in, new_database, s3_client, server_of, until, uploads_in
 from tests.faults.conftest import (
     BIG_SQL,
     HANGING,
@@ -610,3 +610,27 @@ def test_no_secret_is_in_what_a_failing_command_says_or_stores(
     assert "PGPASSWORD=***" in row.error_message
     assert not [secret for secret in secrets if secret in said]
     assert source.password not in said.partition("PGAPPNAME")[2]
+
+
+def test_an_upload_that_an_earlier_failure_had_to_leave_is_removed_by_the_next_run(
+    source: Server, bucket: str, backups_settings: Settings
+) -> None:
+    first = DatabaseBackup(description="fault", database="source").run()
+    left_key = first.s3_key.replace("fault", "left")
+    upload = s3_client(backups_settings).create_multipart_upload(Bucket=bucket, Key=left_key)
+    left = BackupHistory.objects.create(
+        filename=left_key.rpartition("/")[2],
+        description="left",
+        environment=first.environment,
+        database="another",
+        status="failed",
+        bucket=bucket,
+        s3_key=left_key,
+        upload_id=upload["UploadId"],
+    )
+    assert uploads_in(backups_settings, bucket) == [left_key]
+
+    DatabaseBackup(description="next", database="source").run()
+
+    left.refresh_from_db()
+    assert (uploads_in(backups_settings, bucket), left.upload_id) == ([], "")

@@ -155,6 +155,16 @@ def test_a_store_that_can_not_continue_a_download_is_said(store: S3Store, direct
         stored(store)
 
 
+def test_an_upload_whose_beginning_was_not_answered_does_not_stay(
+    store: S3Store, proxy: Proxy, backups_settings: Settings
+) -> None:
+    rule = proxy.when(operation("create"), faults.lose_the_answer, times=2)
+    writer = opened(store)
+    assert rule.used == 2
+    assert uploads_in(backups_settings, store.bucket) == [KEY]
+    assert_nothing_left(writer, backups_settings)
+
+
 # 15. Complete
 
 

@@ -264,3 +264,19 @@ def test_data_that_root_made_in_a_namespace_still_serves_when_namespaces_are_clo
 def test_a_free_port_is_one_that_can_be_bound() -> None:
     with socket.create_server(("127.0.0.1", free_port())):
         pass
+
+
+def test_down_refuses_while_a_backup_is_at_work_and_stops_all_the_same_when_forced() -> None:
+    server = PostgreSQL(new_home("down"))
+    services.ensure([server], say=quietly)
+    down = [sys.executable, "-m", "ichrisbirch_site.cli", "down"]
+    env = {**os.environ, "ICB_FOLDER": str(server.home.folder), "PYTHONPATH": str(embedded.PROJECT)}
+    session = psycopg.connect(**server.connection(), application_name="backup:1", autocommit=True)
+    try:
+        refused = subprocess.run(down, env=env, capture_output=True, text=True, timeout=60)
+        assert (refused.returncode, "icb down --force" in refused.stderr) == (3, True)
+        assert services.is_up(server)
+        assert subprocess.run([*down, "--force"], env=env, capture_output=True, timeout=60).returncode == 0
+    finally:
+        session.close()
+    assert not services.is_up(server)

@@ -154,7 +154,7 @@ def test_many_random_mutations_are_refused_or_mean_the_same() -> None:
         "[",
     ]
     refused = 0
-    for _number in range(10_000):
+    for _number in range(40_000):
         at, length = chosen.randrange(len(data)), chosen.choice((0, 1, 1, 1, 2, 8, 60))
         kind = chosen.randrange(4)
         if kind == 0:
@@ -166,7 +166,7 @@ def test_many_random_mutations_are_refused_or_mean_the_same() -> None:
         else:
             put = b""
         refused += require_refused_or_equal(data[:at] + put + data[at + length :])
-    assert refused > 8000
+    assert refused > 30_000
 
 
 def test_it_is_refused_when_cut_off_anywhere() -> None:
