@@ -8,12 +8,13 @@ import hashlib
 import hmac
 import json
 from collections.abc import Callable
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any, NoReturn
 from uuid import UUID
 
 from backups.exceptions import ConfigurationError, ManifestError
-from backups.types import Manifest, Snapshot, TableRows
+from backups.types import Locale, Manifest, Snapshot, TableRows
 
 FORMAT = "icb-backup-manifest"
 VERSION = 1
@@ -109,7 +110,7 @@ def _payload(manifest: Manifest) -> dict[str, Any]:
         "system_identifier": snapshot.system_identifier,
         "database_size_bytes": snapshot.database_size_bytes,
         "encoding": snapshot.encoding,
-        "locale": snapshot.locale,
+        "locale": asdict(snapshot.locale),
         "extensions": dict(snapshot.extensions),
         "migrations": list(snapshot.migrations),
         "roles": list(snapshot.roles),
@@ -151,7 +152,7 @@ def _manifest(payload: object) -> Manifest:
             server_version_num=number("server_version_num"),
             system_identifier=text("system_identifier"),
             encoding=text("encoding"),
-            locale=text("locale"),
+            locale=_locale(given["locale"]),
             extensions=tuple(sorted((_text(name), _text(version)) for name, version in _dict(given["extensions"]).items())),
             migrations=tuple(_text(name) for name in _list(given["migrations"])),
             roles=tuple(_text(name) for name in _list(given["roles"])),
@@ -184,6 +185,15 @@ def _fields(given: object, names: set[str], what: str) -> dict[str, Any]:
     if not isinstance(given, dict) or set(given) != names:
         raise ManifestError(f"The manifest is not well formed: {what} has not the fields it should have.")
     return given
+
+
+def _locale(given: object) -> Locale:
+    fields = _fields(given, {"provider", "collate", "ctype", "name"}, "the locale")
+    if fields["provider"] not in ("c", "i", "b"):
+        raise ValueError("a locale's provider is c, i or b")
+    return Locale(
+        provider=fields["provider"], collate=_text(fields["collate"]), ctype=_text(fields["ctype"]), name=_text(fields["name"])
+    )
 
 
 def _table(given: object) -> TableRows:

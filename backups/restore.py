@@ -70,6 +70,7 @@ class DatabaseRestore:
         self.keep_owners = keep_owners
         self.on_progress = on_progress
         self.staging: Server | None = None
+        self._left_behind = ""
         self.problems: list[BackupsError] = []  # what did not stop the restore, but should be told
         self.row = BackupRestore(
             id=uuid4(),
@@ -103,6 +104,7 @@ class DatabaseRestore:
         except BaseException as error:
             if self.row.status == Status.SUCCEEDED:  # a signal came when all was done
                 return self.row
+            self._drop_staging()
             raise self._failed(error) from error
         return self.row
 
@@ -183,30 +185,31 @@ class DatabaseRestore:
             load_archive(
                 program, self.target, archive=archive, run_id=self.run_id, single_transaction=True, keep_owners=self.keep_owners
             )
+            self._left_behind = f"{self.target.database} now holds what was loaded, not proven. Drop it before you try again."
             return self._compare(found, self.target)
-        self.staging = staging = replace(self.target, database=databases.staging_name(self.target.database, run_id=self.run_id))
+        self.staging = replace(self.target, database=databases.staging_name(self.target.database, run_id=self.run_id))
         snapshot = found.manifest.snapshot
-        try:
-            with interrupts.held():  # the server would go on making it while we drop what is not there yet
-                databases.create(staging, encoding=snapshot.encoding, locale=snapshot.locale)
-            interrupts.check()
-            jobs = min(MAX_JOBS, os.cpu_count() or 1)
-            load_archive(program, staging, archive=archive, run_id=self.run_id, jobs=jobs, keep_owners=self.keep_owners)
-            return self._compare(found, staging)
-        except BaseException as error:
-            _drop(staging, because=error)
-            raise
+        with interrupts.held():  # the server would go on making it while we drop what is not there yet
+            databases.create(self.staging, encoding=snapshot.encoding, locale=snapshot.locale)
+        interrupts.check()
+        jobs = min(MAX_JOBS, os.cpu_count() or 1)
+        load_archive(program, self.staging, archive=archive, run_id=self.run_id, jobs=jobs, keep_owners=self.keep_owners)
+        return self._compare(found, self.staging)
 
     def _place(self) -> None:
         """Gives the proven staging database its final name."""
-        if self.staging is None:
-            return
-        self._tell("renaming into place")
-        try:
+        if self.staging is not None:
+            self._tell("renaming into place")
             databases.rename(self.staging, to=self.target.database)
-        except BaseException as error:
-            _drop(self.staging, because=error)
-            raise
+            self.staging = None
+
+    def _drop_staging(self) -> None:
+        """Drops what was begun. Where that fails, too, the error that led here says so."""
+        if self.staging is not None:
+            try:
+                databases.drop(self.staging)
+            except BackupsError as error:
+                self._left_behind = f"The database {self.staging.database} was left behind; drop it. {error.message}"
 
     def _compare(self, found: catalog.Found, loaded: Server) -> Comparison:
         self._tell("comparing")
@@ -234,9 +237,14 @@ class DatabaseRestore:
         if isinstance(error, BackupsError):
             reason = error
         elif isinstance(error, KeyboardInterrupt | SystemExit):
-            reason = CancelledError("The restore was cancelled. What it had begun was removed; the target is as it was.")
+            reason = CancelledError(
+                "The restore was cancelled."
+                if self._left_behind
+                else "The restore was cancelled. What it had begun was removed; the target is as it was."
+            )
         else:
             reason = BackupsError("The restore failed unexpectedly.", detail=f"{type(error).__name__}: {error}")
+        reason.detail = f"{reason.detail}\n{self._left_behind}".strip()
         reason.scrub(self._secrets())
         if not self.row._state.adding:
             try:
@@ -284,12 +292,3 @@ def _write(file: BinaryIO, chunk: bytes) -> None:
         raise StorageError(
             "The archive can't be written to the scratch folder.", detail=str(error), hint=_SCRATCH_HINT
         ) from error
-
-
-def _drop(staging: Server, *, because: BaseException) -> None:
-    """Drops what was begun. Where that fails, too, the error that led here says so; the next restore tries again."""
-    try:
-        databases.drop(staging)
-    except BackupsError as error:
-        if isinstance(because, BackupsError):
-            because.detail = f"{because.detail}\nThe database {staging.database} was left behind: {error}".strip()

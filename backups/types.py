@@ -43,6 +43,20 @@ class TableRows:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Locale:
+    """By which rules a database sorts and classifies characters.
+
+    https://www.postgresql.org/docs/current/catalog-pg-database.html: `provider` is c (libc), i (ICU) or b (builtin); `name` is
+    the locale of the last two, empty with libc.
+    """
+
+    provider: str = "c"
+    collate: str
+    ctype: str
+    name: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Snapshot:
     """What a database held at one instant, seen in one transaction."""
 
@@ -52,7 +66,7 @@ class Snapshot:
     server_version_num: int
     system_identifier: str
     encoding: str
-    locale: str
+    locale: Locale
     extensions: tuple[tuple[str, str], ...]  # name, version
     migrations: tuple[str, ...]  # "app.0001_name", where the database is Django's
     roles: tuple[str, ...]  # roles that own or are granted something in this database

@@ -16,13 +16,14 @@ def main(number: int) -> None:
     from backups.models import BackupHistory, Status
     from backups.storage import keys
     from backups.stores import configured
-    from backups.types import Manifest, Snapshot, TableRows
+    from backups.types import Locale, Manifest, Snapshot, TableRows
 
     settings, store, server = conf.current(), configured().require_s3(), conf.server("default")
     tables = tuple(TableRows(schema="public", table=f"table_{n}", rows=n, bytes=8192 * n) for n in range(60))
     snapshot = Snapshot(
         tables=tables, database_size_bytes=1 << 30, server_version="17.10", server_version_num=170010, system_identifier="1",
-        encoding="UTF8", locale="C", extensions=(("plpgsql", "1.0"),), migrations=("shop.0001_initial",), roles=("icb",),
+        encoding="UTF8", locale=Locale(collate="C", ctype="C"),
+        extensions=(("plpgsql", "1.0"),), migrations=("shop.0001_initial",), roles=("icb",),
     )  # fmt: skip
     body = b"PGDMP" + bytes(1000)
     for n in range(number):

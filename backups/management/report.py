@@ -70,11 +70,11 @@ def restore_as_text(row: BackupRestore) -> str:
     lines = [
         ("backup", row.source_key),
         ("into", f"{words.printable(row.target_database)} on {row.target_host}:{row.target_port}"),
-        ("compared", f"{words.count(report['rows'])} rows in {words.count(report['tables'])} tables: every table equal"),
+        ("compared", f"{words.count(report['rows'])} rows in {words.count(report['tables'])} tables: every row count matches"),
         ("took", words.duration(row.duration_seconds)),
         ("id", str(row.id)),
     ]
-    return "Restored, and equal to the backup.\n" + "\n".join(f"  {name:<11} {value}" for name, value in lines)
+    return "Restored, and compared with the backup.\n" + "\n".join(f"  {name:<11} {value}" for name, value in lines)
 
 
 def restore_as_json(row: BackupRestore) -> str:

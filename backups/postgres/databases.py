@@ -3,17 +3,20 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from typing import LiteralString
 
 import psycopg
 from psycopg import sql
 
 from backups.exceptions import RefusedError, UsageError
-from backups.postgres.connect import Connection, connected
-from backups.types import Server
+from backups.postgres.connect import Connection, connected, words_of
+from backups.types import Locale, Server
 
 MAINTENANCE_DATABASE = "postgres"
 SERVER_DATABASES = frozenset({"postgres", "template0", "template1"})
 MAX_NAME_BYTES = 63
+_PROVIDERS: dict[str, LiteralString] = {"c": "libc", "i": "icu", "b": "builtin"}
+_LOCALE_WORDS: dict[str, LiteralString] = {"i": "ICU_LOCALE", "b": "BUILTIN_LOCALE"}
 _ALIVE = "restore alive:"
 # Anything of a user's: a relation, a function, a type, a schema or an extension that a new database does not have.
 _OBJECTS = """
@@ -86,19 +89,29 @@ def examine(server: Server) -> Target:
     )
 
 
-def create(server: Server, *, encoding: str, locale: str) -> None:
+def create(server: Server, *, encoding: str, locale: Locale) -> None:
     """Makes the database, empty, from template0, with the encoding and locale of the one that was backed up.
 
-    Where the target does not have that locale (another operating system), the server's own is used.
+    Raises RefusedError where the target server does not have that locale: other rules would sort and compare differently,
+    and nobody would notice.
     """
-    plain = sql.SQL("CREATE DATABASE {} TEMPLATE template0 ENCODING {}").format(
-        sql.Identifier(server.database), sql.Literal(encoding)
+    statement = sql.SQL("CREATE DATABASE {} TEMPLATE template0 ENCODING {} LC_COLLATE {} LC_CTYPE {}").format(
+        sql.Identifier(server.database), sql.Literal(encoding), sql.Literal(locale.collate), sql.Literal(locale.ctype)
     )
     with connected(maintenance(server), application_name="restore: create") as connection:
+        if connection.info.server_version >= 150000:  # before, libc was the only one
+            statement += sql.SQL(" LOCALE_PROVIDER {}").format(sql.SQL(_PROVIDERS[locale.provider]))
+        if locale.name:
+            statement += sql.SQL(" {} {}").format(sql.SQL(_LOCALE_WORDS[locale.provider]), sql.Literal(locale.name))
         try:
-            connection.execute(plain + sql.SQL(" LC_COLLATE {0} LC_CTYPE {0}").format(sql.Literal(locale)))
-        except psycopg.errors.WrongObjectType:  # "invalid LC_COLLATE locale name"; no list knows all names of a locale
-            connection.execute(plain)
+            connection.execute(statement)
+        except (psycopg.errors.WrongObjectType, psycopg.errors.InvalidParameterValue, psycopg.errors.SyntaxError) as error:
+            raise RefusedError(
+                f"The target server can't make a database like the one that was backed up: encoding {encoding}, locale"
+                f" {locale.name or locale.collate} ({_PROVIDERS[locale.provider]}).",
+                detail=words_of(error),
+                hint="Install the locale there; or create the database yourself, empty, with another locale, and restore.",
+            ) from error
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from psycopg import sql
 
 from backups.exceptions import LockTimeoutError
 from backups.postgres.connect import Connection, connect, translated
-from backups.types import Server, Snapshot, TableRows
+from backups.types import Locale, Server, Snapshot, TableRows
 
 # Tables whose rows pg_dump dumps: ordinary ones (partitions too), not those that belong to an extension, and not partitioned
 # parents, whose rows are in their partitions.
@@ -36,7 +36,8 @@ _LOCKED = """
 """
 _FACTS = """
     SELECT pg_database_size(d.oid), current_setting('server_version'), current_setting('server_version_num')::int,
-           pg_encoding_to_char(d.encoding), d.datcollate
+           pg_encoding_to_char(d.encoding), coalesce(to_jsonb(d) ->> 'datlocprovider', 'c'), d.datcollate, d.datctype,
+           coalesce(to_jsonb(d) ->> 'datlocale', to_jsonb(d) ->> 'daticulocale', '') -- of 17 and newer, of 15 and 16
     FROM pg_database d WHERE d.datname = current_database()
 """
 _EXTENSIONS = "SELECT extname, extversion FROM pg_extension ORDER BY extname"
@@ -106,7 +107,7 @@ def describe(open_snapshot: Exported) -> Snapshot:
     """
     connection = open_snapshot.connection
     with translated():
-        size, version, number, encoding, locale = _one(connection, _FACTS)
+        size, version, number, encoding, provider, collate, ctype, name = _one(connection, _FACTS)
         return Snapshot(
             tables=count_rows(connection, open_snapshot.tables),
             database_size_bytes=size,
@@ -114,7 +115,7 @@ def describe(open_snapshot: Exported) -> Snapshot:
             server_version_num=number,
             system_identifier=system_identifier(connection),
             encoding=encoding,
-            locale=locale,
+            locale=Locale(provider=provider, collate=collate, ctype=ctype, name=name),
             extensions=tuple((name, extension) for name, extension in connection.execute(_EXTENSIONS).fetchall()),
             migrations=_migrations(connection),
             roles=tuple(role for (role,) in connection.execute(_ROLES).fetchall()),

@@ -342,7 +342,7 @@ def test_a_restore_that_is_alive_is_left_alone_by_another_one(
     loading_gate.open()
     code, out, err = first.result()
     assert (code, err.count("Traceback")) == (0, 0)
-    assert "every table equal" in out
+    assert "every row count matches" in out
     assert set(BackupRestore.objects.values_list("status", flat=True)) == {"succeeded"}
 
 

@@ -10,7 +10,7 @@ from backups.models import BackupHistory, Status
 from backups.storage import keys
 from backups.storage.s3 import S3Store
 from backups.storage.store import Store
-from backups.types import Manifest, Snapshot, StoreOptions, TableRows
+from backups.types import Locale, Manifest, Snapshot, StoreOptions, TableRows
 
 NOON = datetime(2024, 1, 15, 12, 0, tzinfo=UTC)
 BODY = b"PGDMP" + bytes(1000)
@@ -22,7 +22,7 @@ SNAPSHOT = Snapshot(
     server_version_num=170010,
     system_identifier="1",
     encoding="UTF8",
-    locale="C",
+    locale=Locale(collate="C", ctype="C"),
     extensions=(("plpgsql", "1.0"),),
     migrations=(),
     roles=(),

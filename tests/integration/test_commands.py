@@ -352,8 +352,8 @@ def test_a_restore_prints_how_it_compared(run: Run, backup: BackupHistory, fresh
 
     require_plain(done, secrets)
     assert done.code == 0
-    assert "Restored, and equal to the backup." in done.out
-    for text in (backup.filename, fresh_target.database, "6,200 rows in 3 tables: every table equal"):
+    assert "Restored, and compared with the backup." in done.out
+    for text in (backup.filename, fresh_target.database, "6,200 rows in 3 tables: every row count matches"):
         assert text in done.out
     assert "comparing …" in done.err
     with connect(fresh_target) as session:

@@ -4,6 +4,7 @@ import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import LiteralString
 from uuid import uuid4
 
 import pytest
@@ -11,10 +12,11 @@ from psycopg import sql
 from pytest_django.fixtures import Settings
 
 from backups.backup import DatabaseBackup
+from backups.exceptions import RefusedError
 from backups.models import BackupHistory, BackupRestore
-from backups.postgres import programs
+from backups.postgres import databases, programs
 from backups.restore import DatabaseRestore
-from backups.types import Server
+from backups.types import Locale, Server
 from ichrisbirch_site.embedded.postgres import PostgreSQL
 from tests.conftest import connect, drop_database, new_database, s3_client, server_of
 
@@ -268,12 +270,39 @@ def test_the_stored_object_restores_with_bare_pg_restore(
     assert account(target, backups_settings) == account(everything, backups_settings)
 
 
-def test_a_locale_that_the_target_lacks_is_replaced_by_its_own(admin: Server, fresh_target: Server) -> None:
-    from backups.postgres import databases
-
-    databases.create(fresh_target, encoding="UTF8", locale="xx_XX.nowhere")
+def test_a_locale_that_the_target_lacks_is_refused_and_nothing_is_made(admin: Server, fresh_target: Server) -> None:
+    with pytest.raises(RefusedError, match=r"xx_XX\.nowhere"):
+        databases.create(fresh_target, encoding="UTF8", locale=Locale(collate="xx_XX.nowhere", ctype="C"))
 
     with connect(admin) as session:
-        query = sql.SQL("SELECT datcollate = (SELECT datcollate FROM pg_database WHERE datname = 'template0') FROM pg_database")
-        query += sql.SQL(" WHERE datname = {}").format(sql.Literal(fresh_target.database))
-        assert session.execute(query).fetchone() == (True,)
+        assert session.execute("SELECT FROM pg_database WHERE datname = %s", [fresh_target.database]).fetchone() is None
+
+
+@pytest.mark.parametrize(
+    "clause",
+    [
+        "LC_COLLATE 'C' LC_CTYPE 'C.UTF-8' LOCALE_PROVIDER libc",
+        "LC_COLLATE 'C' LC_CTYPE 'C' LOCALE_PROVIDER builtin BUILTIN_LOCALE 'C.UTF-8'",
+    ],
+)
+def test_the_rules_of_characters_come_back_whoever_provides_them(
+    clause: LiteralString, admin: Server, bucket: str, register_alias: Callable[[str, Server], None], fresh_target: Server
+) -> None:
+    ruled = replace(admin, database=f"t_{uuid4().hex[:12]}")
+    query = "SELECT encoding, datlocprovider, datcollate, datctype, datlocale FROM pg_database WHERE datname = %s"
+    with connect(admin) as session:
+        session.execute(
+            sql.SQL("CREATE DATABASE {} TEMPLATE template0 ENCODING 'UTF8' {}").format(
+                sql.Identifier(ruled.database), sql.SQL(clause)
+            )
+        )
+    try:
+        register_alias("ruled", ruled)
+        DatabaseBackup(description="ruled", database="ruled").run()
+        DatabaseRestore(target=fresh_target, database="ruled").run()
+        with connect(admin) as session:
+            assert (
+                session.execute(query, [fresh_target.database]).fetchone() == session.execute(query, [ruled.database]).fetchone()
+            )
+    finally:
+        drop_database(ruled)

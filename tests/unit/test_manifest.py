@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from backups import manifest as module
 from backups.exceptions import ConfigurationError, ManifestError
 from backups.manifest import ALGORITHM, FORMAT, VERSION, key_id, parse, serialize
-from backups.types import Manifest, Snapshot, TableRows
+from backups.types import Locale, Manifest, Snapshot, TableRows
 
 KEY = b"a signing key of 32 characters.."
 PLAIN = Manifest(
@@ -46,7 +46,7 @@ PLAIN = Manifest(
         server_version_num=170010,
         system_identifier="7330000000000000000",
         encoding="UTF8",
-        locale="C.UTF-8",
+        locale=Locale(collate="C", ctype="C.UTF-8"),
         extensions=(("pg_trgm", "1.6"), ("plpgsql", "1.0")),
         migrations=("auth.0001_initial",),
         roles=("icb", "postgres"),
@@ -75,7 +75,7 @@ manifests = st.builds(
         server_version_num=counts,
         system_identifier=texts,
         encoding=texts,
-        locale=texts,
+        locale=st.builds(Locale, provider=st.sampled_from("cib"), collate=texts, ctype=texts, name=texts),
         extensions=st.dictionaries(texts, texts, max_size=4).map(lambda given: tuple(sorted(given.items()))),
         migrations=st.lists(texts, max_size=4).map(tuple),
         roles=st.lists(texts, max_size=4).map(tuple),
