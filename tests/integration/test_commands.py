@@ -498,7 +498,7 @@ def test_the_modules_are_commands_with_the_same_options(
     )
     restored = python("-m", "backups.restore", *words, env=env)
     require_plain(restored, secrets)
-    assert (restored.code, "Restored, and equal" in restored.out) == (0, True), restored.err
+    assert (restored.code, "Restored, and compared" in restored.out) == (0, True), restored.err
 
     again = python("-m", "backups.restore", *words, env=env)
     require_plain(again, secrets)
