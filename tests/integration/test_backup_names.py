@@ -73,7 +73,7 @@ def test_a_hostile_name_of_database_role_schema_table_and_column_makes_the_round
     monkeypatch.chdir(tmp_path)
     role = hostile_role(name)
     source = replace(role, database=(uuid4().hex[:6] + name).encode()[:63].decode(errors="ignore") if len(name) > 40 else name)
-    target = replace(source, database=(name + "_2") if len(name) < 60 else source.database[:-2] + "_2")
+    target = replace(source, database=source.database.encode()[:61].decode(errors="ignore") + "_2")
     quoted = sql.Identifier(name)
     try:
         with connect(admin) as session:
