@@ -8,6 +8,7 @@ import atexit
 import json
 import os
 import shutil
+import signal
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import asdict
@@ -33,6 +34,8 @@ DROPPED_NAMES = {"SECRET_KEY", "DEBUG", "ALLOWED_HOSTS", "CSRF_TRUSTED_ORIGINS",
 @pytest.hookimpl(wrapper=True)  # a wrapper, because pytest-django loads the settings in this hook, first of all others
 def pytest_load_initial_conftests(early_config: pytest.Config) -> Iterator[None]:
     if "PYTEST_XDIST_WORKER" not in os.environ:  # workers inherit what the process that started them has set
+        if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # started in the background of a shell
+            signal.signal(signal.SIGINT, signal.default_int_handler)
         options = early_config.known_args_namespace
         begin(start=not (getattr(options, "collectonly", False) or getattr(options, "help", False)))
     return (yield)
