@@ -35,8 +35,7 @@ def load_archive(
         extra=extra,
     )
     with Process(command) as process:
-        while process.stdout.read(1 << 16):  # it writes nothing here, but an undrained pipe would stop it
-            pass
+        process.drain()
         code = process.wait()
         if code != 0:
             raise LoadError(f"pg_restore {describe_exit(code)}.", detail=process.stderr_tail())

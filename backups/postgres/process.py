@@ -88,6 +88,17 @@ class Process:
             self._drain.join(GRACE_SECONDS)
         return code
 
+    def drain(self) -> None:
+        """Throws away what it writes to stdout, until it closes it: an undrained pipe would stop it.
+
+        Wakes once a second: a signal that comes right before a system call that blocks would else wait as long as that does.
+        """
+        poller = select.poll()
+        poller.register(self.stdout, select.POLLIN | select.POLLHUP)
+        while True:
+            if poller.poll(1000) and not self.stdout.read(1 << 16):
+                return
+
     def kill(self) -> None:
         """Ends the whole process group: SIGTERM, then SIGKILL. Harmless when it has ended already."""
         if self._popen.poll() is None:
