@@ -1,4 +1,4 @@
-.PHONY: setup check test serve bench requirements
+.PHONY: setup check test bench requirements
 
 setup:            ## install everything, development tools included
 	./icb setup --dev
@@ -8,9 +8,6 @@ check:            ## lint, types, layers, migrations, system checks
 
 test:
 	./icb test
-
-serve:
-	./icb up
 
 bench:            ## side by side with pg_dump and django-dbbackup; takes some minutes and 10 GB of disk
 	./icb bench

@@ -19,9 +19,11 @@ def main() -> None:
             import django
 
             from ichrisbirch_site.embedded.database import prepare_database
+            from ichrisbirch_site.loading import loading
 
             try:
-                django.setup()
+                with loading():
+                    django.setup()
             except ImproperlyConfigured as error:
                 sys.stderr.write(f"Settings: {error}\n")
                 raise SystemExit(2) from None

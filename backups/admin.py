@@ -53,6 +53,6 @@ class BackupHistoryAdmin(ReadOnlyAdmin):
 class BackupRestoreAdmin(ReadOnlyAdmin):
     """Restores."""
 
-    list_display = ("source_key", "target_database", "target_host", "status", "purpose", "duration_seconds", "created_at")
-    list_filter = ("status", "purpose")
+    list_display = ("source_key", "target_database", "target_host", "mode", "status", "purpose", "duration_seconds", "created_at")
+    list_filter = ("status", "purpose", "mode")
     date_hierarchy = "created_at"

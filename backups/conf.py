@@ -22,10 +22,13 @@ DEFAULTS: dict[str, Any] = {
     "STALL_TIMEOUT_SECONDS": 600,
     "APPLICATION_VERSION": "",
     "S3_MAX_PARTS": 10_000,  # of a multipart upload; some S3-compatible stores take fewer
+    "KEEP_REPLACED_DAYS": None,  # of a database that a restore has replaced; None keeps it until somebody lets go of it
+    "NEUTRALIZE_SQL": [],  # statements for a copy of production, after sessions, tokens and scheduled tasks
 }
 # libpq parameters that say where a connection goes, or as whom. A backup takes those from HOST, PORT, USER, PASSWORD and NAME
 # alone; with one of these in OPTIONS, Django would be connected to one database while another one is backed up.
 REFUSED_PARAMETERS = frozenset({"service", "servicefile", "passfile", "dbname", "host", "hostaddr", "port", "user", "password"})
+MAX_PORT = 65535
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +44,8 @@ class Settings:
     stall_timeout_seconds: int
     application_version: str
     s3_max_parts: int
+    keep_replaced_days: int | None
+    neutralize_sql: tuple[str, ...]
 
 
 def current() -> Settings:
@@ -65,6 +70,8 @@ def current() -> Settings:
         stall_timeout_seconds=_seconds(merged, "STALL_TIMEOUT_SECONDS"),
         application_version=str(merged["APPLICATION_VERSION"]),
         s3_max_parts=_parts(merged["S3_MAX_PARTS"]),
+        keep_replaced_days=_days(merged["KEEP_REPLACED_DAYS"]),
+        neutralize_sql=_statements(merged["NEUTRALIZE_SQL"]),
     )
 
 
@@ -86,6 +93,18 @@ def _parts(given: object) -> int:
     return given
 
 
+def _days(given: object) -> int | None:
+    if given is None or (isinstance(given, int) and not isinstance(given, bool) and given >= 1):
+        return given
+    raise ConfigurationError(f"BACKUPS['KEEP_REPLACED_DAYS'] is {given!r}; it must be a number of days, 1 or more, or None.")
+
+
+def _statements(given: object) -> tuple[str, ...]:
+    if not isinstance(given, list | tuple) or not all(isinstance(one, str) for one in given):
+        raise ConfigurationError("BACKUPS['NEUTRALIZE_SQL'] must be a list of SQL statements, a text each.")
+    return tuple(given)
+
+
 def _folder(given: Any) -> Path | None:
     return Path(given).absolute() if given else None
 
@@ -101,7 +120,8 @@ def _seconds(merged: dict[str, Any], name: str) -> int:
 
 
 def server(alias: str) -> Server:
-    """The server and database behind an alias of Django's DATABASES.
+    """The server and database behind an alias of Django's DATABASES. What is empty there is empty here: libpq's to choose, as it
+    is for Django's own connection.
 
     Raises UsageError for an unknown alias, and ConfigurationError when it is not PostgreSQL or not named plainly.
     """
@@ -121,17 +141,32 @@ def server(alias: str) -> Server:
             f"The OPTIONS of the database {alias!r} set {', '.join(refused)}, so it is not clear what would be backed up.",
             hint="Name it with HOST, PORT, USER, PASSWORD and NAME.",
         )
+    if "," in str(given["HOST"]):
+        raise ConfigurationError(
+            f"The HOST of the database {alias!r} names several servers; a backup must be of one.",
+            hint="Name the one that is to be backed up.",
+        )
     if not given["NAME"]:
         raise ConfigurationError(f"The database {alias!r} has no NAME in the settings.")
     options = {name: str(value) for name, value in given.get("OPTIONS", {}).items() if _is_libpq(name, value)}
     return Server(
-        host=given["HOST"] or "localhost",
-        port=int(given["PORT"] or 5432),
+        host=given["HOST"] or "",
+        port=_port(alias, given["PORT"]),
         user=given["USER"] or "",
         password=given["PASSWORD"] or "",
         database=given["NAME"],
         options=tuple(sorted(options.items())),
     )
+
+
+def _port(alias: str, given: object) -> int:
+    text = str(given or "0").strip()
+    if not (text.isascii() and text.isdigit() and int(text) <= MAX_PORT):
+        raise ConfigurationError(
+            f"The PORT of the database {alias!r} is {given!r}.",
+            hint=f"Use one number from 1 to {MAX_PORT}, or leave it empty for libpq's default.",
+        )
+    return int(text)
 
 
 def _is_libpq(name: str, value: object) -> bool:
@@ -175,9 +210,21 @@ def store_options() -> StoreOptions | None:
         signature_version=getattr(config, "signature_version", None),
         verify=storage.verify,
         proxies=tuple(sorted((storage.proxies or {}).items())),
-        object_parameters=tuple(sorted((storage.object_parameters or {}).items())),
+        object_parameters=_object_parameters(storage.object_parameters or {}),
         connect_timeout=config.connect_timeout,
         read_timeout=config.read_timeout,
         max_parts=current().s3_max_parts,
         **({"attempts": attempts} if attempts else {}),
     )
+
+
+def _object_parameters(given: dict[str, object]) -> tuple[tuple[str, object], ...]:
+    # The store keeps no such key, so it would be needed again for every part, HEAD and GET; and whoever restores may not have it.
+    # https://docs.aws.amazon.com/AmazonS3/latest/userguide/ServerSideEncryptionCustomerKeys.html
+    if refused := sorted(name for name in given if name.startswith("SSECustomer")):
+        raise ConfigurationError(
+            f'The object_parameters of STORAGES["backups"] set {", ".join(refused)}; backups do not work with keys of your own'
+            " (SSE-C).",
+            hint='Let the store keep the key: {"ServerSideEncryption": "AES256"} is SSE-S3, "aws:kms" is SSE-KMS.',
+        )
+    return tuple(sorted(given.items()))

@@ -10,8 +10,6 @@ from collections.abc import Iterable
 from typing import ClassVar, Self
 from urllib.parse import quote, quote_plus
 
-_ANY = "surrogateescape"  # a password from the environment may be no UTF-8
-
 
 class BackupsError(Exception):
     """Something went wrong."""
@@ -40,11 +38,20 @@ class BackupsError(Exception):
 def _forms(secrets: Iterable[str]) -> set[str]:
     forms = set()
     for secret in filter(None, secrets):
-        in_url = {quote(secret, errors=_ANY), quote(secret, safe="", errors=_ANY), quote_plus(secret, errors=_ANY)}
+        raw = _bytes(secret)
+        in_url = {quote(raw), quote(raw, safe=""), quote_plus(raw)}
         in_conninfo = secret.replace("\\", "\\\\").replace("'", "\\'")
         forms |= {secret, in_conninfo, json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1]} | in_url
         forms |= {re.sub("%[0-9A-F]{2}", lambda found: found[0].lower(), form) for form in in_url}
     return forms
+
+
+def _bytes(secret: str) -> bytes:
+    """As the environment gave it: a password from there may be no UTF-8."""
+    try:
+        return secret.encode(errors="surrogateescape")
+    except UnicodeEncodeError:  # no environment has given that
+        return secret.encode(errors="surrogatepass")
 
 
 class UsageError(BackupsError):

@@ -4,13 +4,14 @@ from datetime import datetime
 from typing import Any
 
 from django.db import Error as DatabaseError
-from django.db import close_old_connections, transaction
+from django.db import close_old_connections, connections, router, transaction
 from django.db.utils import IntegrityError
 from django.utils import timezone
 
+from backups import conf
 from backups.exceptions import BackupsError, HistoryError
 from backups.models import BackupHistory, BackupRestore, Status
-from backups.types import Manifest
+from backups.types import Manifest, Server
 
 Run = BackupHistory | BackupRestore
 
@@ -109,3 +110,13 @@ def unreachable(error: Exception) -> HistoryError:
 def _ended(run: Run, finished_at: datetime) -> dict[str, Any]:
     started = run.started_at or run.created_at
     return {"finished_at": finished_at, "duration_seconds": max(0.0, (finished_at - started).total_seconds())}
+
+
+def server() -> Server:
+    """The server and database that hold the history."""
+    return conf.server(router.db_for_write(BackupHistory))
+
+
+def reconnect() -> None:
+    """Lets go of the connection to the history: after a swap, another database bears its name."""
+    connections[router.db_for_write(BackupHistory)].close()

@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 from uuid import UUID
 
 from backups.exceptions import ConfigurationError, ManifestError
-from backups.types import Locale, Manifest, Snapshot, TableRows
+from backups.types import Locale, Manifest, Objects, Snapshot, TableRows
 
 FORMAT = "icb-backup-manifest"
 VERSION = 1
@@ -67,7 +67,8 @@ def _require_signature(payload: object, signature: dict[str, Any], signing_key: 
     if signature["key_id"] != ours:
         raise ManifestError(
             f"The manifest was signed with another key: {_shown(signature['key_id'])}; ours is {_shown(ours)}.",
-            hint="Set BACKUPS_SIGNING_KEY to the key that was used when the backup was made.",
+            hint="Set BACKUPS_SIGNING_KEY, for this one command, to the key of the site that made the backup; it is in that"
+            " site's settings, never in the bucket.",
         )
     try:
         expected = _sign(payload, signing_key)
@@ -88,7 +89,7 @@ def _sign(payload: object, signing_key: bytes) -> str:
 
 def _payload(manifest: Manifest) -> dict[str, Any]:
     snapshot = manifest.snapshot
-    return {
+    payload = {
         "id": str(manifest.id),
         "filename": manifest.filename,
         "description": manifest.description,
@@ -116,6 +117,9 @@ def _payload(manifest: Manifest) -> dict[str, Any]:
         "roles": list(snapshot.roles),
         "tables": [{"schema": t.schema, "table": t.table, "rows": t.rows, "bytes": t.bytes} for t in snapshot.tables],
     }
+    if manifest.objects is not None:
+        payload["objects"] = {one.kind: list(one.names) if len(one.names) == one.count else one.count for one in manifest.objects}
+    return payload
 
 
 def _manifest(payload: object) -> Manifest:
@@ -125,7 +129,8 @@ def _manifest(payload: object) -> Manifest:
         "server_version", "server_version_num", "system_identifier", "database_size_bytes", "encoding", "locale", "extensions",
         "migrations", "roles", "tables",
     }  # fmt: skip
-    given = _fields(payload, expected, "the backup")
+    noted = {"objects"} if isinstance(payload, dict) and "objects" in payload else set()  # older backups have it not
+    given = _fields(payload, expected | noted, "the backup")
     text: Callable[[str], str] = lambda name: _text(given[name])  # noqa: E731
     number: Callable[[str], int] = lambda name: _number(given[name])  # noqa: E731
     return Manifest(
@@ -157,6 +162,7 @@ def _manifest(payload: object) -> Manifest:
             migrations=tuple(_text(name) for name in _list(given["migrations"])),
             roles=tuple(_text(name) for name in _list(given["roles"])),
         ),
+        objects=_objects(given["objects"]) if noted else None,
     )
 
 
@@ -201,6 +207,15 @@ def _table(given: object) -> TableRows:
     return TableRows(
         schema=_text(fields["schema"]), table=_text(fields["table"]), rows=_number(fields["rows"]), bytes=_number(fields["bytes"])
     )
+
+
+def _objects(given: object) -> tuple[Objects, ...]:
+    """By kind, their names; or how many where those were too many."""
+    found = []
+    for kind, told in _dict(given).items():
+        names = () if isinstance(told, int) else tuple(_text(name) for name in _list(told))
+        found.append(Objects(kind=_text(kind), count=_number(told) if isinstance(told, int) else len(names), names=names))
+    return tuple(sorted(found))
 
 
 def _shown(given: object) -> str:

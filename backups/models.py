@@ -39,6 +39,14 @@ class RestorePurpose(models.TextChoices):
     VERIFICATION = "verification", "Verification"
 
 
+class RestoreMode(models.TextChoices):
+    """Where a restore loads a backup."""
+
+    SWAP = "swap", "Under a name of its own, then renamed into place"
+    IN_PLACE = "in-place", "Into the target itself, in one transaction"
+    BESIDE = "beside", "In part, or beside what is there"
+
+
 def _user() -> "models.ForeignKey[Any, Any]":
     """Who did it. Without a constraint in the database: `manage.py flush`, and a lost table of users, must not touch history."""
     return models.ForeignKey(
@@ -57,6 +65,9 @@ class BackupHistory(models.Model):
     database = models.CharField(max_length=63)
     system_identifier = models.CharField(
         max_length=20, blank=True, help_text="Which PostgreSQL cluster: two may have a database of this name."
+    )
+    server_address = models.CharField(
+        max_length=300, blank=True, help_text="Which server of the cluster: host:port as configured; a standby is marked."
     )
     status = models.CharField(max_length=10, choices=Status.choices, default=Status.PENDING)
     error_message = models.TextField(blank=True)
@@ -108,13 +119,21 @@ class BackupRestore(models.Model):
     purpose = models.CharField(max_length=15, choices=RestorePurpose.choices, default=RestorePurpose.RESTORE)
     target_host = models.CharField(max_length=255)
     target_port = models.PositiveIntegerField()
+    target_system_identifier = models.CharField(
+        max_length=20, blank=True, help_text="Which PostgreSQL cluster: every machine has its own localhost."
+    )
     target_database = models.CharField(max_length=63)
     target_environment = models.CharField(max_length=50)
+    mode = models.CharField(max_length=10, choices=RestoreMode.choices, default=RestoreMode.SWAP)
+    kept_database = models.CharField(max_length=63, blank=True, help_text="Under which name the replaced database stays.")
     status = models.CharField(max_length=10, choices=Status.choices, default=Status.PENDING)
     created_at = models.DateTimeField(default=timezone.now)
     started_at = models.DateTimeField(null=True, blank=True)
     finished_at = models.DateTimeField(null=True, blank=True)
     duration_seconds = models.FloatField(null=True, blank=True)
+    undone_at = models.DateTimeField(null=True, blank=True)
+    size_bytes = models.BigIntegerField(null=True, blank=True, help_text="Of the archive; with load_seconds, for estimates.")
+    load_seconds = models.FloatField(null=True, blank=True)
     comparison_report = models.JSONField(default=dict, blank=True)
     error_message = models.TextField(blank=True)
     restored_by = _user()

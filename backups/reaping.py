@@ -11,39 +11,54 @@ from backups import conf, history
 from backups.exceptions import BackupsError, ManifestError, ObjectMissingError, StorageError
 from backups.manifest import LIMIT_BYTES, parse
 from backups.models import BackupHistory, BackupRestore, Status
-from backups.postgres import databases
+from backups.postgres import databases, marks
 from backups.postgres.connect import Connection
 from backups.postgres.lock import end_sessions_of
+from backups.postgres.place import Place, address, place_of
 from backups.storage.keys import manifest_key, object_key
 from backups.storage.store import Store
-from backups.stores import Stores
+from backups.stores import Stores, secrets
 from backups.types import Manifest, Server
 
 # A run is pending while it checks whether it can be made, which takes seconds, and is bounded by the timeouts of the store.
 PREFLIGHT_LIMIT = timedelta(hours=1)
 
 
-def settle_lost_runs(session: Connection, own: BackupHistory, *, system_identifier: str, stores: Stores) -> list[BackupHistory]:
+def settle_lost_runs(session: Connection, own: BackupHistory, *, here: Place, stores: Stores) -> list[BackupHistory]:
     """Gives every lost run of this database its final state. The caller, whose row is `own`, holds its lock on `session`.
 
-    A run that died after its manifest was written is a success; any other is failed, its server sessions ended, its upload
-    aborted and its object removed.
+    A run that died after its manifest was written is a success, and gets the manifest in every store that has its dump; any
+    other is failed, its server sessions ended, its upload aborted and its object removed.
     """
-    ours = BackupHistory.objects.filter(database=own.database, environment=own.environment).exclude(id=own.id)
-    # Another cluster may have a database of the same name; our lock says nothing about its runs.
-    running = ours.running().filter(system_identifier__in=("", system_identifier))
-    for run in (lost := [*running, *ours.pending_since(timezone.now() - PREFLIGHT_LIMIT)]):
-        end_sessions_of(session, run_id=str(run.id))
+    lost = _lost_runs(own, here)
+    for run in lost:
+        if run.server_address:  # else it has never come to a server
+            end_sessions_of(session, run_id=str(run.id))
+        if run.status == Status.PENDING:
+            history.fail(run, _worker_lost("It had not begun."))
+            continue
         try:
-            manifest = _manifest_of(run, stores)
+            found = _manifest_of(run, stores)
+            if found is not None:
+                _complete(run, *found, stores=stores)
+                continue
         except StorageError:
             continue  # the store can't be asked, so nobody knows; the next run looks again
-        if manifest is not None:
-            history.succeed(run, finished_at=manifest.finished_at, upload_id="", **history.fields_of(manifest))
-            continue
         left = _remove_leftovers(run, stores)
-        history.fail(run, BackupsError("The worker was lost: its process ended without a word.", detail=left))
+        history.fail(run, _worker_lost(left))
     return lost
+
+
+def _lost_runs(own: BackupHistory, here: Place) -> list[BackupHistory]:
+    """Those whose lock would be ours: our lock says nothing about runs in a database of the same name on another server."""
+    ours = BackupHistory.objects.filter(database=own.database, environment=own.environment).exclude(id=own.id)
+    begun = [*ours.running(), *ours.pending_since(timezone.now() - PREFLIGHT_LIMIT)]
+    return [
+        run
+        for run in begun
+        if here.is_place_of(address=run.server_address, system_identifier=run.system_identifier)
+        or (run.status == Status.PENDING and not run.server_address)
+    ]
 
 
 def remove_orphans(own: BackupHistory, *, stores: Stores) -> None:
@@ -64,13 +79,39 @@ def settle_lost_restores(session: Connection, own: BackupRestore, *, target: Ser
 
     A restore lives as long as its session in the maintenance database of the target; `session` is one there.
     """
-    rows = BackupRestore.objects.filter(status=Status.RUNNING, target_host=target.host, target_port=target.port)
-    alive = databases.restores_alive(session)
-    for run in (lost := [run for run in rows.exclude(id=own.id) if str(run.id) not in alive]):
-        databases.drop(replace(target, database=databases.staging_name(run.target_database, run_id=str(run.id))))
+    rows = BackupRestore.objects.filter(status=Status.RUNNING).exclude(id=own.id)
+    marked = marks.stagings(target)  # first these, then who is alive: whoever makes one is alive before
+    here, alive = place_of(session, target), databases.restores_alive(session)
+    lost = [run for run in rows if str(run.id) not in alive and _went_to(run, here)]
+    for run in lost:
         shutil.rmtree(scratch_folder(scratch, run), ignore_errors=True)
-        history.fail(run, BackupsError("The worker was lost: its process ended without a word.", detail=_seen()))
+        if marks.was_swapped_in(target, run_id=str(run.id)):  # it died between the swap and its row
+            kept = next((kept.database for kept in marks.kept_copies(target) if kept.restore_id == str(run.id)), "")
+            history.succeed(run, finished_at=timezone.now(), kept_database=kept)
+        else:
+            history.fail(run, _worker_lost(_drop_staging(run, target), target))
+    for database, restore in marked:  # whose row was lost with its history
+        if restore not in alive and restore != str(own.id):
+            _drop(replace(target, database=database))
     return lost
+
+
+def _went_to(run: BackupRestore, here: Place) -> bool:
+    place = address(host=run.target_host, port=run.target_port)
+    return here.is_place_of(address=place, system_identifier=run.target_system_identifier)
+
+
+def _drop_staging(run: BackupRestore, target: Server) -> str:
+    """Drops the staging database where there is one. What can't be dropped is said, and holds nobody up."""
+    return _drop(replace(target, database=databases.staging_name(run.target_database, run_id=str(run.id)))) or _seen()
+
+
+def _drop(staging: Server) -> str:
+    try:
+        databases.drop(staging)
+    except BackupsError as error:
+        return f"The database {staging.database} was left behind; drop it. {error}"
+    return ""
 
 
 def scratch_folder(scratch: Path, run: BackupRestore) -> Path:
@@ -78,18 +119,29 @@ def scratch_folder(scratch: Path, run: BackupRestore) -> Path:
     return scratch / f"icb-restore-{run.id}"
 
 
-def _manifest_of(run: BackupHistory, stores: Stores) -> Manifest | None:
-    """The valid manifest that this very run wrote, if it came so far."""
+def _manifest_of(run: BackupHistory, stores: Stores) -> tuple[Manifest, bytes] | None:
+    """The valid manifest that this very run wrote, if it came so far; and its bytes."""
     key = object_key(environment=run.environment, filename=run.filename)
     for store in _stores_of(run, stores):
         try:
-            found = parse(store.read(manifest_key(key), limit_bytes=LIMIT_BYTES), signing_key=conf.current().signing_key)
+            data = store.read(manifest_key(key), limit_bytes=LIMIT_BYTES)
+            found = parse(data, signing_key=conf.current().signing_key)
         except (ObjectMissingError, ManifestError):  # a missing object is a StorageError, too: this one says no
             continue
         dump = store.head(key)
         if found.id == run.id and dump is not None and dump.size_bytes == found.size_bytes:
-            return found
+            return found, data
     return None
+
+
+def _complete(run: BackupHistory, manifest: Manifest, data: bytes, *, stores: Stores) -> None:
+    """What is left to do for a run that died while it wrote its manifests: every dump was proven before the first of them."""
+    key = object_key(environment=run.environment, filename=run.filename)
+    for store in _stores_of(run, stores):
+        dump = store.head(key)
+        if dump is not None and dump.size_bytes == manifest.size_bytes and store.head(manifest_key(key)) is None:
+            store.put_new(manifest_key(key), data)
+    history.succeed(run, finished_at=manifest.finished_at, upload_id="", **history.fields_of(manifest))
 
 
 def _remove_leftovers(run: BackupHistory, stores: Stores) -> str:
@@ -125,6 +177,10 @@ def _stores_of(run: BackupHistory, stores: Stores) -> list[Store]:
     s3: list[Store] = [stores.s3] if stores.s3 is not None and run.s3_key and run.bucket == stores.s3.bucket else []
     local: list[Store] = [stores.local] if stores.local is not None and run.local_path else []
     return s3 + local
+
+
+def _worker_lost(detail: str, *servers: Server) -> BackupsError:
+    return BackupsError("The worker was lost: its process ended without a word.", detail=detail).scrub(secrets(*servers))
 
 
 def _seen() -> str:

@@ -1,6 +1,6 @@
-"""The road back: DatabaseRestore proves a backup's bytes, loads them into a database of their own, and compares.
+"""The road back: DatabaseRestore shows its plan, proves a backup, loads it out of sight, and puts it in place at once.
 
-In this version the target is a database that does not exist or is empty; any other is refused by name.
+README.md walks along it. `landing.py` has the ways onto the target; `undo.py` is the way back from here.
 """
 
 if __name__ == "__main__":  # python -m backups.restore: the same as manage.py db_restore
@@ -8,48 +8,38 @@ if __name__ == "__main__":  # python -m backups.restore: the same as manage.py d
 
     raise SystemExit(main("db_restore"))
 
-import hashlib
-import os
-import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
+import time
 from dataclasses import replace
 from pathlib import Path
 from tempfile import gettempdir
-from typing import Any, BinaryIO
+from typing import Any
 from uuid import uuid4
 
 from django.db import Error as DatabaseError
 from django.utils import timezone
 
 from backups import catalog, conf, history, interrupts, stores
-from backups.exceptions import (
-    BackupsError,
-    CancelledError,
-    ChecksumError,
-    ComparisonError,
-    HistoryError,
-    RefusedError,
-    StorageError,
-)
-from backups.models import BackupHistory, BackupRestore, Status
+from backups.backup import DatabaseBackup
+from backups.exceptions import BackupsError, CancelledError, ComparisonError, HistoryError, RefusedError
+from backups.fetching import fetch, scratch
+from backups.landing import Landing, Work, landing_for
+from backups.migration_verdict import check_database
+from backups.models import BackupHistory, BackupRestore, BackupType, RestoreMode, Status
+from backups.plan import Choices, Plan, make_plan
 from backups.postgres import databases
-from backups.postgres.compare import Comparison, compare
+from backups.postgres.compare import Comparison
 from backups.postgres.connect import Connection
-from backups.postgres.load import load_archive
-from backups.postgres.programs import ClientProgram, choose_pg_restore, major_of
 from backups.reaping import scratch_folder, settle_lost_restores
 from backups.types import OnProgress, Progress, Server, silent
 
-MAX_JOBS = 4
-_SCRATCH_HINT = "Make room, or name another folder in BACKUPS_SCRATCH_FOLDER."
-
 
 class DatabaseRestore:
-    """One restore of one backup into one target database.
+    """One restore of one backup onto one target database.
 
-    `filename` is a backup's, or its beginning, or "latest": the newest whole backup of `database` (an alias) in this
-    environment. `keep_owners=False` gives everything to the target's user, for servers that lack the original roles.
+    `filename` is a backup's, or its beginning, or "latest": the newest whole backup of `database` (an alias) in `environment`
+    (this one's, where none is given). `from_file` is an archive on this machine instead. `confirm` is the target's name, typed
+    by whoever restores: needed when there is something in it. `safety_backup` says whether a restore in place first backs up
+    what is there.
     """
 
     def __init__(
@@ -57,30 +47,64 @@ class DatabaseRestore:
         *,
         target: Server,
         filename: str = "latest",
+        from_file: Path | None = None,
+        trust_unsigned: bool = False,
         database: str = "default",
-        keep_owners: bool = True,
+        environment: str = "",
+        choices: Choices | None = None,
+        confirm: str = "",
+        safety_backup: bool = True,
         user: Any = None,
         on_progress: OnProgress = silent,
     ) -> None:
         databases.require_possible_name(target.database)
         self.settings = conf.current()
         self.filename = filename
+        self.from_file = from_file
+        self.trust_unsigned = trust_unsigned
         self.database = conf.server(database).database
+        self.environment = environment or self.settings.environment
         self.target = target
-        self.keep_owners = keep_owners
+        self.choices = choices or Choices()
+        self.confirm = confirm
+        self.safety_backup = safety_backup
         self.on_progress = on_progress
-        self.staging: Server | None = None
-        self._left_behind = ""
-        self.problems: list[BackupsError] = []  # what did not stop the restore, but should be told
+        self.problems: list[str] = []  # what did not stop the restore, but should be told
         self.row = BackupRestore(
             id=uuid4(),
             target_host=target.host,
             target_port=target.port,
             target_database=target.database,
             target_environment=self.settings.environment,
+            mode=_mode(self.choices),
             restored_by=user,
         )
         self.run_id = str(self.row.id)
+        self._plan: Plan | None = None
+
+    def plan(self) -> Plan:
+        """What it would do. Looked up once; changes nothing.
+
+        Raises BackupNotFoundError, ManifestError, StorageError and ConnectError where there is nothing to plan with.
+        """
+        if self._plan is None:
+            self._tell("checking")
+            self._plan = make_plan(
+                self._source(),
+                self.target,
+                choices=self.choices,
+                environment=self.settings.environment,
+                scratch=self._scratch_base(),
+                client_folders=self.settings.client_folders,
+            )
+            self.target = self._plan.target
+        return self._plan
+
+    def decide(self, *, neutralize: bool) -> None:
+        """What nobody had said when the plan was made."""
+        self.choices = replace(self.choices, neutralize=neutralize)
+        if self._plan is not None:
+            self._plan = replace(self._plan, choices=self.choices)
 
     def run(self) -> BackupRestore:
         """Restores; returns the row, succeeded, with its comparison report.
@@ -88,163 +112,135 @@ class DatabaseRestore:
         Raises RefusedError before anything is touched, ComparisonError when the loaded database is not the one that was
         backed up, and other BackupsErrors, after what was begun was removed.
         """
+        landing: Landing | None = None
         try:
-            self._tell("checking")
-            found = catalog.find(self.filename, environment=self.settings.environment, database=self.database)
-            target = databases.examine(self.target)
-            self._require_safe(found, target)
-            program = self._program(found, target)
-            with databases.restoring(self.target, run_id=self.run_id) as session, self._scratch() as scratch:
-                self._record(found, session)
-                archive = self._download(found, scratch)
-                comparison = self._load(found, archive, program=program, target=target)
-                with interrupts.held():  # what is in place is restored, and its row must say so
-                    self._place()
-                    self._finish(comparison)
+            plan = self._agreed()
+            with (
+                databases.restoring(self.target, run_id=self.run_id) as session,
+                scratch(scratch_folder(self._scratch_base(), self.row)) as folder,
+            ):
+                self._record(plan, session)
+                archive = fetch(plan.source, folder, on_progress=self.on_progress)
+                self._back_up_first(plan)
+                landing = landing_for(
+                    Work(plan=plan, archive=archive, folder=folder, run_id=self.run_id, on_progress=self.on_progress)
+                )
+                self._land(plan, landing)
         except BaseException as error:
             if self.row.status == Status.SUCCEEDED:  # a signal came when all was done
                 return self.row
-            self._drop_staging()
-            raise self._failed(error) from error
+            raise self._failed(error, left_behind=landing.clear() if landing else "") from error
         return self.row
 
-    def _require_safe(self, found: catalog.Found, target: databases.Target) -> None:
-        """All reasons against it at once, before anything is downloaded or touched."""
-        snapshot = found.manifest.snapshot
-        if not target.exists and not target.may_create:
-            raise RefusedError(
-                f"The role {self.target.user} may not create a database on {self.target.host}:{self.target.port}.",
-                hint=f"Let a superuser create {self.target.database}, empty, or run: ALTER ROLE … CREATEDB.",
-            )
-        if target.objects:
-            raise RefusedError(
-                f"The database {self.target.database} on {self.target.host}:{self.target.port} is not empty. It was not touched.",
-                detail=f"It has, for example: {', '.join(target.objects)}.",
-                hint="Restore into a new database: --target-dbname NAME. It is made for you.",
-            )
-        if target.server_major < snapshot.server_version_num // 10000:
-            raise RefusedError(
-                f"The backup comes from PostgreSQL {snapshot.server_version}; the target's {target.server_version} is older.",
-                hint=f"Restore to a server of PostgreSQL {snapshot.server_version_num // 10000} or newer.",
-            )
-        missing = sorted(set(snapshot.roles) - target.roles)
-        if missing and self.keep_owners:
-            raise RefusedError(
-                f"The target server has no role {', '.join(missing)}, which owns or may use something in this backup.",
-                hint="Create the role there (CREATE ROLE …), or give everything to the target's user with --no-owner.",
-            )
+    def _source(self) -> catalog.Found | catalog.LocalArchive:
+        if self.from_file is not None:
+            return catalog.from_file(self.from_file, trust_unsigned=self.trust_unsigned)
+        return catalog.find(self.filename, environment=self.environment, database=self.database)
 
-    def _program(self, found: catalog.Found, target: databases.Target) -> ClientProgram:
-        archive_major = major_of(found.manifest.pg_dump_version)
-        return choose_pg_restore(
-            archive_major=archive_major, target_major=target.server_major, folders=self.settings.client_folders
-        )
+    def _agreed(self) -> Plan:
+        """The plan, with nothing against it and everything decided. Raises RefusedError."""
+        plan = self.plan()
+        plan.require_possible()
+        plan.require_confirmed(self.confirm)
+        if plan.asks_neutralize and self.choices.neutralize is None:
+            raise RefusedError(
+                "This is a backup of production, and this is not: shall its sessions, tokens and scheduled tasks be alive here?",
+                hint="Say --neutralize to empty and disable them, or --no-neutralize to keep them.",
+            )
+        return plan
 
-    def _record(self, found: catalog.Found, session: Connection) -> None:
+    def _record(self, plan: Plan, session: Connection) -> None:
         """The row, and final states for lost ones. Where the history is lost, the restore goes on without one, and says so."""
-        self.row.source_key = found.location
+        row = self.row
+        row.source_key = plan.source.location
+        row.target_host, row.target_port = plan.target.host, plan.target.port
+        row.target_system_identifier = plan.there.system_identifier
+        row.size_bytes = plan.size_bytes
         try:
-            self.row.backup = BackupHistory.objects.filter(id=found.manifest.id).first()
-            history.add(self.row)
-            history.start(self.row)
-            settle_lost_restores(session, self.row, target=self.target, scratch=self._scratch_base())
+            row.backup = BackupHistory.objects.filter(id=plan.manifest.id).first() if plan.manifest else None
+            history.add(row)
+            history.start(row)
+            settle_lost_restores(session, row, target=self.target, scratch=self._scratch_base())
         except BackupsError as error:
             self._unrecorded(error)
         except DatabaseError as error:
             self._unrecorded(history.unreachable(error))
+        row.started_at = row.started_at or timezone.now()
 
-    def _download(self, found: catalog.Found, scratch: Path) -> Path:
-        """The archive in the scratch folder, its SHA-256 proven equal to the manifest's before anyone reads it."""
-        size = found.manifest.size_bytes
-        if (free := shutil.disk_usage(scratch).free) < size:
-            raise StorageError(
-                f"There is not enough room in {scratch.parent} for the backup's {size:,} bytes; {free:,} are free.",
-                hint=_SCRATCH_HINT,
-            )
-        digest, done, archive = hashlib.sha256(), 0, scratch / "backup.dump"
-        with archive.open("wb", buffering=0) as file:
-            for chunk in found.store.stream(found.key):
-                digest.update(chunk)
-                _write(file, chunk)
-                done += len(chunk)
-                self.on_progress(Progress(phase="downloading", done_bytes=done, total_bytes=size, stored_bytes=done))
-                if done > size:
-                    break
-        if done != size or digest.hexdigest() != found.manifest.checksum:
-            raise ChecksumError(
-                f"The bytes of {found.location} are not the ones that were backed up. The target was not touched.",
-                detail=f"Expected {size} bytes, SHA-256 {found.manifest.checksum}; got {done} bytes, {digest.hexdigest()}.",
-                hint="The object is damaged or was replaced. Choose another backup: icb db list",
-            )
-        return archive
+    def _back_up_first(self, plan: Plan) -> None:
+        """In place there is no database to go back to, so what is there is backed up before."""
+        if not self.choices.in_place or plan.there.is_empty or not self.safety_backup:
+            return
+        self._tell("backing up what is there")
+        has_bucket = stores.configured().s3 is not None
+        DatabaseBackup(
+            description="before restore",
+            server=self.target,
+            upload_to_s3=has_bucket,
+            save_local=not has_bucket,
+            backup_type=BackupType.PRE_RESTORE,
+            user=self.row.restored_by,
+            on_progress=self.on_progress,
+        ).run()
 
-    def _load(self, found: catalog.Found, archive: Path, *, program: ClientProgram, target: databases.Target) -> Comparison:
-        """Into an empty database in one transaction; into a new one under a staging name, which it keeps until it is proven."""
-        self._tell("loading")
-        if target.exists:
-            load_archive(
-                program, self.target, archive=archive, run_id=self.run_id, single_transaction=True, keep_owners=self.keep_owners
-            )
-            self._left_behind = f"{self.target.database} now holds what was loaded, not proven. Drop it before you try again."
-            return self._compare(found, self.target)
-        self.staging = replace(self.target, database=databases.staging_name(self.target.database, run_id=self.run_id))
-        snapshot = found.manifest.snapshot
-        with interrupts.held():  # the server would go on making it while we drop what is not there yet
-            databases.create(self.staging, encoding=snapshot.encoding, locale=snapshot.locale)
+    def _land(self, plan: Plan, landing: Landing) -> None:
+        began = time.monotonic()
+        landing.load()
+        self.row.load_seconds = time.monotonic() - began
+        comparison = landing.compare()
+        self.row.comparison_report = comparison.report() if comparison else {}
+        if comparison is not None:
+            self.row.comparison_report |= _migrations(plan, landing)
+            _require_equal(comparison)
+        self.problems += landing.prepare(self._own_row())
         interrupts.check()
-        jobs = min(MAX_JOBS, os.cpu_count() or 1)
-        load_archive(program, self.staging, archive=archive, run_id=self.run_id, jobs=jobs, keep_owners=self.keep_owners)
-        return self._compare(found, self.staging)
+        with interrupts.held():  # what is in place is restored, and its row must say so
+            self.row.kept_database = landing.place()
+            self._finish(landing)
 
-    def _place(self) -> None:
-        """Gives the proven staging database its final name."""
-        if self.staging is not None:
-            self._tell("renaming into place")
-            databases.rename(self.staging, to=self.target.database)
-            self.staging = None
-
-    def _drop_staging(self) -> None:
-        """Drops what was begun. Where that fails, too, the error that led here says so."""
-        if self.staging is not None:
-            try:
-                databases.drop(self.staging)
-            except BackupsError as error:
-                self._left_behind = f"The database {self.staging.database} was left behind; drop it. {error.message}"
-
-    def _compare(self, found: catalog.Found, loaded: Server) -> Comparison:
-        self._tell("comparing")
-        comparison = compare(loaded, found.manifest.snapshot.tables)
-        self.row.comparison_report = comparison.report()
-        if comparison.differences:
-            raise ComparisonError(
-                f"The restored database differs from the backup in {len(comparison.differences)} tables.",
-                detail="\n".join(str(difference) for difference in comparison.differences[:20]),
-                hint="Do not use the restored database. Choose another backup: icb db list",
-            )
-        return comparison
-
-    def _finish(self, comparison: Comparison) -> None:
+    def _finish(self, landing: Landing) -> None:
         try:
             # On a server that had lost its history, it may just have come back.
             if self.row._state.adding:
                 history.add(self.row)
-            history.succeed(self.row, finished_at=timezone.now(), comparison_report=comparison.report())
-            self.problems.clear()
+            history.succeed(
+                self.row,
+                finished_at=timezone.now(),
+                comparison_report=self.row.comparison_report,
+                kept_database=self.row.kept_database,
+                load_seconds=self.row.load_seconds,
+            )
         except HistoryError as error:
+            self.row.status = Status.SUCCEEDED
+            self._unrecorded(error)
+        try:
+            self.problems += landing.settle(self._own_row())
+        except BackupsError as error:
             self._unrecorded(error)
 
-    def _failed(self, error: BaseException) -> BackupsError:
+    def _own_row(self) -> dict[str, Any]:
+        """The row as it will be when the restore has succeeded, by column: it must be in the history that is swapped in."""
+        now = timezone.now()
+        values = {str(field.column): getattr(self.row, field.attname) for field in self.row._meta.concrete_fields}
+        started = self.row.started_at or self.row.created_at
+        return values | {
+            "status": Status.SUCCEEDED.value,
+            "finished_at": now,
+            "duration_seconds": (now - started).total_seconds(),
+        }
+
+    def _failed(self, error: BaseException, *, left_behind: str) -> BackupsError:
         if isinstance(error, BackupsError):
             reason = error
         elif isinstance(error, KeyboardInterrupt | SystemExit):
             reason = CancelledError(
                 "The restore was cancelled."
-                if self._left_behind
+                if left_behind
                 else "The restore was cancelled. What it had begun was removed; the target is as it was."
             )
         else:
             reason = BackupsError("The restore failed unexpectedly.", detail=f"{type(error).__name__}: {error}")
-        reason.detail = f"{reason.detail}\n{self._left_behind}".strip()
+        reason.detail = f"{reason.detail}\n{left_behind}".strip()
         reason.scrub(self._secrets())
         if not self.row._state.adding:
             try:
@@ -257,38 +253,39 @@ class DatabaseRestore:
     def _unrecorded(self, error: BackupsError) -> None:
         if not self.row._state.adding and self.row.started_at is None:
             self.row._state.adding = True
-        self.problems.append(error.scrub(self._secrets()))
-
-    @contextmanager
-    def _scratch(self) -> Iterator[Path]:
-        """A folder for the archive, named after the run: where we are killed, the next restore finds and removes it."""
-        folder = scratch_folder(self._scratch_base(), self.row)
-        try:
-            folder.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            folder.mkdir(mode=0o700)
-        except OSError as error:
-            raise StorageError(f"The folder {folder} can't be made.", detail=str(error), hint=_SCRATCH_HINT) from error
-        try:
-            yield folder
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
+        self.problems.append(str(error.scrub(self._secrets())))
 
     def _scratch_base(self) -> Path:
         return self.settings.scratch_folder or Path(gettempdir())
 
     def _secrets(self) -> list[str]:
-        return [*stores.secrets(), self.target.password]
+        return stores.secrets(self.target)
 
     def _tell(self, phase: str) -> None:
         self.on_progress(Progress(phase=phase))
 
 
-def _write(file: BinaryIO, chunk: bytes) -> None:
-    view = memoryview(chunk)
+def _require_equal(comparison: Comparison) -> None:
+    if comparison.differences:
+        raise ComparisonError(
+            f"The restored database differs from the backup in {len(comparison.differences)} places.",
+            detail="\n".join(str(difference) for difference in comparison.differences[:20]),
+            hint="It was not put in place. Choose another backup: icb db list",
+        )
+
+
+def _migrations(plan: Plan, landing: Landing) -> dict[str, Any]:
+    """How the migrations in the loaded database fit this code, where it is this project's: told, no reason to fail."""
+    if plan.manifest is None or plan.choices.tables or plan.choices.schema_only:
+        return {}
     try:
-        while view:
-            view = view[file.write(view) :]
-    except OSError as error:
-        raise StorageError(
-            "The archive can't be written to the scratch folder.", detail=str(error), hint=_SCRATCH_HINT
-        ) from error
+        verdict = check_database(landing.loaded, application_version=plan.manifest.application_version)
+    except BackupsError:
+        return {}
+    return {"migrations": verdict.report()} if verdict.is_ours else {}
+
+
+def _mode(choices: Choices) -> RestoreMode:
+    if choices.in_place:
+        return RestoreMode.IN_PLACE
+    return RestoreMode.BESIDE if choices.into_schema or choices.tables or choices.schema_only else RestoreMode.SWAP

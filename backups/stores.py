@@ -1,13 +1,24 @@
-"""The stores that the settings name."""
+"""The stores that the settings name, and what in the settings must never be shown."""
 
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
+from urllib.parse import unquote
+
+from django.db import connections
 
 from backups import conf
-from backups.exceptions import ConfigurationError
+from backups.exceptions import BackupsError, ConfigurationError
 from backups.storage.local import LocalStore
 from backups.storage.s3 import S3Store
+from backups.types import Server
 
 LOCAL_BUCKET = "local"  # the folder's part where no bucket is configured
+# In every text, three letters are found by chance: scrubbed by value, they would leave nothing but stars of an error, and the
+# stars would tell the secret. What is so short protects nothing anyway.
+SHORTEST_SECRET = 4
+# https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-PARAMKEYWORDS
+SECRET_PARAMETERS = ("password", "sslpassword", "scram_client_key", "scram_server_key", "oauth_client_secret")
 
 
 @dataclass(frozen=True)
@@ -42,10 +53,42 @@ def configured() -> Stores:
     )
 
 
-def secrets() -> list[str]:
-    """Texts that must never be shown: for scrubbing by value."""
-    settings, options = conf.current(), conf.store_options()
-    found = [settings.signing_key.decode(errors="replace")]
-    if options is not None:
-        found += [secret for secret in (options.secret_key, options.session_token) if secret]
-    return [secret for secret in found if secret]
+def secrets(*servers: Server) -> list[str]:
+    """Texts that must never be shown, for scrubbing by value: of the settings, of every alias in DATABASES, and of further
+    servers. For failures only: it reads everything anew. Raises nothing, so that the failure is told."""
+    found = {*_of_settings(), *_of_bucket(), *_of_databases()}
+    for server in servers:
+        found |= {server.password, *_of_parameters(dict(server.options))}
+    return sorted(secret for secret in found if len(secret) >= SHORTEST_SECRET)
+
+
+def _of_settings() -> Iterator[str]:
+    with suppress(BackupsError):
+        yield conf.current().signing_key.decode(errors="replace")
+
+
+def _of_bucket() -> Iterator[str]:
+    with suppress(BackupsError):
+        options = conf.store_options()
+        if options is not None:
+            yield from (options.access_key or "", options.secret_key or "", options.session_token or "")
+            for url in (options.endpoint_url or "", *dict(options.proxies).values()):
+                yield from _of_url(url)
+
+
+def _of_databases() -> Iterator[str]:
+    for given in connections.settings.values():
+        yield str(given.get("PASSWORD") or "")
+        yield from _of_parameters(given.get("OPTIONS") or {})
+
+
+def _of_parameters(given: Mapping[str, object]) -> Iterator[str]:
+    yield from (str(given[name] or "") for name in SECRET_PARAMETERS if name in given)
+
+
+def _of_url(url: str) -> Iterator[str]:
+    """The password in http://user:password@host, as it is and as it is written; the scheme may be missing. A password that
+    should be encoded and is not (urlsplit raises for some) is found all the same."""
+    account = url.rpartition("@")[0]
+    password = (account.partition("://")[2] or account).partition(":")[2]
+    yield from (password, unquote(password))

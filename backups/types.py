@@ -12,7 +12,12 @@ ENVIRONMENT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,49}")
 
 @dataclass(frozen=True, kw_only=True)
 class Server:
-    """Where a database is and how to reach it. `options` are further libpq parameters (sslmode, sslrootcert, …)."""
+    """Where a database is and how to reach it. `options` are further libpq parameters (sslmode, sslrootcert, …).
+
+    What is not said ("" or 0) is libpq's to choose: PGHOST, else its Unix socket; PGPORT, else 5432; and so on. It is another
+    place than localhost, where a second cluster may listen.
+    https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-PARAMKEYWORDS
+    """
 
     host: str
     port: int
@@ -23,8 +28,11 @@ class Server:
 
     @property
     def address(self) -> str:
-        """How people name it: user@host:port/database."""
-        return f"{self.user}@{self.host}:{self.port}/{self.database}"
+        """How people name it: user@host:port/database; without what is not said, and "socket" where that is the host."""
+        user = f"{self.user}@" if self.user else ""
+        host = f"[{self.host}]" if ":" in self.host else self.host or "socket"
+        port = f":{self.port}" if self.port else ""
+        return f"{user}{host}{port}/{self.database}"
 
 
 @dataclass(frozen=True, kw_only=True, order=True)
@@ -82,9 +90,21 @@ class Snapshot:
         return sum(table.bytes for table in self.tables)
 
 
+@dataclass(frozen=True, kw_only=True, order=True)
+class Objects:
+    """What an archive has of one kind ("INDEX", "FUNCTION": pg_restore's words). `names` is empty where they were too many."""
+
+    kind: str
+    count: int
+    names: tuple[str, ...] = ()  # schema.name, as people read it
+
+
 @dataclass(frozen=True, kw_only=True)
 class Manifest:
-    """A whole backup, described. Times are UTC; `checksum` is the SHA-256, in hex, of the dump as it is stored."""
+    """A whole backup, described. Times are UTC; `checksum` is the SHA-256, in hex, of the dump as it is stored.
+
+    `objects` are sorted by kind; None where they were not noted when the backup was made.
+    """
 
     id: UUID
     filename: str
@@ -103,6 +123,7 @@ class Manifest:
     application_version: str
     triggered_by: str
     snapshot: Snapshot
+    objects: tuple[Objects, ...] | None = None
 
     @property
     def duration_seconds(self) -> float:
@@ -127,7 +148,7 @@ class StoreOptions:
     signature_version: str | None = None
     verify: bool | str | None = None
     proxies: tuple[tuple[str, str], ...] = field(default=(), repr=False)  # their URLs may have passwords
-    object_parameters: tuple[tuple[str, object], ...] = field(default=(), repr=False)  # SSECustomerKey is one
+    object_parameters: tuple[tuple[str, object], ...] = ()
     attempts: int = 12
     connect_timeout: float = 60
     read_timeout: float = 60

@@ -11,12 +11,13 @@ DONE, FAILED, WRONG_USAGE, REFUSED, INTERRUPTED = 0, 1, 2, 3, 130
 DB_VERBS = {
     "backup": "make a backup:                 icb db backup pre-migration",
     "list": "what backups there are:        icb db list",
-    "restore": "bring one back:                icb db restore latest --target-dbname copy",
+    "contents": "what is in one:                icb db contents latest",
+    "restore": "bring one back:                icb db restore latest --dry-run",
 }
 
 # Each names a function of ichrisbirch_site.verbs.
 VERBS = {
-    "db": "backups: make, list, restore",
+    "db": "backups: make, list, look into, restore",
     "up": "start what runs here (only what the environment does not name), and prepare the database",
     "down": "stop it; nothing is lost   [--force: also while a backup or restore is at work]",
     "status": "what runs, where, how large   [--json]",
@@ -44,7 +45,7 @@ Any command explains itself:  icb db backup --help
 """
 
 DB_HELP = """\
-{bold}icb db{plain} · backups: make, list, restore
+{bold}icb db{plain} · backups: make, list, look into, restore
 
 {db}
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from ichrisbirch_site import embedded
 from ichrisbirch_site.embedded import EmbeddedError, Home, Service
 from ichrisbirch_site.embedded.database import prepare_database
+from ichrisbirch_site.loading import loading
 
 PROJECT = embedded.PROJECT
 
@@ -19,12 +20,13 @@ def db(verb: str, words: list[str]) -> int:
     helps = not embedded.needed_by([verb, *words])
     if not helps:
         embedded.ensure_running_or_exit(os.environ)
-    _django()
+    with loading():
+        _django()
+        from django.core.management import load_command_class
+
+        command = load_command_class("backups", f"db_{verb.replace('-', '_')}")
     if not helps:
         prepare_database(os.environ)
-    from django.core.management import load_command_class
-
-    command = load_command_class("backups", f"db_{verb.replace('-', '_')}")
     command.run_from_argv(["icb db", verb, *words])
     return 0
 
@@ -148,9 +150,6 @@ def test(words: list[str]) -> int:
 
 
 def bench(words: list[str]) -> int:
-    if not (PROJECT / "benchmarks" / "__main__.py").exists():
-        sys.stderr.write("There is no benchmark yet.\n")
-        return 1
     os.chdir(PROJECT)
     return _become([sys.executable, "-m", "benchmarks", *words])
 

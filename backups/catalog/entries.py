@@ -25,6 +25,7 @@ class Mark(StrEnum):
     NO_DUMP = "manifest without its dump"
     REFUSED = "manifest refused"
     CHANGED = "size differs from the manifest"
+    ONE_CHANGED = "one copy's size differs from the manifest; another is whole"
 
     @property
     def is_alarming(self) -> bool:
@@ -32,7 +33,7 @@ class Mark(StrEnum):
         return self not in (Mark.NONE, Mark.NOT_IN_HISTORY, Mark.BEHIND, Mark.UNASKED)
 
 
-_WHOLE = frozenset({Mark.NONE, Mark.NOT_IN_HISTORY, Mark.BEHIND, Mark.ONLY_LOCAL})
+_WHOLE = frozenset({Mark.NONE, Mark.NOT_IN_HISTORY, Mark.BEHIND, Mark.ONLY_LOCAL, Mark.ONE_CHANGED})
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,41 +2,27 @@
 
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from difflib import get_close_matches
 
-from backups.catalog.proof import in_order, read_manifest
-from backups.exceptions import BackupNotFoundError, BackupsError, ConfigurationError, ObjectMissingError, StorageError, UsageError
+from backups.catalog.held import Found, Held, in_environment, not_whole, prove
+from backups.catalog.newest import find_newest
+from backups.catalog.proof import in_order
+from backups.exceptions import BackupNotFoundError, BackupsError, ConfigurationError, ManifestError, StorageError, UsageError
 from backups.storage import keys
 from backups.storage.store import Store
 from backups.stores import configured
-from backups.types import Manifest
 
 SHOWN = 10
-
-
-@dataclass(frozen=True)
-class Found:
-    """A backup that can be restored: its manifest, proven to be ours, and the store that has it."""
-
-    manifest: Manifest
-    store: Store
-    key: str
-
-    @property
-    def location(self) -> str:
-        """Where the dump is, for people."""
-        return self.store.location(self.key)
 
 
 def find(wanted: str, *, environment: str, database: str) -> Found:
     """The backup with that filename, key or path, or whose filename alone begins so; for "latest" the newest of that database.
 
-    A key that names its environment is looked for there. Where the bucket can't be asked, a local copy of that very filename
-    will do.
+    A key that names its environment is looked for there. Of that very backup, a local copy will do where the bucket can't be
+    asked or has it no longer whole.
 
     Raises BackupNotFoundError with the nearest names, UsageError for a beginning of several, ManifestError when what is there
-    can't be trusted, and StorageError when a store can't be asked.
+    can't be trusted, ChecksumError when no store has the dump in its size, and StorageError when a store can't be asked.
     """
     stores = in_order(configured())
     if not stores:
@@ -45,7 +31,7 @@ def find(wanted: str, *, environment: str, database: str) -> Found:
             hint="Set AWS_S3_BACKUP_BUCKET or BACKUPS_LOCAL_FOLDER.",
         )
     if wanted == "latest":
-        return _latest(stores, environment, database)
+        return find_newest(stores, environment=environment, database=database)
     typed_environment, filename = keys.split(wanted)
     environment = typed_environment or environment
     if not keys.is_filename(filename):
@@ -55,68 +41,45 @@ def find(wanted: str, *, environment: str, database: str) -> Found:
 
 def _of_filename(filename: str, stores: Sequence[Store], environment: str) -> Found:
     key = keys.object_key(environment=environment, filename=filename)
-    unasked: list[StorageError] = []
-    for store in stores:
-        try:
-            return Found(read_manifest(store, key), store, key)
-        except ObjectMissingError:
-            continue
-        except StorageError as error:
-            unasked.append(error)
+    held, unasked = _held(key, stores)
+    try:
+        if any(one.manifest for one in held):
+            manifest, store = prove(key, held)
+            if store is not None:
+                return Found(manifest, store, key)
+    except ManifestError as error:
+        error.hint = f"{error.hint}\n{_other_copy(key, held)}".strip()
+        raise
     if unasked:
         raise unasked[0]
-    for store in stores:
-        if store.head(key) is not None:
-            raise BackupNotFoundError(
-                f"{store.location(key)} has no manifest, so it is not a backup.",
-                detail="Its run did not end, or somebody deleted the manifest: nothing proves what the dump holds.",
-                hint="Choose another one: icb db list",
-            )
+    if held:
+        raise not_whole(key, held)
     raise _not_found(filename, stores, environment)
 
 
-def _latest(stores: Sequence[Store], environment: str, database: str) -> Found:
-    """The newest whole backup of that database. An older one is never taken because a store is away: it is only named."""
-    try:
-        return _newest(stores, environment, database)
-    except StorageError as error:
-        for store in stores[1:]:
-            with suppress(BackupsError):
-                found = _newest([store], environment, database)
-                error.hint += (
-                    f"\nThe newest copy that can be had without it is from {found.manifest.started_at:%Y-%m-%d %H:%M} UTC."
-                    f" Name it instead of latest: {found.manifest.filename}"
-                )
-        raise
+def _held(key: str, stores: Sequence[Store]) -> tuple[list[Held], list[StorageError]]:
+    """Of one backup; and the errors of the stores that could not be asked."""
+    held: list[Held] = []
+    unasked: list[StorageError] = []
+    for store in stores:
+        try:
+            one = Held(store, dump=store.head(key), manifest=store.head(keys.manifest_key(key)))
+        except StorageError as error:
+            unasked.append(error)
+            continue
+        if one.dump or one.manifest:
+            held.append(one)
+    return held, unasked
 
 
-def _newest(stores: Sequence[Store], environment: str, database: str) -> Found:
-    """A failed run has no manifest, so it is none. Names tell the minute; within the newest one the manifests tell the later."""
-    keyed = {key: store for store in reversed(stores) for key in _with_manifest(store, environment)}
-    newest: Found | None = None
-    others = set()
-    for key in sorted(keyed, key=lambda key: keys.sortable(keys.filename_of(key)), reverse=True):
-        if newest is not None and not keys.same_minute(key, newest.key):
-            break
-        found = Found(read_manifest(keyed[key], key), keyed[key], key)
-        if found.manifest.database != database:
-            others.add(found.manifest.database)
-        elif newest is None or found.manifest.finished_at > newest.manifest.finished_at:
-            newest = found
-    if newest is None:
-        raise BackupNotFoundError(
-            f"There is no backup of the database {database} in the environment {environment} yet.",
-            detail=f"There are backups of {', '.join(sorted(others))}: name one by its filename, or its alias with --database."
-            if others
-            else "",
-            hint="icb db list shows what there is." if others else "Make one: icb db backup first",
-        )
-    return newest
-
-
-def _with_manifest(store: Store, environment: str) -> list[str]:
-    seen = {found.key for found in store.list(keys.prefix(environment))}
-    return [key for key in seen if keys.is_backup_key(key) and keys.manifest_key(key) in seen]
+def _other_copy(key: str, held: Sequence[Held]) -> str:
+    """Names a copy in another store that can be trusted. It is not taken by itself: somebody should look at the first."""
+    for one in held[1:]:
+        with suppress(BackupsError):
+            _manifest, store = prove(key, [one])
+            if store is not None:
+                return f"The copy in the local folder can be trusted: --from-file {store.location(key)}"
+    return ""
 
 
 def _completed(beginning: str, stores: Sequence[Store], environment: str) -> str:
@@ -144,9 +107,7 @@ def _not_found(wanted: str, stores: Sequence[Store], environment: str) -> Backup
 
 
 def _names(stores: Sequence[Store], environment: str) -> list[str]:
-    """Newest first."""
-    return sorted(
-        {keys.filename_of(key) for store in stores for key in _with_manifest(store, environment)},
-        key=keys.sortable,
-        reverse=True,
-    )
+    """Of what some store has with its manifest; newest first."""
+    held = in_environment(stores, environment)
+    complete = (keys.filename_of(key) for key, copies in held.items() if any(one.is_complete for one in copies))
+    return sorted(complete, key=keys.sortable, reverse=True)

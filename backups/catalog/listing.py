@@ -2,20 +2,22 @@
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from contextlib import suppress
+from dataclasses import replace
 
 from django.db import Error as DatabaseError
 from django.db import transaction
 
 from backups import conf
 from backups.catalog.entries import Entry, Listing, Mark, describe, from_name, from_row
+from backups.catalog.held import Held, by_key, prove
 from backups.catalog.proof import in_order, read_manifest
 from backups.exceptions import BackupsError, HistoryError, ManifestError, StorageError
 from backups.models import BackupHistory, Status
 from backups.storage import keys
 from backups.storage.store import Store
 from backups.stores import Stores, configured
-from backups.types import StoredObject
+from backups.types import Manifest
 
 READERS = 8
 # https://www.postgresql.org/docs/current/errcodes-appendix.html: no such table, schema, column
@@ -36,6 +38,23 @@ def list_backups(*, limit: int | None = 20, all_environments: bool = False) -> L
     with ThreadPoolExecutor(READERS, thread_name_prefix="manifest") as pool:
         entries = pool.map(lambda key: _entry(key, rows.get(key), held.get(key, []), stores, unasked), names)
         return Listing(sorted(entries, key=lambda entry: entry.started_at, reverse=True), problems)
+
+
+def manifests() -> list[Manifest]:
+    """Of every backup of this environment whose manifest can be read and proven, newest first: what a lost history is made from.
+
+    What can't be had is left out, so that a rescue does not end there.
+    """
+    held, _unasked = _held(in_order(configured()), conf.current().environment, [])
+    names = sorted((key for key, copies in held.items() if any(one.manifest for one in copies)), key=_newness, reverse=True)
+    with ThreadPoolExecutor(READERS, thread_name_prefix="manifest") as pool:
+        return [manifest for manifest in pool.map(lambda key: _proven(key, held[key]), names) if manifest is not None]
+
+
+def _proven(key: str, held: Sequence[Held]) -> Manifest | None:
+    with suppress(ManifestError, StorageError):
+        return prove(key, held)[0]
+    return None
 
 
 def _newness(key: str) -> tuple[str, str]:
@@ -68,20 +87,11 @@ def _unread(error: Exception) -> HistoryError:
     )
 
 
-@dataclass
-class _Held:
-    """What one store holds of one backup."""
-
-    store: Store
-    dump: StoredObject | None = None
-    manifest: StoredObject | None = None
-
-
 def _held(
     stores: Sequence[Store], environment: str | None, problems: list[BackupsError]
-) -> tuple[dict[str, list[_Held]], list[Store]]:
+) -> tuple[dict[str, list[Held]], list[Store]]:
     """By key; and the stores that could not be asked, of which half a listing is not used."""
-    found: dict[str, list[_Held]] = {}
+    found: dict[str, list[Held]] = {}
     unasked: list[Store] = []
     for store in stores:
         try:
@@ -90,32 +100,18 @@ def _held(
             problems.append(error)
             unasked.append(store)
             continue
-        for key, one in _by_key(items, store).items():
+        for key, one in by_key(items, store).items():
             found.setdefault(key, []).append(one)
     return found, unasked
-
-
-def _by_key(items: Sequence[StoredObject], store: Store) -> dict[str, _Held]:
-    found: dict[str, _Held] = {}
-    for item in items:
-        key = item.key.removesuffix(keys.MANIFEST_SUFFIX)
-        if not keys.is_backup_key(key):
-            continue
-        one = found.setdefault(key, _Held(store))
-        if key == item.key:
-            one.dump = item
-        else:
-            one.manifest = item
-    return found
 
 
 # One entry of the join.
 
 
-def _entry(key: str, row: BackupHistory | None, held: Sequence[_Held], stores: Stores, unasked: Sequence[Store]) -> Entry:
+def _entry(key: str, row: BackupHistory | None, held: Sequence[Held], stores: Stores, unasked: Sequence[Store]) -> Entry:
     entry = from_row(key, row) if row is not None else _from_store(key, held)
     entry = replace(entry, where=tuple(one.store.location(key) for one in held if one.dump))
-    whole = [one for one in held if one.dump and one.manifest]
+    whole = [one for one in held if one.is_complete]
     if row is not None and row.status != Status.SUCCEEDED:
         return _from_manifest(entry, key, whole, mark=Mark.BEHIND) if whole else entry
     if not entry.where:
@@ -138,28 +134,30 @@ def _absence(key: str, row: BackupHistory, stores: Stores, unasked: Sequence[Sto
     return Mark.MISSING if len(ours) == bool(row.s3_key) + bool(row.local_path) else Mark.ELSEWHERE
 
 
-def _left_the_bucket(row: BackupHistory, whole: Sequence[_Held], stores: Stores, unasked: Sequence[Store]) -> bool:
+def _left_the_bucket(row: BackupHistory, whole: Sequence[Held], stores: Stores, unasked: Sequence[Store]) -> bool:
     if not row.s3_key or stores.s3 is None or stores.s3.bucket != row.bucket or stores.s3 in unasked:
         return False
     return all(one.store is not stores.s3 for one in whole)
 
 
-def _fresh(row: BackupHistory, whole: Sequence[_Held]) -> bool:
+def _fresh(row: BackupHistory, whole: Sequence[Held]) -> bool:
     """Whether the row still describes what is stored, so that the manifest need not be read again."""
     same_size = all(one.dump and one.dump.size_bytes == row.size_bytes for one in whole)
     return same_size and any(one.manifest and one.manifest.etag == row.manifest_etag for one in whole)
 
 
-def _from_manifest(entry: Entry, key: str, whole: Sequence[_Held], *, mark: Mark) -> Entry:
+def _from_manifest(entry: Entry, key: str, whole: Sequence[Held], *, mark: Mark) -> Entry:
     try:
         manifest = read_manifest(whole[0].store, key)
     except (ManifestError, StorageError) as error:
         return replace(entry, mark=Mark.REFUSED, error_message=str(error))
-    changed = any(one.dump and one.dump.size_bytes != manifest.size_bytes for one in whole)
-    return describe(entry, manifest, mark=Mark.CHANGED if changed else mark)
+    fitting = sum(one.fits(manifest) for one in whole)
+    if fitting < len(whole):
+        mark = Mark.ONE_CHANGED if fitting else Mark.CHANGED
+    return describe(entry, manifest, mark=mark)
 
 
-def _from_store(key: str, held: Sequence[_Held]) -> Entry:
+def _from_store(key: str, held: Sequence[Held]) -> Entry:
     dump = next((one.dump for one in held if one.dump), None)
     manifest = next((one.manifest for one in held if one.manifest), None)
     item = dump or manifest

@@ -18,7 +18,7 @@ def read_manifest(store: Store, key: str) -> Manifest:
     try:
         manifest = parse(store.read(keys.manifest_key(key), limit_bytes=LIMIT_BYTES), signing_key=conf.current().signing_key)
     except ManifestError as error:
-        error.detail = "\n".join(filter(None, [f"It is {place}.", error.detail]))
+        error.detail = "\n".join(filter(None, [f"It is {place}{_elsewhere(key)}.", error.detail]))
         raise
     if manifest.key != key:
         raise ManifestError(
@@ -26,6 +26,12 @@ def read_manifest(store: Store, key: str) -> Manifest:
             hint="Somebody copied or moved it. Do not restore this backup; choose another one: icb db list",
         )
     return manifest
+
+
+def _elsewhere(key: str) -> str:
+    """Another environment may have a signing key of its own, and whoever reads this at night may not think of it."""
+    made, ours = key.partition("/")[0], conf.current().environment
+    return "" if made == ours else f", of the environment {made}, and this process is of {ours}"
 
 
 def in_order(stores: Stores) -> list[Store]:

@@ -6,8 +6,8 @@ from typing import Any, ClassVar, NoReturn
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from backups import words
 from backups.exceptions import BackupsError, CancelledError, RefusedError, UsageError
-from backups.management import words
 
 EXIT_CODES = "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 refused for safety, 130 interrupted."
 

@@ -1,6 +1,6 @@
 """The options of the commands, in one place: manage.py, icb and `python -m backups.…` show the same."""
 
-from argparse import ArgumentParser
+from argparse import ArgumentParser, BooleanOptionalAction
 
 from backups.storage.keys import DESCRIPTION_RULE
 
@@ -29,6 +29,34 @@ def restore(parser: ArgumentParser) -> None:
     )
     parser.add_argument("--filename", metavar="FILENAME|latest", help="the same as an option")
     parser.add_argument("--database", default="default", metavar="ALIAS", help="whose latest backup (default: default)")
+    parser.add_argument("--environment", metavar="NAME", help="of which environment (default: this one's)")
+    parser.add_argument("--from-file", metavar="PATH", help="an archive on this machine, with its manifest PATH.json beside it")
+    parser.add_argument("--trust-unsigned", action="store_true", help="with --from-file: an archive that we did not sign")
+    parser.add_argument("--dry-run", action="store_true", help="print the plan and stop")
+    parser.add_argument("--yes", metavar="NAME", help="the name of the database that is replaced, for scripts")
+    parser.add_argument("--json", action="store_true", help="print the result as JSON")
+    _target(parser)
+    how = parser.add_argument_group("how")
+    how.add_argument("--no-owner", action="store_true", help="give everything to the target's user")
+    how.add_argument("--no-privileges", action="store_true", help="leave out GRANTs of the backup")
+    how.add_argument(
+        "--map-role", action="append", metavar="OLD=NEW", help="let NEW act for the role OLD, which the server does not have"
+    )
+    how.add_argument("--neutralize", action=BooleanOptionalAction, help="empty sessions and tokens, disable scheduled tasks")
+    how.add_argument(
+        "--in-place", action="store_true", help="where no database can be created: in one transaction, all or nothing"
+    )
+    how.add_argument("--no-safety-backup", action="store_true", help="with --in-place: do not first back up what is there")
+    parts = parser.add_argument_group("parts")
+    parts.add_argument("--table", action="append", metavar="SCHEMA.NAME", help="only this table (may be given several times)")
+    parts.add_argument("--into-schema", metavar="NAME", help="with --table: into a new schema beside the live tables")
+    parts.add_argument("--schema-only", action="store_true", help="definitions without rows")
+    after = parser.add_argument_group("afterwards, instead of a backup")
+    after.add_argument("--undo", action="store_true", help="swap back what the newest restore has replaced")
+    after.add_argument("--discard-previous", action="store_true", help="drop what restores have replaced, for good")
+
+
+def _target(parser: ArgumentParser) -> None:
     target = parser.add_argument_group("target", "what is not given comes from the site's own database")
     target.add_argument("--target-host", metavar="HOST", help="name or address of the server, or the folder of its socket")
     target.add_argument("--target-port", type=int, metavar="PORT", help="usually 5432")
@@ -39,6 +67,4 @@ def restore(parser: ArgumentParser) -> None:
         help="works, but others on this machine can see it: better PGPASSWORD, the file, or the prompt",
     )
     target.add_argument("--target-password-file", metavar="FILE", help="a file with the password in its first line")
-    target.add_argument("--target-dbname", metavar="NAME", help="a database that does not exist yet, or is empty")
-    parser.add_argument("--no-owner", action="store_true", help="give everything to the target's user; leave out privileges")
-    parser.add_argument("--json", action="store_true", help="print the result as JSON")
+    target.add_argument("--target-dbname", metavar="NAME", help="the database; a new name makes a new one")

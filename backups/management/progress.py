@@ -5,7 +5,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from backups.management import words
+from backups import words
 from backups.types import OnProgress, Progress
 
 LINE_SECONDS = 30.0

@@ -1,13 +1,16 @@
 """Results as text for people and as JSON for machines."""
 
 import json
+import shlex
+from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
+from backups import history, words
 from backups.catalog import Listing
-from backups.management import words
 from backups.models import BackupHistory, BackupRestore
+from backups.postgres.swap import Kept, Swapped
 
 
 def backup_as_text(row: BackupHistory) -> str:
@@ -33,7 +36,7 @@ def backup_as_text(row: BackupHistory) -> str:
 
 
 def backup_as_json(row: BackupHistory) -> str:
-    """The row, whole."""
+    """The row, but for what only the machine needs."""
     return _json(
         {
             "id": row.id,
@@ -65,43 +68,88 @@ def backup_as_json(row: BackupHistory) -> str:
 
 
 def restore_as_text(row: BackupRestore) -> str:
-    """How a restore compared, a line each."""
+    """How a restore compared, a line each, and the way back."""
+    name = words.printable(row.target_database)
+    lines = [("backup", row.source_key), ("onto", f"{name} on {row.target_host}:{row.target_port}"), ("compared", _compared(row))]
+    if "migrations" in row.comparison_report:
+        lines.append(("migrations", row.comparison_report["migrations"]["words"]))
+    for remark in row.comparison_report.get("remarks", []):
+        lines.append(("remark", "; mend it: ".join(filter(None, (remark["words"], remark["mend"])))))
+    lines += [("took", words.duration(row.duration_seconds)), ("id", str(row.id))]
+    heading = (
+        "Restored, and compared with the backup." if row.comparison_report else "Restored. There was nothing to compare with."
+    )
+    text = heading + "\n" + "\n".join(f"  {title:<11} {words.printable(value)}" for title, value in lines)
+    if row.kept_database:
+        kept = words.printable(row.kept_database)
+        text += (
+            f"\nWhat was there before is kept as {kept}."
+            f"\nBack to it:     icb db restore --undo {_same_target(row)}--yes {name}"
+            f"\nLet go of it:   icb db restore --discard-previous {_same_target(row)}--yes {name}"
+        )
+    return text
+
+
+def _compared(row: BackupRestore) -> str:
     report = row.comparison_report
-    lines = [
-        ("backup", row.source_key),
-        ("into", f"{words.printable(row.target_database)} on {row.target_host}:{row.target_port}"),
-        ("compared", f"{words.count(report['rows'])} rows in {words.count(report['tables'])} tables: every row count matches"),
-        ("took", words.duration(row.duration_seconds)),
-        ("id", str(row.id)),
-    ]
-    return "Restored, and compared with the backup.\n" + "\n".join(f"  {name:<11} {value}" for name, value in lines)
+    if not report:
+        return "with nothing: the archive has no manifest of ours"
+    return f"{words.count(report['rows'])} rows in {words.count(report['tables'])} tables: every row count matches"
+
+
+def _same_target(row: BackupRestore) -> str:
+    """The options that lead to the same target again; none where it is the site's own database."""
+    site = history.server()
+    if row.target_database == site.database:
+        return ""
+    return f"--target-dbname {shlex.quote(row.target_database)} "
 
 
 def restore_as_json(row: BackupRestore) -> str:
-    """The row, whole."""
+    """The row."""
     return _json(
         {
             "id": row.id,
             "backup_id": row.backup_id,
             "source": row.source_key,
             "purpose": row.purpose,
+            "mode": row.mode,
             "target_host": row.target_host,
             "target_port": row.target_port,
             "target_database": row.target_database,
+            "target_system_identifier": row.target_system_identifier,
+            "kept_database": row.kept_database,
             "status": row.status,
             "started_at": row.started_at,
             "finished_at": row.finished_at,
             "duration_seconds": row.duration_seconds,
+            "load_seconds": row.load_seconds,
+            "size_bytes": row.size_bytes,
             "comparison_report": row.comparison_report,
         }
     )
 
 
-def listing_as_json(listing: Listing) -> str:
+def undo_as_text(name: str, swapped: Swapped) -> str:
+    """What stands where now."""
+    text = f"Undone in {swapped.seconds * 1000:.0f} ms: {name} is again what it was before the restore."
+    if swapped.kept:
+        text += f"\nWhat the restore had brought is kept as {words.printable(swapped.kept)}."
+        text += f"\nLet go of it:   icb db restore --discard-previous --yes {name}"
+    return text
+
+
+def undo_as_json(name: str, swapped: Swapped) -> str:
+    """The same for machines."""
+    return _json({"database": name, "kept_database": swapped.kept, "seconds": swapped.seconds})
+
+
+def listing_as_json(listing: Listing, kept: Sequence[Kept]) -> str:
     """Every entry with full precision; `mark` is empty when nothing is odd, `is_whole` tells whether it can be restored."""
     return _json(
         {
             "backups": [asdict(entry) | {"is_whole": entry.is_whole} for entry in listing.entries],
+            "kept": [asdict(one) for one in kept],
             "problems": [str(problem) for problem in listing.problems],
         }
     )

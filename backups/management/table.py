@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, cast
 from django.core.management.base import OutputWrapper
 from django.utils import timezone
 
+from backups import undo, words
 from backups.catalog import Entry, Listing
-from backups.management import words
+from backups.postgres.swap import Kept
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -51,6 +52,24 @@ def print_listing(listing: Listing, out: OutputWrapper) -> None:
     _print_entries(listing.entries, console, now=timezone.now())
     text = cast(StringIO, console.file).getvalue()
     out.write("".join(line.rstrip() + "\n" for line in text.splitlines()))
+
+
+def print_kept(kept: Sequence[Kept], out: OutputWrapper) -> None:
+    """What restores have replaced, what it costs, and the two ways to go on."""
+    if not kept:
+        return
+    now = timezone.now()
+    out.write(f"\nKept from restores, {words.size(sum(one.size_bytes or 0 for one in kept))}:")
+    for one in kept:
+        until = undo.kept_until(one)
+        limit = f", until {until:%Y-%m-%d %H:%M} UTC" if until else ""
+        what = "what a restore had brought" if one.kind == "undone" else "replaced by a restore"
+        name = words.printable(one.database)
+        out.write(f"  {name}   {words.size(one.size_bytes)}   {what} {words.age(one.kept_at, now=now)}{limit}")
+    for replaced in sorted({one.replaced for one in kept}):
+        name = words.printable(replaced)
+        out.write(f"Back to it:     icb db restore --undo --target-dbname {name}")
+        out.write(f"Let go of it:   icb db restore --discard-previous --target-dbname {name}")
 
 
 def _print_entries(entries: Sequence[Entry], console: "Console", *, now: datetime) -> None:

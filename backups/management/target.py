@@ -16,16 +16,12 @@ LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 
 
 def from_options(given: dict[str, Any]) -> Server:
-    """What is not given comes from the site's database. Its password goes to its own server and user only.
+    """What is not given comes from the site's database, of the alias that is asked for. Its password goes to its own server and
+    user only.
 
-    Raises UsageError when no target is named at all, or the file with the password can't be read.
+    Raises UsageError when the file with the password can't be read.
     """
-    site = conf.server("default")
-    if not any(given[name] for name in ("target_host", "target_port", "target_username", "target_dbname")):
-        raise UsageError(
-            "Where to? Name a target database that does not exist yet, or is empty.",
-            hint="For example: icb db restore latest --target-dbname rescued",
-        )
+    site = conf.server(given.get("database") or "default")
     made = replace(
         site,
         host=given["target_host"] or site.host,

@@ -41,6 +41,20 @@ class Migration(migrations.Migration):
                 ("environment", models.CharField(max_length=50)),
                 ("database", models.CharField(max_length=63)),
                 (
+                    "system_identifier",
+                    models.CharField(
+                        blank=True, help_text="Which PostgreSQL cluster: two may have a database of this name.", max_length=20
+                    ),
+                ),
+                (
+                    "server_address",
+                    models.CharField(
+                        blank=True,
+                        help_text="Which server of the cluster: host:port as configured; a standby is marked.",
+                        max_length=300,
+                    ),
+                ),
+                (
                     "status",
                     models.CharField(
                         choices=[
@@ -120,8 +134,30 @@ class Migration(migrations.Migration):
                 ),
                 ("target_host", models.CharField(max_length=255)),
                 ("target_port", models.PositiveIntegerField()),
+                (
+                    "target_system_identifier",
+                    models.CharField(
+                        blank=True, help_text="Which PostgreSQL cluster: every machine has its own localhost.", max_length=20
+                    ),
+                ),
                 ("target_database", models.CharField(max_length=63)),
                 ("target_environment", models.CharField(max_length=50)),
+                (
+                    "mode",
+                    models.CharField(
+                        choices=[
+                            ("swap", "Under a name of its own, then renamed into place"),
+                            ("in-place", "Into the target itself, in one transaction"),
+                            ("beside", "In part, or beside what is there"),
+                        ],
+                        default="swap",
+                        max_length=10,
+                    ),
+                ),
+                (
+                    "kept_database",
+                    models.CharField(blank=True, help_text="Under which name the replaced database stays.", max_length=63),
+                ),
                 (
                     "status",
                     models.CharField(
@@ -140,6 +176,12 @@ class Migration(migrations.Migration):
                 ("started_at", models.DateTimeField(blank=True, null=True)),
                 ("finished_at", models.DateTimeField(blank=True, null=True)),
                 ("duration_seconds", models.FloatField(blank=True, null=True)),
+                ("undone_at", models.DateTimeField(blank=True, null=True)),
+                (
+                    "size_bytes",
+                    models.BigIntegerField(blank=True, help_text="Of the archive; with load_seconds, for estimates.", null=True),
+                ),
+                ("load_seconds", models.FloatField(blank=True, null=True)),
                 ("comparison_report", models.JSONField(blank=True, default=dict)),
                 ("error_message", models.TextField(blank=True)),
                 (

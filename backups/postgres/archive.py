@@ -6,8 +6,11 @@ bytes, and a chunk of length 0). Nothing marks the end of the file; an archive i
 its block and the last block is closed. Compressed bytes are not looked into: the SHA-256 of the manifest guards those.
 """
 
-from collections.abc import Generator
+import codecs
+import re
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
+from enum import IntEnum
 
 from backups.exceptions import ArchiveError
 
@@ -19,33 +22,54 @@ BLOCK_DATA, BLOCK_LARGE_OBJECTS = 1, 3
 NO_DATA = 3  # an entry's offset state when it has none
 COMPRESSIONS = {0: "none", 1: "gzip", 2: "lz4", 3: "zstd"}
 MAX_STRING_BYTES = 1 << 30
+_ENCODING = re.compile(
+    r"SET client_encoding = '(UTF8|LATIN\d+|WIN\d+|ISO_8859_\d|EUC_[A-Z]+|EUC_JIS_2004|KOI8[RU]|SJIS|SHIFT_JIS_2004"
+    r"|BIG5|GBK|UHC|GB18030|JOHAB)';"
+)
 
 # A parser asks for a number of bytes by yielding it, and is sent exactly those. A negative number asks to skip.
 _Parser = Generator[int, bytes, None]
 
 
+class Section(IntEnum):
+    """When an entry is restored; ACLs and comments follow the entry they belong to, so have none. As teSection in pg_backup.h."""
+
+    NONE = 1
+    PRE_DATA = 2
+    DATA = 3
+    POST_DATA = 4
+
+
 @dataclass(frozen=True, kw_only=True)
 class Entry:
-    """An entry of the table of contents that has data: "TABLE DATA", "BLOBS", …"""
+    """An entry of the table of contents: "TABLE", "TABLE DATA", "INDEX", … `dependencies` are ids of other entries."""
 
     id: int
     kind: str
     schema: str
     name: str
+    section: int = Section.NONE
+    dependencies: tuple[int, ...] = ()
 
     def __str__(self) -> str:
         return f"{self.schema}.{self.name}" if self.schema else f"{self.kind} {self.name}"
 
 
 class ArchiveReader:
-    """Is fed an archive piece by piece; knows which table the stream is in, and whether the archive is whole."""
+    """Is fed an archive piece by piece; knows which table the stream is in, and whether the archive is whole.
 
-    def __init__(self) -> None:
+    `on_entry` is given every entry of the table of contents once, in the archive's order.
+    """
+
+    def __init__(self, *, on_entry: Callable[[Entry], None] | None = None) -> None:
         self.format_version: tuple[int, int] = (0, 0)
         self.compression = ""
         self.pg_dump_version = ""
         self.finished: list[Entry] = []
         self.current: Entry | None = None
+        self.has_read_contents = False
+        self._on_entry = on_entry
+        self._encoding = "utf-8"
         self._expected: dict[int, Entry] = {}
         self._buffer = bytearray()
         self._skip = 0
@@ -104,6 +128,7 @@ class ArchiveReader:
         yield from self._header()
         self._where = "in its table of contents"
         yield from self._table_of_contents()
+        self.has_read_contents = True
         while True:
             self._where, self._at_boundary = "between the data of two entries", True
             kind = (yield 1)[0]
@@ -139,23 +164,40 @@ class ArchiveReader:
         if count < 1:  # pg_dump always writes the encoding
             raise ArchiveError("Not an archive of pg_dump: its table of contents is empty.")
         for _number in range(count):
-            entry_id = yield from self._int()
-            yield from self._int()  # whether it had a dumper
-            yield from self._strings(2)  # catalogue and object ids
-            name, kind = yield from self._strings(2)
-            yield from self._int()  # section
-            yield from self._strings(3)  # definition, drop and copy statements
-            (schema,) = yield from self._strings(1)
-            yield from self._strings(2 if self.format_version >= (1, 14) else 1)  # tablespace, access method
-            if self.format_version >= (1, 16):
-                yield from self._int()  # relkind
-            yield from self._strings(2)  # owner, with oids
-            while (yield from self._string()):  # dependencies, ended by a null
-                pass
-            state = (yield 1)[0]
-            yield self._offset_size
-            if state != NO_DATA:
-                self._expected[entry_id] = Entry(id=entry_id, kind=kind, schema=schema, name=name)
+            entry, has_data = yield from self._entry()
+            if has_data:
+                self._expected[entry.id] = entry
+            if self._on_entry is not None:
+                self._on_entry(entry)
+
+    def _entry(self) -> Generator[int, bytes, tuple[Entry, bool]]:
+        entry_id = yield from self._int()
+        yield from self._int()  # whether it had a dumper
+        yield from self._strings(2)  # catalogue and object ids
+        name, kind = yield from self._strings(2)
+        section = yield from self._int()
+        definition, _drop, _copy = yield from self._strings(3)
+        if kind == "ENCODING":  # the first of all entries; what follows is in that encoding
+            self._encoding = _codec(definition)
+        (schema,) = yield from self._strings(1)
+        yield from self._strings(2 if self.format_version >= (1, 14) else 1)  # tablespace, access method
+        if self.format_version >= (1, 16):
+            yield from self._int()  # relkind
+        yield from self._strings(2)  # owner, with oids
+        dependencies = yield from self._dependencies()
+        state = (yield 1)[0]
+        yield self._offset_size
+        entry = Entry(id=entry_id, kind=kind, schema=schema, name=name, section=section, dependencies=dependencies)
+        return entry, state != NO_DATA
+
+    def _dependencies(self) -> Generator[int, bytes, tuple[int, ...]]:
+        """Ids as texts, ended by a null."""
+        found = []
+        while text := (yield from self._string()):
+            if len(text) > 20 or not text.isdecimal():
+                raise ArchiveError("Not an archive of pg_dump: a dependency is no number.")
+            found.append(int(text))
+        return tuple(found)
 
     def _block(self, kind: int) -> _Parser:
         entry_id = yield from self._int()
@@ -188,10 +230,25 @@ class ArchiveReader:
             return ""
         if length > MAX_STRING_BYTES:
             raise ArchiveError("Not an archive of pg_dump: a name or definition of more than 1 GiB.")
-        return (yield length).decode(errors="replace")
+        return (yield length).decode(self._encoding, errors="replace")
 
     def _strings(self, count: int) -> Generator[int, bytes, list[str]]:
         taken = []
         for _number in range(count):
             taken.append((yield from self._string()))
         return taken
+
+
+def _codec(definition: str) -> str:
+    """Python's name of the encoding that an ENCODING entry sets; UTF-8 where Python has none (SQL_ASCII, MULE_INTERNAL).
+
+    https://www.postgresql.org/docs/current/multibyte.html#MULTIBYTE-CHARSET-SUPPORTED
+    """
+    match = _ENCODING.match(definition)
+    name = match[1] if match else ""
+    for candidate in (name, name.replace("WIN", "cp"), name.replace("KOI8", "koi8_")):
+        try:
+            return codecs.lookup(candidate).name
+        except LookupError:
+            continue
+    return "utf-8"

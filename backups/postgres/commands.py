@@ -54,16 +54,13 @@ def environment(server: Server, *, application_name: str, home: Path = NOWHERE) 
         "PGAPPNAME": application_name,
         "PGCONNECT_TIMEOUT": "15",
         "PGDATABASE": server.database,
-        "PGHOST": server.host,
         "PGOPTIONS": SERVER_OPTIONS,
         "PGPASSFILE": str(home / "pgpass"),
-        "PGPORT": str(server.port),
         "PGSERVICEFILE": str(home / "pg_service.conf"),
         "PGSYSCONFDIR": str(home),
-        "PGUSER": server.user,
     }
-    if server.password:
-        given["PGPASSWORD"] = server.password
+    said = {"PGHOST": server.host, "PGPORT": str(server.port or ""), "PGUSER": server.user, "PGPASSWORD": server.password}
+    given |= {name: value for name, value in said.items() if value}
     return given | {OPTION_VARIABLES[name]: value for name, value in server.options if name in OPTION_VARIABLES}
 
 
@@ -80,6 +77,24 @@ def dump(
         "--no-password",
     )
     return Command(argv=argv, env=environment(server, application_name=f"backup:{run_id}", home=home))
+
+
+def dump_schema(program: ClientProgram, server: Server, *, schema: str, file: Path, run_id: str, home: Path = NOWHERE) -> Command:
+    """pg_dump of one schema into a file, in custom format.
+
+    Within double quotes nothing of a name is a pattern: https://www.postgresql.org/docs/current/app-psql.html#APP-PSQL-PATTERNS
+    """
+    quoted = schema.replace('"', '""')
+    argv = (
+        program.path,
+        "--format=custom",
+        f"--compress={compression(program)}",
+        f'--schema="{quoted}"',
+        "--strict-names",
+        f"--file={file}",
+        "--no-password",
+    )
+    return Command(argv=argv, env=environment(server, application_name=f"restore:{run_id}", home=home))
 
 
 def compression(program: ClientProgram) -> str:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import psycopg
@@ -27,9 +28,9 @@ def connect(server: Server, *, application_name: str, autocommit: bool = True) -
     """An open connection. Raises ConnectError with what PostgreSQL or the network said."""
     try:
         connection = psycopg.connect(
-            host=server.host,
-            port=server.port,
-            user=server.user,
+            host=server.host or None,  # what is not said is libpq's to choose: PGHOST, or the Unix socket
+            port=server.port or None,
+            user=server.user or None,
             password=server.password or None,
             dbname=server.database,
             application_name=application_name,
@@ -44,6 +45,12 @@ def connect(server: Server, *, application_name: str, autocommit: bool = True) -
     except psycopg.OperationalError as error:
         raise _explained(error, server) from error
     return connection
+
+
+def located(server: Server, connection: Connection) -> Server:
+    """The server with the host, port and user that libpq chose, so that client programs go to the very same one."""
+    info = connection.info
+    return replace(server, host=server.host or info.host, port=server.port or info.port, user=server.user or info.user)
 
 
 @contextmanager

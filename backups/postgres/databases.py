@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import LiteralString
 
 import psycopg
@@ -15,41 +15,9 @@ from backups.types import Locale, Server
 MAINTENANCE_DATABASE = "postgres"
 SERVER_DATABASES = frozenset({"postgres", "template0", "template1"})
 MAX_NAME_BYTES = 63
-_PROVIDERS: dict[str, LiteralString] = {"c": "libc", "i": "icu", "b": "builtin"}
+PROVIDERS: dict[str, LiteralString] = {"c": "libc", "i": "icu", "b": "builtin"}
 _LOCALE_WORDS: dict[str, LiteralString] = {"i": "ICU_LOCALE", "b": "BUILTIN_LOCALE"}
 _ALIVE = "restore alive:"
-# Anything of a user's: a relation, a function, a type, a schema or an extension that a new database does not have.
-_OBJECTS = """
-    SELECT kind, name FROM (
-        SELECT 'table or view' AS kind, n.nspname || '.' || c.relname AS name
-        FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-        WHERE n.nspname <> 'information_schema' AND n.nspname !~ '^pg_'
-        UNION ALL SELECT 'function', n.nspname || '.' || p.proname FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
-        WHERE n.nspname <> 'information_schema' AND n.nspname !~ '^pg_'
-        UNION ALL SELECT 'type', n.nspname || '.' || t.typname FROM pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace
-        WHERE n.nspname <> 'information_schema' AND n.nspname !~ '^pg_'
-        UNION ALL SELECT 'schema', nspname FROM pg_namespace
-        WHERE nspname NOT IN ('public', 'information_schema') AND nspname !~ '^pg_'
-        UNION ALL SELECT 'extension', extname FROM pg_extension WHERE extname <> 'plpgsql'
-        UNION ALL SELECT 'large object', oid::text FROM pg_largeobject_metadata
-        UNION ALL SELECT 'publication', pubname FROM pg_publication
-        UNION ALL SELECT 'foreign server', srvname FROM pg_foreign_server
-        UNION ALL SELECT 'foreign data wrapper', fdwname FROM pg_foreign_data_wrapper
-        UNION ALL SELECT 'event trigger', evtname FROM pg_event_trigger
-    ) objects ORDER BY 1, 2 LIMIT 5
-"""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Target:
-    """A target database as it is now. `objects` are the first few of what is in it: none means empty."""
-
-    exists: bool
-    objects: tuple[str, ...]
-    server_version: str
-    server_major: int
-    roles: frozenset[str]
-    may_create: bool
 
 
 def require_possible_name(database: str) -> None:
@@ -66,52 +34,61 @@ def require_possible_name(database: str) -> None:
         )
 
 
-def examine(server: Server) -> Target:
-    """What is at the target. Raises ConnectError when the server can't be reached."""
-    with connected(maintenance(server), application_name="restore: plan") as connection:
-        version, number = _row(connection, "SELECT current_setting('server_version'), current_setting('server_version_num')::int")
-        roles = frozenset(name for (name,) in connection.execute("SELECT rolname FROM pg_roles"))
-        exists = connection.execute("SELECT FROM pg_database WHERE datname = %s", [server.database]).fetchone() is not None
-        may_create = connection.execute(
-            "SELECT FROM pg_roles WHERE rolname = current_user AND (rolsuper OR rolcreatedb)"
-        ).fetchone()
-    objects: tuple[str, ...] = ()
-    if exists:
-        with connected(server, application_name="restore: plan") as connection:
-            objects = tuple(f"{kind} {name}" for kind, name in connection.execute(_OBJECTS))
-    return Target(
-        exists=exists,
-        objects=objects,
-        server_version=version,
-        server_major=number // 10000,
-        roles=roles,
-        may_create=may_create is not None,
-    )
-
-
-def create(server: Server, *, encoding: str, locale: Locale) -> None:
+def create(server: Server, *, encoding: str | None = None, locale: Locale | None = None, tablespace: str | None = None) -> None:
     """Makes the database, empty, from template0, with the encoding and locale of the one that was backed up.
 
-    Raises RefusedError where the target server does not have that locale: other rules would sort and compare differently,
-    and nobody would notice.
+    What is None is template0's. It can't be moved to another tablespace in an instant later, so one that is to replace another
+    is made in that one's.
+
+    Raises RefusedError where the target server does not have that locale (other rules would sort and compare differently, and
+    nobody would notice), or where the role may not use the tablespace.
     """
-    statement = sql.SQL("CREATE DATABASE {} TEMPLATE template0 ENCODING {} LC_COLLATE {} LC_CTYPE {}").format(
-        sql.Identifier(server.database), sql.Literal(encoding), sql.Literal(locale.collate), sql.Literal(locale.ctype)
-    )
+    statement = sql.SQL("CREATE DATABASE {} TEMPLATE template0").format(sql.Identifier(server.database))
+    if encoding is not None:
+        statement += sql.SQL(" ENCODING {}").format(sql.Literal(encoding))
     with connected(maintenance(server), application_name="restore: create") as connection:
-        if connection.info.server_version >= 150000:  # before, libc was the only one
-            statement += sql.SQL(" LOCALE_PROVIDER {}").format(sql.SQL(_PROVIDERS[locale.provider]))
-        if locale.name:
-            statement += sql.SQL(" {} {}").format(sql.SQL(_LOCALE_WORDS[locale.provider]), sql.Literal(locale.name))
+        if locale is not None:
+            statement += _locale_clause(locale, server_version=connection.info.server_version)
+        # Said or not said is not the same: naming even the default one takes a privilege on it.
+        if tablespace is not None and tablespace != _tablespace_of_template0(connection):
+            statement += sql.SQL(" TABLESPACE {}").format(sql.Identifier(tablespace))
         try:
             connection.execute(statement)
         except (psycopg.errors.WrongObjectType, psycopg.errors.InvalidParameterValue, psycopg.errors.SyntaxError) as error:
+            if locale is None:
+                raise
             raise RefusedError(
                 f"The target server can't make a database like the one that was backed up: encoding {encoding}, locale"
-                f" {locale.name or locale.collate} ({_PROVIDERS[locale.provider]}).",
+                f" {locale.name or locale.collate} ({PROVIDERS[locale.provider]}).",
                 detail=words_of(error),
                 hint="Install the locale there; or create the database yourself, empty, with another locale, and restore.",
             ) from error
+        except psycopg.errors.InsufficientPrivilege as error:
+            if tablespace is None:
+                raise
+            grant = sql.SQL("GRANT CREATE ON TABLESPACE {} TO {}").format(
+                sql.Identifier(tablespace), sql.Identifier(connection.info.user)
+            )
+            raise RefusedError(
+                f"The role {connection.info.user} may not create a database in the tablespace {tablespace}.",
+                detail=words_of(error),
+                hint=f"Let a superuser run: ALTER ROLE … CREATEDB; {grant.as_string(None)}",
+            ) from error
+
+
+def _locale_clause(locale: Locale, *, server_version: int) -> sql.Composed:
+    clause = sql.SQL(" LC_COLLATE {} LC_CTYPE {}").format(sql.Literal(locale.collate), sql.Literal(locale.ctype))
+    if server_version >= 150000:  # before, libc was the only one
+        clause += sql.SQL(" LOCALE_PROVIDER {}").format(sql.SQL(PROVIDERS[locale.provider]))
+    if locale.name:
+        clause += sql.SQL(" {} {}").format(sql.SQL(_LOCALE_WORDS[locale.provider]), sql.Literal(locale.name))
+    return clause
+
+
+def _tablespace_of_template0(connection: Connection) -> str:
+    query = "SELECT spcname FROM pg_tablespace t JOIN pg_database d ON d.dattablespace = t.oid WHERE datname = 'template0'"
+    (name,) = connection.execute(query).fetchone() or ("pg_default",)
+    return str(name)
 
 
 @contextmanager
@@ -148,9 +125,3 @@ def drop(server: Server) -> None:
 def maintenance(server: Server) -> Server:
     """The same server and role, in the database that every cluster has."""
     return replace(server, database=MAINTENANCE_DATABASE)
-
-
-def _row(connection: Connection, query: str) -> tuple[str, int]:
-    row = connection.execute(query.encode()).fetchone()
-    assert row is not None
-    return row[0], row[1]

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from backups.exceptions import ArchiveError
 from backups.postgres.archive import ArchiveReader
 from backups.postgres.commands import Command
+from backups.postgres.contents import Contents
 from backups.postgres.process import Process, read_dump
+from backups.types import Objects
 
 Take = Callable[[memoryview], None]
 Look = Callable[[ArchiveReader, int], None]
@@ -20,6 +22,7 @@ class Dumped:
     size_bytes: int
     checksum: str
     compression: str
+    objects: tuple[Objects, ...]
 
 
 def run_dump(command: Command, *, takers: Sequence[Take], stall_timeout_seconds: float, look: Look) -> Dumped:
@@ -29,7 +32,8 @@ def run_dump(command: Command, *, takers: Sequence[Take], stall_timeout_seconds:
 
     Raises DumpError, StalledError, ArchiveError, and what takers and `look` raise. pg_dump is gone in every case.
     """
-    digest, archive, size_bytes = hashlib.sha256(), ArchiveReader(), 0
+    digest, size_bytes, contents = hashlib.sha256(), 0, Contents()
+    archive = ArchiveReader(on_entry=contents.take)
     with Process(command) as process:
         for view in read_dump(process, stall_timeout_seconds=stall_timeout_seconds):
             digest.update(view)
@@ -43,4 +47,4 @@ def run_dump(command: Command, *, takers: Sequence[Take], stall_timeout_seconds:
     except ArchiveError as error:
         error.hint = f"pg_dump said that it succeeded, yet nothing was kept. Look at {command.argv[0]} and the disk it is on."
         raise
-    return Dumped(size_bytes=size_bytes, checksum=digest.hexdigest(), compression=archive.compression)
+    return Dumped(size_bytes=size_bytes, checksum=digest.hexdigest(), compression=archive.compression, objects=contents.objects())

@@ -1,8 +1,8 @@
-"""Loads an archive into an empty database with pg_restore. Shared by restore and verify."""
+"""Loads an archive, or parts of it, into a database with pg_restore. Shared by restore and verify."""
 
 from pathlib import Path
 
-from backups.exceptions import LoadError
+from backups.exceptions import LoadError, UsageError
 from backups.postgres import commands
 from backups.postgres.process import Process, describe_exit
 from backups.postgres.programs import ClientProgram
@@ -17,14 +17,32 @@ def load_archive(
     run_id: str,
     jobs: int = 1,
     single_transaction: bool = False,
+    clean: bool = False,
+    schema_only: bool = False,
+    data_only: bool = False,
+    use_list: Path | None = None,
     keep_owners: bool = True,
+    keep_privileges: bool = True,
 ) -> None:
     """Runs pg_restore to its end. Raises LoadError with its last words unless it exits with 0.
 
     The archive must have been proven before: pg_restore runs what is in it. `single_transaction` is all or nothing, and
-    excludes `jobs`.
+    excludes `jobs`. `clean` drops what is there of what it brings, so it wants `single_transaction`; `data_only` wants
+    the tables to be there, and empty; `use_list` is a file with the ids of the entries to take (`parts`).
     """
-    extra = () if keep_owners else ("--no-owner", "--no-privileges")
+    if schema_only and data_only:
+        raise UsageError("Only the definitions and only the data can't be restored at once.", hint="Leave one of them out.")
+    if clean and (data_only or not single_transaction):
+        raise UsageError("What is there is dropped only in a single transaction that makes all of it anew.")
+    extra = {
+        "--clean": clean,
+        "--if-exists": clean,
+        "--schema-only": schema_only,
+        "--data-only": data_only,
+        f"--use-list={use_list}": use_list is not None,
+        "--no-owner": not keep_owners,
+        "--no-privileges": not keep_privileges,
+    }
     command = commands.restore(
         program,
         server,
@@ -32,7 +50,7 @@ def load_archive(
         run_id=run_id,
         jobs=jobs,
         single_transaction=single_transaction,
-        extra=extra,
+        extra=[word for word, wanted in extra.items() if wanted],
     )
     with Process(command) as process:
         process.drain()

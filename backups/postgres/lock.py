@@ -6,8 +6,7 @@ https://www.postgresql.org/docs/current/explicit-locking.html#ADVISORY-LOCKS
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-
-import psycopg
+from typing import Literal
 
 from backups.exceptions import PostgresError, RunningError
 from backups.postgres.connect import Connection, connect, translated
@@ -17,15 +16,17 @@ LOCK_CLASS, LOCK_OBJECT = 0x1CB, 1  # "icb"; advisory locks are per database, so
 
 
 @contextmanager
-def run_lock(server: Server, *, run_id: str) -> Iterator[Connection]:
-    """Holds the lock for the length of the block. The connection is in autocommit and free for short queries.
+def run_lock(server: Server, *, run_id: str, doing: Literal["backup", "restore"] = "backup") -> Iterator[Connection]:
+    """Holds the lock for the length of the block. The connection is in autocommit and free for short queries; its application
+    name is `<doing>:<run_id>`.
 
     Raises RunningError naming the run that holds it.
     """
-    connection = connect(server, application_name=f"backup:{run_id}")
+    connection = connect(server, application_name=f"{doing}:{run_id}")
     try:
-        if not _try_lock(connection):
-            raise _held_by(connection, server)
+        with translated():
+            if not _try_lock(connection):
+                raise _held_by(connection, server)
         yield connection
     finally:
         connection.close()
@@ -41,7 +42,7 @@ def require_held(connection: Connection) -> None:
         held = connection.execute(query, [LOCK_CLASS, LOCK_OBJECT]).fetchone() is not None
     if not held:
         raise PostgresError(
-            "The lock that keeps two backups apart was lost.",
+            "The lock that keeps two runs apart was lost.",
             hint="Connect to PostgreSQL itself: behind a pooler in transaction mode, sessions keep no locks.",
         )
 
@@ -52,7 +53,8 @@ def end_sessions_of(connection: Connection, *, run_id: str) -> int:
         "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity"
         " WHERE application_name = %s AND pid <> pg_backend_pid() AND datname = current_database()"
     )
-    (ended,) = connection.execute(query, [f"backup:{run_id}"]).fetchone() or (0,)
+    with translated():
+        (ended,) = connection.execute(query, [f"backup:{run_id}"]).fetchone() or (0,)
     return int(ended)
 
 
@@ -63,32 +65,18 @@ def _try_lock(connection: Connection) -> bool:
 
 def _held_by(connection: Connection, server: Server) -> RunningError:
     query = """
-        SELECT a.application_name, a.pid, date_trunc('second', clock_timestamp() - a.backend_start)::text
-        FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid
+        SELECT coalesce(a.application_name, ''), l.pid, date_trunc('second', clock_timestamp() - a.backend_start)::text
+        FROM pg_locks l LEFT JOIN pg_stat_activity a ON a.pid = l.pid
         WHERE l.locktype = 'advisory' AND l.granted
           AND l.classid = %s::bigint::oid AND l.objid = %s::bigint::oid AND l.objsubid = 2
           AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
     """
-    holder = connection.execute(query, [LOCK_CLASS, LOCK_OBJECT]).fetchone()
-    detail = f"{holder[0]}, session {holder[1]} on the server, for {holder[2]}." if holder else ""
+    name, pid, age = connection.execute(query, [LOCK_CLASS, LOCK_OBJECT]).fetchone() or ("", 0, "")
+    since = f", for {age}" if age else ""
     return RunningError(
-        f"A backup of {server.database} is already running.",
-        detail=detail,
-        hint="Wait until it has ended: icb db list shows it.",
+        f"A restore onto {server.database} is running."
+        if name.startswith("restore:")
+        else f"A backup of {server.database} is already running.",
+        detail=f"{name or 'another role'}, session {pid} on the server{since}." if pid else "",
+        hint="Wait until it has ended." if name.startswith("restore:") else "Wait until it has ended: icb db list shows it.",
     )
-
-
-def copied_bytes(connection: Connection, *, run_id: str) -> int:
-    """Bytes that pg_dump's session has copied of the table it is at; 0 where the server does not say.
-
-    https://www.postgresql.org/docs/current/progress-reporting.html#COPY-PROGRESS-REPORTING
-    """
-    query = (
-        "SELECT p.bytes_processed FROM pg_stat_progress_copy p JOIN pg_stat_activity a USING (pid)"
-        " WHERE a.application_name = %s AND p.bytes_processed IS NOT NULL LIMIT 1"
-    )
-    try:
-        row = connection.execute(query, [f"backup:{run_id}"]).fetchone()
-    except psycopg.Error:
-        return 0
-    return int(row[0]) if row else 0

@@ -2,9 +2,10 @@
 
 import time
 
+import psycopg
+
 from backups.postgres.archive import ArchiveReader
 from backups.postgres.connect import Connection
-from backups.postgres.lock import copied_bytes
 from backups.types import OnProgress, Progress
 
 INTERVAL_SECONDS = 0.5
@@ -37,8 +38,24 @@ class DumpMeter:
         done, table = self._done_bytes, ""
         if archive.current is not None:
             size = self._bytes.get((archive.current.schema, archive.current.name), 0)
-            done += min(size, copied_bytes(self._session, run_id=self._run_id))
+            done += min(size, _copied_bytes(self._session, run_id=self._run_id))
             table = f"{archive.current.schema}.{archive.current.name}"
         self._on_progress(
             Progress(phase="dumping", done_bytes=done, total_bytes=self._total, stored_bytes=stored_bytes, table=table)
         )
+
+
+def _copied_bytes(connection: Connection, *, run_id: str) -> int:
+    """Bytes that pg_dump's session has copied of the table it is at; 0 where the server does not say.
+
+    https://www.postgresql.org/docs/current/progress-reporting.html#COPY-PROGRESS-REPORTING
+    """
+    query = (
+        "SELECT p.bytes_processed FROM pg_stat_progress_copy p JOIN pg_stat_activity a USING (pid)"
+        " WHERE a.application_name = %s AND p.bytes_processed IS NOT NULL LIMIT 1"
+    )
+    try:
+        row = connection.execute(query, [f"backup:{run_id}"]).fetchone()
+    except psycopg.Error:
+        return 0
+    return int(row[0]) if row else 0

@@ -25,6 +25,11 @@ DISTRIBUTION_FOLDERS = (
     "/usr/libexec/postgresql*",  # Alpine
 )
 
+# The first minor version of each major one that is without CVE-2026-116314: before, whoever can write an archive runs programs
+# where pg_restore reads it. https://www.postgresql.org/support/security/CVE-2026-116314/
+KNOWN_FIX = "CVE-2026-116314"
+FIXED_IN = {18: 7, 17: 12, 16: 16, 15: 20, 14: 25}
+
 
 @dataclass(frozen=True, kw_only=True)
 class ClientProgram:
@@ -34,6 +39,23 @@ class ClientProgram:
     version: str
     major: int
     has_zstd: bool = False
+
+    @property
+    def is_below_known_fix(self) -> bool:
+        """Whether it is older than FIXED_IN says for its major version; a beta of that version is."""
+        return minor_of(self.version) < FIXED_IN.get(self.major, 0)
+
+
+def warning_of(program: ClientProgram) -> str:
+    """What whoever uses this program should be told, in a line; empty when nothing is known against it."""
+    if not program.is_below_known_fix:
+        return ""
+    use = "Restore only backups of your own" if Path(program.path).name == "pg_restore" else "Use it only on servers of your own"
+    return (
+        f"{Path(program.path).name} {program.version} ({program.path}) has {KNOWN_FIX}, which is fixed in"
+        f" {program.major}.{FIXED_IN[program.major]}. {use}, and install that version or a newer one"
+        f" (Debian: apt install postgresql-client-{program.major}); it is then taken by itself."
+    )
 
 
 def choose_pg_dump(server_major: int, *, folders: Sequence[str]) -> ClientProgram:
@@ -45,11 +67,12 @@ def choose_pg_dump(server_major: int, *, folders: Sequence[str]) -> ClientProgra
 
 
 def dump_fitting(server_major: int, *, found: Sequence[ClientProgram]) -> ClientProgram:
-    """The choice of `choose_pg_dump` among programs that were found. Of one major version, the first."""
+    """The choice of `choose_pg_dump` among programs that were found. Of one major version, the first without a known fault,
+    else the first."""
     fitting = [program for program in found if server_major <= program.major <= NEWEST_MAJOR]
     if not fitting:
         raise _nothing_fits("pg_dump", f"the server is PostgreSQL {server_major}", found, needed=server_major)
-    return min(fitting, key=lambda program: program.major)
+    return min(fitting, key=lambda program: (program.major, program.is_below_known_fix))
 
 
 def choose_pg_restore(*, archive_major: int, target_major: int, folders: Sequence[str]) -> ClientProgram:
@@ -63,18 +86,27 @@ def choose_pg_restore(*, archive_major: int, target_major: int, folders: Sequenc
 
 
 def restore_fitting(archive_major: int, *, target_major: int, found: Sequence[ClientProgram]) -> ClientProgram:
-    """The choice of `choose_pg_restore` among programs that were found. Of one major version, the first."""
+    """The choice of `choose_pg_restore` among programs that were found. Of one major version, the first without a known fault,
+    else the first."""
     fitting = [program for program in found if archive_major <= program.major <= NEWEST_MAJOR]
     if not fitting:
         raise _nothing_fits("pg_restore", f"the backup was made by pg_dump {archive_major}", found, needed=archive_major)
     not_newer = [program for program in fitting if program.major <= target_major]
-    return max(not_newer, key=lambda p: p.major) if not_newer else min(fitting, key=lambda p: p.major)
+    if not_newer:
+        return max(not_newer, key=lambda program: (program.major, not program.is_below_known_fix))
+    return min(fitting, key=lambda program: (program.major, program.is_below_known_fix))
 
 
 def major_of(version: str) -> int:
     """17 of "17.10", 18 of "18beta1"."""
     match = re.match(r"\d+", version)
     return int(match[0]) if match else 0
+
+
+def minor_of(version: str) -> int:
+    """10 of "17.10", 0 of "18beta1"."""
+    match = re.match(r"\d+\.(\d+)", version)
+    return int(match[1]) if match else 0
 
 
 def find(name: str, *, folders: Sequence[str]) -> list[ClientProgram]:

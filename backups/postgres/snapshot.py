@@ -45,6 +45,7 @@ _HAS_MIGRATIONS = """
     SELECT count(*) FROM pg_attribute
     WHERE attrelid = to_regclass('public.django_migrations') AND has_table_privilege(attrelid, 'SELECT')
       AND (attname, atttypid) IN (('app', 'varchar'::regtype), ('name', 'varchar'::regtype))
+      AND EXISTS (SELECT FROM pg_class WHERE oid = attrelid AND relkind = 'r') -- a view would run functions of its owner's
 """
 _MIGRATIONS = "SELECT app || '.' || name FROM public.django_migrations ORDER BY id"
 # Owners of what is dumped, and every role that is named in an ACL, a policy or default privileges.

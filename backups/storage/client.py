@@ -1,12 +1,15 @@
 """boto3's clients for one bucket, with as much patience as the moment asks for."""
 
 from dataclasses import dataclass
+from functools import cache
 from threading import Lock
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
 
 import boto3
+import botocore.session
 from botocore.config import Config
+from botocore.loaders import Loader, create_loader
 
 from backups.exceptions import BucketError
 from backups.types import StoreOptions
@@ -31,7 +34,9 @@ class Patience:
 
 
 class Clients:
-    """Makes each client once. A client of boto3's may be used by many threads; making one by several at once is not promised.
+    """Makes each client once, when it is needed, all from one session, which reads the description of S3 (50 ms) only once.
+
+    A client of boto3's may be used by many threads; a session, and so making clients, by one at a time.
 
     https://boto3.amazonaws.com/v1/documentation/api/latest/guide/clients.html#multithreading-or-multiprocessing-with-clients
     """
@@ -39,6 +44,7 @@ class Clients:
     def __init__(self, options: StoreOptions) -> None:
         self._options = options
         self._clients: dict[Patience, S3Client] = {}
+        self._session: boto3.session.Session | None = None
         self._lock = Lock()
         self._has_answered = False
 
@@ -76,7 +82,8 @@ class Clients:
     def _client(self, patience: Patience) -> "S3Client":
         with self._lock:
             if patience not in self._clients:
-                self._clients[patience] = client = _make(self._options, patience)
+                self._session = self._session or _new_session(self._options)
+                self._clients[patience] = client = _new_client(self._session, self._options, patience)
                 client.meta.events.register("after-call.s3", self._hear)
                 client.meta.events.register("before-call.s3.HeadBucket", cast(Any, _do_not_ask))
             return self._clients[patience]
@@ -92,14 +99,30 @@ def _do_not_ask(**_call: Any) -> tuple[Any, dict[str, Any]]:
     return SimpleNamespace(status_code=404), {"Error": {"Code": "404"}, "ResponseMetadata": {"HTTPHeaders": {}}}
 
 
-def _make(options: StoreOptions, patience: Patience) -> "S3Client":
+@cache
+def _descriptions(path: str | None) -> Loader:
+    """Amazon's descriptions of its services, which don't change: read once in a process, for all stores. (A session is not
+    shared by stores, because it would keep credentials that were changed meanwhile.)"""
+    return create_loader(path)
+
+
+def _new_session(options: StoreOptions) -> boto3.session.Session:
+    """With credentials of its own where the options have them: then nothing else is asked for any, no file and no address."""
+    botocore_session = botocore.session.get_session()
     session = boto3.session.Session(
         aws_access_key_id=options.access_key,
         aws_secret_access_key=options.secret_key,
         aws_session_token=options.session_token,
         region_name=options.region,
+        botocore_session=botocore_session,
         profile_name=options.profile,
     )
+    # Only now: boto3 adds a path to the loader that it finds, and would do so again for every session.
+    botocore_session.register_component("data_loader", _descriptions(botocore_session.get_config_variable("data_path")))
+    return session
+
+
+def _new_client(session: boto3.session.Session, options: StoreOptions, patience: Patience) -> "S3Client":
     config = Config(
         s3=cast(Any, {"addressing_style": options.addressing_style} if options.addressing_style else None),
         signature_version=options.signature_version,

@@ -26,15 +26,18 @@ def pause(failures: int) -> float:
     return min(0.1 * 2.0 ** (failures - 1), LONGEST_PAUSE)
 
 
-def pieces(client: "S3Client", *, bucket: str, key: str, attempts: int) -> Iterator[bytes]:
-    """The object, piece by piece, of 1 MiB at most. Every piece belongs to the object that was there at the start.
+def pieces(
+    client: "S3Client", *, bucket: str, key: str, attempts: int, start: int = 0, end: int | None = None, etag: str = ""
+) -> Iterator[bytes]:
+    """The object from `start` to before `end`, piece by piece, of 1 MiB at most. Every piece belongs to the object with that
+    ETag, or to the one that was there at the start.
 
     Raises ChecksumError when another object takes its place meanwhile, and boto3's errors: of a request, or of the last of
     `attempts` connections in a row that broke within a piece.
     """
-    position, etag, failures = 0, "", 0
+    position, failures = start, 0
     while True:
-        answer = _rest(client, bucket=bucket, key=key, position=position, etag=etag)
+        answer = _rest(client, bucket=bucket, key=key, position=position, end=end, etag=etag)
         etag = etag or answer.get("ETag", "")
         try:
             with closing(answer["Body"]) as body:
@@ -51,11 +54,11 @@ def pieces(client: "S3Client", *, bucket: str, key: str, attempts: int) -> Itera
             time.sleep(pause(failures))
 
 
-def _rest(client: "S3Client", *, bucket: str, key: str, position: int, etag: str) -> Any:
+def _rest(client: "S3Client", *, bucket: str, key: str, position: int, end: int | None, etag: str) -> Any:
     """The answer to a GET of everything from a position on, proven to be of the same object where that has begun."""
     wanted: dict[str, Any] = {"IfMatch": etag} if etag else {}
-    if position:
-        wanted["Range"] = f"bytes={position}-"
+    if position or end is not None:
+        wanted["Range"] = f"bytes={position}-{end - 1 if end is not None else ''}"
     try:
         answer = client.get_object(Bucket=bucket, Key=key, **wanted)
     except ClientError as error:
@@ -65,7 +68,7 @@ def _rest(client: "S3Client", *, bucket: str, key: str, position: int, etag: str
     if etag and answer.get("ETag") != etag:  # a store that does not know If-Match
         answer["Body"].close()
         raise _replaced(bucket, key)
-    if position and not answer.get("ContentRange", "").startswith(f"bytes {position}-"):
+    if "Range" in wanted and not answer.get("ContentRange", "").startswith(f"bytes {position}-"):
         answer["Body"].close()
         raise StorageError(
             f"The connection broke in s3://{bucket}/{key}, and the store does not continue from byte {position:,}.",

@@ -25,6 +25,7 @@ from backups.types import StoreOptions
 FAILURES = (ClientError, BotoCoreError, ResponseParserError)
 Failure = ClientError | BotoCoreError | ResponseParserError
 PRECONDITION_FAILED = frozenset({"PreconditionFailed", "412"})
+DENIED = frozenset({"AccessDenied", "403", "AllAccessDisabled"})
 _MISSING = frozenset({"404", "NoSuchKey", "NoSuchUpload", "NotFound"})
 # It may work in a moment; the bucket itself is not at fault. `_PASSING_STATUS` is for stores with codes of their own.
 _PASSING_STATUS = frozenset({500, 502, 503, 504})

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from backups.exceptions import ChecksumError, ObjectMissingError, StorageError
 from backups.storage.files import give_name, make_folder, reserve, sync_folder, taken, translated
+from backups.storage.whole import read_whole
 from backups.types import StoredObject
 
 PARTIAL_SUFFIX = ".partial"
@@ -83,12 +84,7 @@ class LocalStore:
 
     def read(self, key: str, *, limit_bytes: int) -> bytes:
         """A small file whole."""
-        taken = bytearray()
-        for piece in self.stream(key):
-            taken += piece
-            if len(taken) > limit_bytes:
-                raise StorageError(f"{self.location(key)} is larger than {limit_bytes} bytes.")
-        return bytes(taken)
+        return read_whole(self.stream(key), limit_bytes=limit_bytes, location=self.location(key))
 
     def stream(self, key: str) -> Iterator[bytes]:
         """A file piece by piece."""
@@ -96,6 +92,10 @@ class LocalStore:
         with translated(path), path.open("rb", buffering=0) as file:
             while piece := file.read(PIECE_BYTES):
                 yield piece
+
+    def fetch(self, key: str, *, size_bytes: int) -> Iterator[bytes]:
+        """The same: a disk is read from one end to the other."""
+        return self.stream(key)
 
     def list(self, prefix: str) -> Iterator[StoredObject]:
         """Files below a prefix that is empty or ends with a slash, in order of their keys; unfinished ones are left out."""

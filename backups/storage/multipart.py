@@ -140,7 +140,7 @@ class MultipartWriter:
             )
         except FAILURES as error:
             raise explained(error, doing=f"send part {number} of {self.key}", options=self.store.options) from error
-        encrypted = "aws:kms" in str(answer.get("ServerSideEncryption", "")) or "SSECustomerAlgorithm" in answer
+        encrypted = "aws:kms" in str(answer.get("ServerSideEncryption", ""))
         return Part(number, str(answer["ETag"]).strip('"'), md5, may_be_md5=not encrypted)
 
     def _complete(self) -> None:

@@ -38,7 +38,7 @@ class Part:
     number: int
     etag: str
     md5: bytes
-    may_be_md5: bool = True  # the ETag; with SSE-KMS and SSE-C it never is
+    may_be_md5: bool = True  # the ETag; with SSE-KMS it never is
 
     @property
     def is_proven(self) -> bool:

@@ -49,6 +49,9 @@ class Store(Protocol):
     def stream(self, key: str) -> Iterator[bytes]:
         """An object piece by piece. Raises ObjectMissingError."""
 
+    def fetch(self, key: str, *, size_bytes: int) -> Iterator[bytes]:
+        """The same for a large object whose size is known: as fast as the store allows."""
+
     def list(self, prefix: str) -> Iterator[StoredObject]:
         """Objects below a prefix, in order of their keys."""
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 import pytest
+from botocore.config import Config
 from django.db import connection
 from pytest_django.fixtures import Settings
 
@@ -20,6 +21,7 @@ from backups.postgres import programs
 from backups.types import Server
 from ichrisbirch_site.embedded import PROJECT
 from tests.conftest import connect, keys_in, until, uploads_in
+from tests.faults.proxy import Proxy
 
 # A big table: more than all buffers between the server and us hold, and not to be compressed.
 BIG_SQL = """
@@ -38,6 +40,7 @@ WIDE_SQL = """
 """
 
 PlaceProgram = Callable[..., Path]
+ATTEMPTS = 3  # of each request to a store
 
 
 @pytest.fixture
@@ -62,6 +65,17 @@ def place_program(tmp_path: Path, backups_settings: Settings) -> PlaceProgram:
         return made
 
     return place
+
+
+@pytest.fixture
+def through_the_proxy(bucket: str, use_bucket: Callable[..., str], backups_settings: Settings) -> Iterator[Proxy]:
+    """The app's own bucket is behind a proxy now."""
+    upstream = str(backups_settings.STORAGES["backups"]["OPTIONS"]["endpoint_url"])
+    with Proxy(upstream) as entered:
+        patience = Config(retries={"total_max_attempts": ATTEMPTS}, connect_timeout=5, read_timeout=5)
+        use_bucket(endpoint_url=entered.endpoint, client_config=patience)
+        entered.seen.clear()
+        yield entered
 
 
 class Gate:

@@ -1,19 +1,25 @@
 """What can go wrong between the tables and the store: no backup becomes visible, the row says why, and nothing is left."""
 
+import hashlib
 import os
 import re
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
+from threading import Event
 
 import psycopg
 import pytest
+from django.db import connection
 from pytest_django.fixtures import Settings
 
 from backups.backup import DatabaseBackup
 from backups.exceptions import (
     ArchiveError,
     BackupsError,
+    BucketError,
     ClientProgramError,
     DumpError,
     LockTimeoutError,
@@ -27,6 +33,7 @@ from backups.postgres.lock import run_lock
 from backups.types import Progress, Server
 from ichrisbirch_site.embedded.postgres import PostgreSQL
 from tests.conftest import connect, drop_database, keys_in, new_database, s3_client, server_of, until, uploads_in
+from tests.faults import proxy as faults
 from tests.faults.conftest import (
     BIG_SQL,
     HANGING,
@@ -40,6 +47,7 @@ from tests.faults.conftest import (
     sessions_of,
     waiting_for_locks,
 )
+from tests.faults.proxy import Answer, Forward, Proxy, Request, operation
 
 pytestmark = pytest.mark.usefixtures("history")
 
@@ -131,18 +139,60 @@ def test_a_run_that_died_after_its_manifest_was_written_is_a_success(source: Ser
     assert (found.status, found.checksum, found.size_bytes) == ("succeeded", row.checksum, row.size_bytes)
 
 
-def test_a_run_of_a_database_with_the_same_name_on_another_server_is_left_alone(source: Server, bucket: str) -> None:
-    other = BackupHistory.objects.create(
-        filename="backup-2026-01-01T0000-other.dump",
-        environment="testing",
-        database=source.database,
-        status="running",
-        system_identifier="7000000000000000000",
-    )
+def begun(made: BackupHistory, **given: object) -> BackupHistory:
+    """A run that has begun and not ended, like one that made a backup, but for what is given."""
+    like = {name: getattr(made, name) for name in ("environment", "database", "server_address", "system_identifier", "s3_key")}
+    other: dict[str, object] = {"filename": "backup-2026-01-01T0000-other.dump", "bucket": made.bucket, "status": "running"}
+    return BackupHistory.objects.create(**(like | other | given))  # type: ignore[misc]
+
+
+ELSEWHERE = {
+    "in another cluster": {"system_identifier": "7000000000000000000"},
+    "in a cluster that nobody knows": {"system_identifier": ""},
+    "on the standby": {"server_address": "127.0.0.1:5432 (standby 10.0.0.7)"},
+    "at another address": {"server_address": "db.example.org:5432"},
+    "in a preflight elsewhere": {
+        "server_address": "db.example.org:5432",
+        "status": "pending",
+        "created_at": datetime(2026, 1, 1, tzinfo=UTC),
+    },
+}
+
+
+@pytest.mark.parametrize("given", ELSEWHERE.values(), ids=ELSEWHERE.keys())
+def test_a_run_of_a_database_with_the_same_name_on_another_server_is_left_alone(
+    source: Server, bucket: str, given: dict[str, object]
+) -> None:
+    other = begun(DatabaseBackup(description="before", database="source").run(), **given)
+
     DatabaseBackup(description="ours", database="source").run()
 
+    status = other.status
     other.refresh_from_db()
-    assert other.status == "running"
+    assert other.status == status
+
+
+def test_a_lost_run_of_the_very_server_is_failed(source: Server, bucket: str) -> None:
+    lost = begun(DatabaseBackup(description="before", database="source").run())
+
+    DatabaseBackup(description="ours", database="source").run()
+
+    lost.refresh_from_db()
+    assert lost.status == "failed"
+
+
+def test_a_secret_in_the_words_of_a_store_is_not_kept_on_the_row_of_a_lost_run(
+    source: Server, through_the_proxy: Proxy, backups_settings: Settings
+) -> None:
+    secret = str(backups_settings.STORAGES["backups"]["OPTIONS"]["secret_key"])
+    lost = begun(DatabaseBackup(description="before", database="source").run(), upload_id="gone")
+    through_the_proxy.when(operation("abort"), faults.refuse(403, f"The key {secret} may not"), times=1)
+
+    DatabaseBackup(description="ours", database="source").run()
+
+    lost.refresh_from_db()
+    assert "The key *** may not" in lost.error_message
+    assert secret not in lost.error_message
 
 
 def test_a_run_that_died_before_it_began_gets_its_final_state(source: Server, bucket: str) -> None:
@@ -156,6 +206,143 @@ def test_a_run_that_died_before_it_began_gets_its_final_state(source: Server, bu
 
     old.refresh_from_db()
     assert old.status == "failed"
+
+
+# kill -9 between completion, manifest and row
+
+
+class Hold:
+    """Requests that wait for the end of the test, before or after the store has seen them."""
+
+    def __init__(self) -> None:
+        self._came, self._over = Event(), Event()
+
+    def before(self, request: Request, forward: Forward) -> Answer:
+        """The store never sees it."""
+        self._came.set()
+        assert self._over.wait(60)
+        raise faults.DroppedError
+
+    def after(self, request: Request, forward: Forward) -> Answer:
+        """The store has done it, and has not answered yet."""
+        forward(request)
+        return self.before(request, forward)
+
+    def until_it_came(self) -> None:
+        assert self._came.wait(60)
+
+    def release(self) -> None:
+        self._over.set()
+
+
+@pytest.fixture
+def hold(through_the_proxy: Proxy) -> Iterator[Hold]:
+    made = Hold()
+    yield made
+    made.release()
+
+
+def killed_where_it_waits(worker: Worker, hold: Hold, proxy: Proxy, admin: Server) -> BackupHistory:
+    hold.until_it_came()
+    row = running_row()
+    worker.kill()
+    until(lambda: sessions_of(admin, f"backup:{row.id}") == 0)
+    proxy.heal()
+    return row
+
+
+def stored_in(settings: Settings, row: BackupHistory) -> tuple[list[str], list[str]]:
+    """What there is of a run, in the bucket and in the local folder."""
+    files = Path(settings.BACKUPS["LOCAL_FOLDER"]).rglob(f"{row.filename}*")
+    return [key for key in keys_in(settings, row.bucket) if row.filename in key], sorted(path.name for path in files)
+
+
+def test_killed_before_its_manifest_it_is_failed_and_its_object_removed(
+    source: Server,
+    through_the_proxy: Proxy,
+    hold: Hold,
+    backups_settings: Settings,
+    admin: Server,
+    start_worker: Callable[..., Worker],
+) -> None:
+    through_the_proxy.when(operation("put"), hold.before)
+    worker = start_worker("db_backup", "killed", "--database", "source", "--save-local")
+    row = killed_where_it_waits(worker, hold, through_the_proxy, admin)
+    assert stored_in(backups_settings, row) == ([row.s3_key], [row.filename])
+
+    assert DatabaseBackup(description="next", database="source").run().status == "succeeded"
+
+    row.refresh_from_db()
+    assert row.status == "failed"
+    assert_nothing_left(backups_settings, row.bucket, admin, row)
+
+
+def test_killed_between_its_two_manifests_it_is_a_success_and_gets_the_second(
+    source: Server,
+    through_the_proxy: Proxy,
+    hold: Hold,
+    backups_settings: Settings,
+    admin: Server,
+    start_worker: Callable[..., Worker],
+) -> None:
+    through_the_proxy.when(operation("put"), hold.after)
+    worker = start_worker("db_backup", "killed", "--database", "source", "--save-local")
+    row = killed_where_it_waits(worker, hold, through_the_proxy, admin)
+    assert stored_in(backups_settings, row) == ([row.s3_key, row.s3_key + ".json"], [row.filename])
+
+    DatabaseBackup(description="next", database="source").run()
+
+    row.refresh_from_db()
+    assert row.status == "succeeded"
+    assert_whole(backups_settings, row)
+
+
+def test_killed_between_manifest_and_row_it_is_a_success(
+    source: Server,
+    through_the_proxy: Proxy,
+    backups_settings: Settings,
+    admin: Server,
+    start_worker: Callable[..., Worker],
+) -> None:
+    site = replace(admin, database=str(connection.settings_dict["NAME"]))
+    reached, begin = Event(), Event()
+
+    def gate(request: Request, forward: Forward) -> Answer:
+        reached.set()
+        assert begin.wait(60)
+        return forward(request)
+
+    through_the_proxy.when(operation("put"), gate)
+    worker = start_worker("db_backup", "killed", "--database", "source", "--save-local")
+    assert reached.wait(60)
+    row = running_row()
+    with connect(site) as session, session.transaction(), connect(site) as observer:
+        session.execute("SELECT FROM admin.backup_history WHERE id = %s FOR UPDATE", [row.id])
+        begin.set()
+        waiting = "FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'transactionid'"
+        until(lambda: observer.execute(f"SELECT {waiting}".encode()).fetchone() is not None)
+        worker.kill()
+        assert observer.execute(f"SELECT pg_terminate_backend(pid, 10000) {waiting}".encode()).fetchall() == [(True,)]
+    until(lambda: sessions_of(admin, f"backup:{row.id}") == 0)
+    row.refresh_from_db()
+    assert row.status == "running"
+
+    DatabaseBackup(description="next", database="source").run()
+
+    row.refresh_from_db()
+    assert row.status == "succeeded"
+    assert_whole(backups_settings, row)
+
+
+def assert_whole(settings: Settings, row: BackupHistory) -> None:
+    """Dump and manifest are in both places, the row knows them, and the dump is the one that the manifest tells."""
+    assert stored_in(settings, row) == ([row.s3_key, row.s3_key + ".json"], [row.filename, row.filename + ".json"])
+    body = s3_client(settings).get_object(Bucket=row.bucket, Key=row.s3_key)["Body"].read()
+    local = Path(row.local_path).read_bytes()
+    assert hashlib.sha256(body).hexdigest() == hashlib.sha256(local).hexdigest() == row.checksum
+    manifests = {Path(row.local_path + ".json").read_bytes()}
+    manifests.add(s3_client(settings).get_object(Bucket=row.bucket, Key=row.s3_key + ".json")["Body"].read())
+    assert len(manifests) == 1
 
 
 # 3, 4: pg_dump and its session
@@ -453,6 +640,23 @@ def test_pg_dump_names_the_table_when_it_waits_too_long_itself(
     assert "Another session holds a lock" in error.hint
 
 
+def test_whether_the_bucket_can_be_written_shows_before_any_table_is_locked(source: Server, through_the_proxy: Proxy) -> None:
+    locks = []
+
+    def look(request: Request, forward: Forward) -> Answer:
+        with connect(source) as session:
+            query = """
+                SELECT relation::regclass FROM pg_locks WHERE relation IN ('event'::regclass, 'shop.customer'::regclass)
+                  AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+            """
+            locks.append(session.execute(query).fetchall())
+        return faults.deny(request, forward)
+
+    through_the_proxy.when(operation("create"), look)
+    fails(BucketError, save_local=False)
+    assert locks == [[]]
+
+
 # 10: versions
 
 
@@ -507,6 +711,16 @@ def test_whoever_holds_the_lock_is_named_to_the_one_who_is_refused(source: Serve
         DatabaseBackup(description="second", database="source").run()
 
     assert "backup:the-other, session" in caught.value.detail
+
+
+def test_a_restore_that_holds_the_lock_is_named_as_one(source: Server, bucket: str) -> None:
+    with (
+        run_lock(source, run_id="the-other", doing="restore"),
+        pytest.raises(RunningError, match=f"A restore onto {source.database} is running") as caught,
+    ):
+        DatabaseBackup(description="second", database="source").run()
+
+    assert "restore:the-other, session" in caught.value.detail
 
 
 def test_a_run_that_has_lost_its_lock_makes_no_backup(
@@ -610,6 +824,22 @@ def test_no_secret_is_in_what_a_failing_command_says_or_stores(
     assert "PGPASSWORD=***" in row.error_message
     assert not [secret for secret in secrets if secret in said]
     assert source.password not in said.partition("PGAPPNAME")[2]
+
+
+def test_a_manifest_that_can_not_be_taken_away_again_keeps_its_dump(
+    source: Server, through_the_proxy: Proxy, backups_settings: Settings
+) -> None:
+    """Written, read back changed, and then the store is away: what stays must be whole."""
+
+    def is_manifest(request: Request) -> bool:
+        return request.operation == "get" and request.key.endswith(".json")
+
+    through_the_proxy.when(is_manifest, faults.deny)
+
+    row, error = fails(BucketError, save_local=False)
+
+    assert "left behind" in error.detail
+    assert keys_in(backups_settings, row.bucket) == [row.s3_key, row.s3_key + ".json"]
 
 
 def test_an_upload_that_an_earlier_failure_had_to_leave_is_removed_by_the_next_run(

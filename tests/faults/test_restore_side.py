@@ -4,6 +4,7 @@ import json
 import signal
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from io import StringIO
 from pathlib import Path
 from uuid import uuid4
 
@@ -23,7 +24,10 @@ from backups.exceptions import (
     UsageError,
 )
 from backups.models import BackupHistory, BackupRestore
+from backups.plan import Choices
 from backups.postgres import databases
+from backups.postgres.target import examine
+from backups.reaping import scratch_folder, settle_lost_restores
 from backups.restore import DatabaseRestore
 from backups.types import Server
 from ichrisbirch_site.embedded.postgres import PostgreSQL
@@ -104,8 +108,8 @@ def test_a_target_that_has_anything_in_it_is_refused_with_exit_code_3_and_stays_
     with connect(target) as session:
         session.execute(statement.encode())
 
-    with pytest.raises(CommandError, match="is not empty") as caught:
-        call_command("db_restore", backup.filename, "--target-dbname", target.database)
+    with pytest.raises(CommandError, match="is not empty, and its name was not given") as caught:
+        call_command("db_restore", backup.filename, "--target-dbname", target.database, stderr=StringIO())
 
     assert caught.value.returncode == 3
     assert named in str(caught.value)
@@ -155,15 +159,29 @@ def test_a_missing_role_is_named_before_anything_changes_and_no_owner_does_witho
     made, role = backup_with_a_role
     with pytest.raises(RefusedError, match=f"has no role {role}") as caught:
         DatabaseRestore(filename=made.filename, target=fresh_target).run()
-    assert "--no-owner" in caught.value.hint
+    assert "--no-owner --no-privileges" in caught.value.hint
     assert databases_like(admin, fresh_target) == []
 
-    assert DatabaseRestore(filename=made.filename, target=fresh_target, keep_owners=False).run().status == "succeeded"
+    without = Choices(keep_owners=False, keep_privileges=False)
+    assert DatabaseRestore(filename=made.filename, target=fresh_target, choices=without).run().status == "succeeded"
 
 
-@pytest.mark.parametrize("change", ["one bit", "half of it", "one byte more", "another backup"])
 def test_a_damaged_object_is_refused_before_the_target_is_touched(
-    change: str,
+    backup: BackupHistory, admin: Server, fresh_target: Server, backups_settings: Settings, bucket: str, scratch: Path
+) -> None:
+    client = s3_client(backups_settings)
+    body = bytearray(client.get_object(Bucket=bucket, Key=backup.s3_key)["Body"].read())
+    body[len(body) // 2] ^= 4
+    client.put_object(Bucket=bucket, Key=backup.s3_key, Body=bytes(body))
+
+    _row, error = fails(ChecksumError, backup, fresh_target)
+
+    assert "The target was not touched" in error.message
+    assert backup.checksum in error.detail
+    assert_nothing_left(admin, fresh_target, scratch)
+
+
+def test_another_backup_of_the_same_size_in_its_place_is_refused_before_the_target_is_touched(
     backup: BackupHistory,
     source: Server,
     admin: Server,
@@ -173,24 +191,36 @@ def test_a_damaged_object_is_refused_before_the_target_is_touched(
     scratch: Path,
 ) -> None:
     client = s3_client(backups_settings)
-    body = bytearray(client.get_object(Bucket=bucket, Key=backup.s3_key)["Body"].read())
-    if change == "one bit":
-        body[len(body) // 2] ^= 4
-    elif change == "half of it":
-        del body[len(body) // 2 :]
-    elif change == "one byte more":
-        body += b"\0"
-    else:
-        with connect(source) as session:  # two dumps of the same second would be the same bytes
-            session.execute("INSERT INTO event VALUES (0, 'other')")
-        other = DatabaseBackup(description="other", database="source").run()
-        body = client.get_object(Bucket=bucket, Key=other.s3_key)["Body"].read()
-    client.put_object(Bucket=bucket, Key=backup.s3_key, Body=bytes(body))
+    with connect(source) as session:  # two dumps of the same second would be the same bytes
+        session.execute("INSERT INTO event VALUES (0, 'other')")
+    other = DatabaseBackup(description="other", database="source").run()
+    assert backup.size_bytes is not None
+    body = client.get_object(Bucket=bucket, Key=other.s3_key)["Body"].read()[: backup.size_bytes]
+    client.put_object(Bucket=bucket, Key=backup.s3_key, Body=body.ljust(backup.size_bytes, b"\0"))
 
     _row, error = fails(ChecksumError, backup, fresh_target)
 
-    assert "The target was not touched" in error.message
-    assert backup.checksum in error.detail
+    assert "are not the ones that were backed up" in error.message
+    assert_nothing_left(admin, fresh_target, scratch)
+
+
+@pytest.mark.parametrize("change", ["half of it", "one byte more"])
+def test_an_object_of_another_size_is_refused_without_reading_it(
+    change: str,
+    backup: BackupHistory,
+    admin: Server,
+    fresh_target: Server,
+    backups_settings: Settings,
+    bucket: str,
+    scratch: Path,
+) -> None:
+    client = s3_client(backups_settings)
+    body = client.get_object(Bucket=bucket, Key=backup.s3_key)["Body"].read()
+    body = body[: len(body) // 2] if change == "half of it" else body + b"\0"
+    client.put_object(Bucket=bucket, Key=backup.s3_key, Body=body)
+
+    with pytest.raises(ChecksumError, match="has not the size"):
+        DatabaseRestore(filename=backup.filename, target=fresh_target).run()
     assert_nothing_left(admin, fresh_target, scratch)
 
 
@@ -234,12 +264,13 @@ def test_a_killed_pg_restore_leaves_no_database_behind(
     assert_nothing_left(admin, fresh_target, scratch)
 
 
-def test_an_empty_target_is_empty_again_when_the_archive_does_not_load(
-    source: Server, bucket: str, make_database: Callable[..., Server]
+def test_an_empty_target_is_still_empty_when_the_archive_does_not_load(
+    source: Server, bucket: str, make_database: Callable[..., Server], admin: Server
 ) -> None:
-    with connect(source) as session:  # true where it was made, and false where `event` is not loaded yet
-        session.execute("CREATE FUNCTION full_() RETURNS bool LANGUAGE sql AS 'SELECT count(*) > 0 FROM public.event'")
-        session.execute("CREATE TABLE a_first (secret text CHECK (full_())); INSERT INTO a_first VALUES ('DE44 5001')")
+    with connect(source) as session:
+        body = f"SELECT current_database() = '{source.database}'"  # and nowhere else
+        session.execute(f"CREATE FUNCTION here() RETURNS bool LANGUAGE sql AS $$ {body} $$".encode())
+        session.execute("CREATE TABLE a_first (secret text CHECK (here())); INSERT INTO a_first VALUES ('DE44 5001')")
     backup = DatabaseBackup(description="does not load", database="source").run()
     target = make_database()
 
@@ -247,7 +278,8 @@ def test_an_empty_target_is_empty_again_when_the_archive_does_not_load(
 
     assert "a_first" in error.detail
     assert "DE44" not in row.error_message
-    assert databases.examine(target).objects == ()
+    assert databases_like(admin, target) == [target.database]
+    assert examine(target).is_empty
 
 
 def test_a_pg_restore_that_loads_too_little_is_found_out_by_the_comparison(
@@ -278,7 +310,7 @@ def test_a_target_that_somebody_else_made_in_the_meantime_stays_his(
 
     meanwhile(make_it)
     _row, error = fails(BackupsError, backup, fresh_target)
-    assert "already exists" in error.detail
+    assert "is another server or database now than when the plan was made" in error.message
     assert databases_like(admin, fresh_target) == [fresh_target.database]
     with connect(fresh_target) as session:
         assert session.execute("SELECT to_regclass('his')::text").fetchone() == ("his",)
@@ -315,6 +347,99 @@ def test_after_kill_9_there_is_no_target_and_the_next_restore_tidies_up(
     assert "worker was lost" in lost.error_message
     assert databases_like(admin, fresh_target) == [fresh_target.database]
     assert list(scratch.iterdir()) == []
+
+
+def lost_restore(admin: Server, **given: object) -> BackupRestore:
+    """A row that says it is running, of a restore onto the test's server that left its staging database."""
+    with connect(admin) as session:
+        (cluster,) = session.execute("SELECT system_identifier::text FROM pg_control_system()").fetchone() or ("",)
+    like = {"target_host": admin.host, "target_port": admin.port, "target_system_identifier": cluster}
+    given = {"target_database": f"t_{uuid4().hex[:12]}", "status": "running"} | like | given
+    return BackupRestore.objects.create(**given)  # type: ignore[misc]
+
+
+def settle(admin: Server, scratch: Path) -> list[BackupRestore]:
+    own = BackupRestore.objects.create(target_host=admin.host, target_port=admin.port, target_database="own")
+    with databases.restoring(admin, run_id=str(own.id)) as session:
+        return settle_lost_restores(session, own, target=admin, scratch=scratch)
+
+
+@pytest.fixture
+def staging_of(admin: Server) -> Iterator[Callable[[BackupRestore], Server]]:
+    """Makes the staging database of a restore."""
+    made: list[Server] = []
+
+    def make(run: BackupRestore) -> Server:
+        made.append(new_database(admin, databases.staging_name(run.target_database, run_id=str(run.id))))
+        return made[-1]
+
+    yield make
+    for server in made:
+        drop_database(server)
+
+
+def test_a_lost_restore_is_failed_and_its_staging_database_and_scratch_folder_are_removed(
+    admin: Server, tmp_path: Path, staging_of: Callable[[BackupRestore], Server]
+) -> None:
+    lost = lost_restore(admin)
+    staging_of(lost)
+    scratch_folder(tmp_path, lost).mkdir()
+
+    assert settle(admin, tmp_path) == [lost]
+
+    lost.refresh_from_db()
+    assert lost.status == "failed"
+    assert "worker was lost" in lost.error_message
+    assert databases_like(admin, replace(admin, database=lost.target_database)) == []
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_lost_restore_that_left_nothing_is_failed(admin: Server, tmp_path: Path) -> None:
+    lost = lost_restore(admin)
+    assert settle(admin, tmp_path) == [lost]
+    lost.refresh_from_db()
+    assert lost.status == "failed"
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        pytest.param({"target_system_identifier": "7000000000000000000"}, id="another cluster"),
+        pytest.param({"target_system_identifier": ""}, id="a cluster that nobody knows"),
+        pytest.param({"target_host": "db.example.org"}, id="another host"),
+        pytest.param({"target_port": 1}, id="another port"),
+    ],
+)
+def test_a_restore_to_the_same_address_on_another_machine_is_left_alone(
+    given: dict[str, object], admin: Server, tmp_path: Path, staging_of: Callable[[BackupRestore], Server]
+) -> None:
+    """Two machines that share a history have a localhost each."""
+    other = lost_restore(admin, **given)
+    staging = staging_of(other)
+
+    assert settle(admin, tmp_path) == []
+
+    other.refresh_from_db()
+    assert other.status == "running"
+    assert databases_like(admin, staging) == [staging.database]
+
+
+def test_a_staging_database_that_can_not_be_dropped_is_named_and_holds_nobody_up(
+    admin: Server, tmp_path: Path, staging_of: Callable[[BackupRestore], Server]
+) -> None:
+    stuck, after = lost_restore(admin), lost_restore(admin)
+    staging = staging_of(stuck)
+    try:
+        with connect(admin) as session:
+            session.execute(f"ALTER DATABASE {staging.database} IS_TEMPLATE true".encode())
+        assert set(settle(admin, tmp_path)) == {stuck, after}
+    finally:
+        with connect(admin) as session:
+            session.execute(f"ALTER DATABASE {staging.database} IS_TEMPLATE false".encode())
+    stuck.refresh_from_db()
+    after.refresh_from_db()
+    assert (stuck.status, after.status) == ("failed", "failed")
+    assert f"{staging.database} was left behind; drop it" in stuck.error_message
 
 
 def databases_alive(admin: Server) -> set[str]:

@@ -1,6 +1,7 @@
 """Puts backups on the shelf without running pg_dump: a dump, its manifest, a row, any of which may be left out or be wrong."""
 
 import hashlib
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
@@ -36,6 +37,7 @@ def put(
     minutes: int = 0,
     database: str = "shop",
     environment: str = "testing",
+    system_identifier: str = SNAPSHOT.system_identifier,
     dump: bytes | None = BODY,
     manifest: bool = True,
     row: bool = True,
@@ -65,7 +67,7 @@ def put(
         compression="zstd",
         application_version="abc123",
         triggered_by="",
-        snapshot=SNAPSHOT,
+        snapshot=replace(SNAPSHOT, system_identifier=system_identifier),
     )
     etag = ""
     if dump is not None:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -31,6 +32,17 @@ def test_a_backup_is_an_object_with_a_signed_manifest_and_a_row_that_agree(
     assert row.status == "succeeded"
     assert row.table_snapshot["total"]["rows"] == sum(SOURCE_ROWS.values())
     assert uploads_in(backups_settings, any_bucket) == []
+
+
+def test_a_server_that_no_alias_names_is_backed_up_as_well(
+    source: Server, bucket: str, make_database: Callable[..., Server]
+) -> None:
+    server = make_database()
+
+    row = DatabaseBackup(description="before restore", server=server).run()
+
+    assert (row.database, row.status) == (server.database, "succeeded")
+    assert row.server_address == f"{server.host}:{server.port}"
 
 
 def test_a_local_copy_is_the_same_bytes_in_the_same_place_below_its_folder(

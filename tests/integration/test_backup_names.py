@@ -119,10 +119,20 @@ def test_a_second_backup_of_the_same_minute_has_the_seconds_in_its_name(
     assert len(keys_in(backups_settings, bucket)) == 4
 
 
-def test_a_third_one_of_the_same_second_is_refused_and_the_others_stay(
+def test_a_third_one_of_the_same_second_waits_for_the_next(source: Server, bucket: str) -> None:
+    for seconds in ("", "07"):
+        BackupHistory.objects.create(filename=f"backup-{MINUTE}{seconds}-same.dump", environment="testing", database="x")
+    with time_machine.travel(NOW.replace(microsecond=0)):
+        row = DatabaseBackup(description="same", database="source").run()
+
+    assert row.status == "succeeded"
+    assert row.filename > f"backup-{MINUTE}07-same.dump"
+
+
+def test_where_no_second_is_free_it_is_refused_and_the_others_stay(
     source: Server, bucket: str, backups_settings: Settings
 ) -> None:
-    with time_machine.travel(NOW, tick=False):
+    with time_machine.travel(NOW.replace(microsecond=990_000), tick=False):  # a clock that stands still
         made = [DatabaseBackup(description="same", database="source").run() for _ in range(2)]
         with pytest.raises(ObjectExistsError, match="wait a second"):
             DatabaseBackup(description="same", database="source").run()

@@ -8,10 +8,11 @@ import pytest
 from django.db import connection
 from pytest_django.fixtures import Settings
 
-from backups import catalog
+from backups import catalog, conf
 from backups.backup import DatabaseBackup
 from backups.catalog import Entry, Mark
-from backups.exceptions import BackupNotFoundError, ConfigurationError, ManifestError, StorageError, UsageError
+from backups.exceptions import BackupNotFoundError, ChecksumError, ConfigurationError, ManifestError, StorageError, UsageError
+from backups.manifest import key_id
 from backups.models import BackupHistory
 from backups.storage import keys
 from backups.stores import configured
@@ -315,7 +316,6 @@ def test_the_latest_is_the_newest_whole_one_of_that_database(bucket: str) -> Non
     shelf.put("other", minutes=2, database="accounts")
     shelf.put("unfinished", minutes=3, manifest=False, row=False)
     shelf.put("failed", minutes=4, dump=None, manifest=False, status="failed")
-    shelf.put("no-dump", minutes=5, dump=None)
 
     assert described(found("latest")) == "good"
     assert described(found("latest", database="accounts")) == "other"
@@ -352,6 +352,237 @@ def test_a_newest_backup_that_can_not_be_trusted_is_not_silently_passed_over(buc
         found("latest")
     assert "another key" in refused.value.message
     assert "-forged.dump.json" in refused.value.detail
+    assert refused.value.hint.endswith(
+        "The newest that can be trusted is from 2024-01-15 12:00 UTC. Name it instead of latest: backup-2024-01-15T1200-good.dump"
+    )
+
+
+def test_of_those_that_can_be_trusted_the_one_of_this_database_that_ended_last_is_named(bucket: str) -> None:
+    for seconds, description in ((10, "zebra"), (50, "apple"), (30, "mango")):
+        shelf.put(description, at=shelf.NOON.replace(second=seconds))
+    shelf.put("other", minutes=1, database="accounts")
+    shelf.put("lost", minutes=2, dump=None)
+    shelf.put("forged", minutes=3, signing_key=b"mallory")
+    with pytest.raises(ManifestError) as refused:
+        found("latest")
+    assert refused.value.hint.endswith("-apple.dump")
+
+
+def test_the_latest_passes_over_what_the_history_knows_to_be_another_database_s(bucket: str) -> None:
+    shelf.put("good")
+    shelf.put("forged", minutes=1, signing_key=b"mallory", database="accounts")
+
+    assert described(found("latest")) == "good"
+    with without_history(), pytest.raises(ManifestError, match="another key"):
+        found("latest")
+    BackupHistory.objects.update(environment="production")
+    with pytest.raises(ManifestError, match="another key"):
+        found("latest")
+
+
+def test_where_all_that_is_left_is_another_database_s_by_history_there_is_no_backup_yet(bucket: str) -> None:
+    shelf.put("forged", signing_key=b"mallory", database="accounts")
+    with pytest.raises(BackupNotFoundError) as refused:
+        found("latest")
+    assert "accounts" in refused.value.detail
+
+
+def test_with_a_wrong_signing_key_it_does_not_read_every_manifest_for_one_to_name(proxy: Proxy) -> None:
+    for minutes in range(25):
+        shelf.put("x", minutes=minutes, row=False, signing_key=b"mallory")
+    proxy.seen.clear()
+    with pytest.raises(ManifestError) as refused:
+        found("latest")
+    assert refused.value.hint.endswith("The 19 before it that were looked at can't be had either.")
+    assert proxy.count("get") == 21
+
+
+def test_a_backup_of_an_environment_with_a_key_of_its_own_names_both_keys_its_place_and_what_to_set(bucket: str) -> None:
+    shelf.put("theirs", environment="production", row=False, signing_key=b"production's own")
+    with pytest.raises(ManifestError) as refused:
+        catalog.find("latest", environment="production", database="shop")
+    theirs, ours = key_id(b"production's own"), key_id(conf.current().signing_key)
+    assert theirs in refused.value.message
+    assert ours in refused.value.message
+    assert f"s3://{bucket}/production/postgres/backup-2024-01-15T1200-theirs.dump.json" in refused.value.detail
+    assert "of the environment production, and this process is of testing" in refused.value.detail
+    assert "BACKUPS_SIGNING_KEY" in refused.value.hint
+
+
+# Copies that are not whole
+
+SHORTER = shelf.BODY[:-1]
+
+
+@pytest.mark.parametrize("wanted", ["latest", "backup-2024-01-15T1200-copied.dump", "backup-2024-01-15T1200"])
+@pytest.mark.parametrize("left", [{"dump": None}, {"dump": SHORTER}, {"manifest": False}, {"dump": None, "manifest": False}])
+def test_where_the_bucket_has_not_the_whole_backup_a_whole_local_copy_is_found(
+    left: dict[str, bytes | bool | None], wanted: str, bucket: str
+) -> None:
+    shelf.put("copied", **left)  # type: ignore[arg-type]
+    shelf.put("copied", store=configured().require_local(), row=False)
+
+    assert catalog.find(wanted, environment="testing", database="shop").location.startswith("/")
+
+
+@pytest.mark.parametrize("wanted", ["latest", "backup-2024-01-15T1200-copied.dump"])
+def test_where_no_store_has_the_dump_it_says_which_has_what_and_takes_no_older_one(wanted: str, bucket: str) -> None:
+    shelf.put("older", minutes=-1)
+    key = shelf.put("copied", dump=None)
+    local = configured().require_local()
+    shelf.put("copied", dump=None, store=local, row=False)
+    with pytest.raises(BackupNotFoundError) as refused:
+        found(wanted)
+    assert "copied.dump is gone" in refused.value.message
+    assert refused.value.detail.splitlines() == [
+        f"s3://{bucket}/{key}: only the manifest",
+        f"{local.location(key)}: only the manifest",
+    ]
+    assert ("older.dump" in refused.value.hint) == (wanted == "latest")
+
+
+@pytest.mark.parametrize("wanted", ["latest", "backup-2024-01-15T1200-copied.dump"])
+def test_where_the_only_dump_has_another_size_it_is_refused_before_it_is_downloaded(wanted: str, bucket: str) -> None:
+    shelf.put("older", minutes=-1)
+    key = shelf.put("copied", dump=SHORTER)
+    shelf.put("copied", dump=None, store=configured().require_local(), row=False)
+    with pytest.raises(ChecksumError) as refused:
+        found(wanted)
+    assert refused.value.detail.splitlines()[0] == f"s3://{bucket}/{key}: {len(SHORTER):,} bytes, with its manifest"
+    assert ("older.dump" in refused.value.hint) == (wanted == "latest")
+
+
+def test_a_dump_and_a_manifest_that_are_not_together_are_told_with_their_places(bucket: str) -> None:
+    key = shelf.put("parted", manifest=False)
+    shelf.put("parted", dump=None, store=configured().require_local(), row=False)
+    with pytest.raises(BackupNotFoundError) as refused:
+        found(keys.filename_of(key))
+    assert "No store has backup-2024-01-15T1200-parted.dump whole" in refused.value.message
+    assert [line.partition(": ")[2] for line in refused.value.detail.splitlines()] == [
+        "1,005 bytes, without manifest",
+        "only the manifest",
+    ]
+
+
+def test_of_one_minute_a_lost_backup_that_ended_earlier_is_not_in_the_way(bucket: str) -> None:
+    shelf.put("lost", dump=None)
+    shelf.put("whole", at=shelf.NOON.replace(second=30))
+    assert described(found("latest")) == "whole"
+
+
+def test_a_lost_backup_of_another_database_is_not_in_the_way(bucket: str) -> None:
+    shelf.put("good")
+    shelf.put("lost", minutes=1, dump=None, database="accounts")
+    assert described(found("latest")) == "good"
+
+
+def test_a_copy_that_can_be_trusted_is_named_and_not_taken_where_the_bucket_s_can_not(bucket: str) -> None:
+    local = configured().require_local()
+    key = shelf.put("copied", signing_key=b"mallory")
+    shelf.put("copied", store=local, row=False)
+    with pytest.raises(ManifestError) as refused:
+        found(keys.filename_of(key))
+    assert refused.value.hint.endswith(f"--from-file {local.location(key)}")
+
+
+def test_a_local_copy_serves_where_the_bucket_answers_but_does_not_give_the_manifest(proxy: Proxy) -> None:
+    stores = configured()
+    shelf.put("copied")
+    shelf.put("copied", store=stores.require_local(), row=False)
+    proxy.when(operation("get"), deny)
+
+    assert catalog.find("latest", environment="testing", database="shop").location.startswith("/")
+
+
+def test_a_changed_copy_in_the_bucket_is_marked_and_the_whole_one_beside_it_counts(bucket: str) -> None:
+    shelf.put("copied", dump=SHORTER, row=False)
+    shelf.put("copied", store=configured().require_local(), row=False)
+    assert (only().mark, only().is_whole, only().mark.is_alarming) == (Mark.ONE_CHANGED, True, True)
+
+
+# Whose database it is
+
+
+def is_production(*, system_identifier: str = "77", database: str = "shop") -> bool:
+    return catalog.is_database_of("production", system_identifier=system_identifier, database=database)
+
+
+def test_a_database_is_known_by_its_cluster_and_name_among_the_backups_of_an_environment_whoever_signed(bucket: str) -> None:
+    shelf.put("theirs", environment="production", system_identifier="77", row=False, signing_key=b"production's own")
+    shelf.put("newer", environment="production", system_identifier="78", row=False, minutes=1)
+
+    assert is_production()
+    assert not is_production(database="accounts")
+    assert not is_production(system_identifier="79")
+    assert not catalog.is_database_of("staging", system_identifier="77", database="shop")
+
+
+def test_a_server_that_hides_its_identifier_is_nobody_s(bucket: str) -> None:
+    shelf.put("hidden", environment="production", system_identifier="", row=False)
+    assert not is_production(system_identifier="")
+
+
+@pytest.mark.parametrize("number", [20, 21])
+def test_only_the_last_20_backups_tell_whose_a_database_is(bucket: str, number: int) -> None:
+    shelf.put("shop", environment="production", system_identifier="77", row=False)
+    for minutes in range(1, number):
+        shelf.put("other", environment="production", database="accounts", row=False, minutes=minutes)
+    assert is_production() == (number == 20)
+
+
+def test_local_manifests_and_those_without_a_dump_tell_it_too(bucket: str) -> None:
+    local = configured().require_local()
+    shelf.put("here", environment="production", system_identifier="77", row=False, dump=None, store=local)
+    assert is_production()
+
+
+@pytest.mark.parametrize(
+    "text", [b"", b"\xff", b"[1]", b"{}", b'{"backup": 3}', b'{"backup": {"database": "shop"}}', b"[" * 100_000, b"9" * 5000]
+)
+def test_a_manifest_that_can_not_be_read_says_nothing_and_hides_no_other(text: bytes, bucket: str) -> None:
+    key = shelf.put("broken", environment="production", row=False, manifest=False, minutes=1)
+    configured().require_s3().put_new(keys.manifest_key(key), text or b" ")
+    assert not is_production()
+
+    shelf.put("theirs", environment="production", system_identifier="77", row=False)
+    assert is_production()
+
+
+def test_a_store_that_is_away_or_not_configured_says_nothing(proxy: Proxy, use_bucket: Callable[..., str]) -> None:
+    shelf.put("theirs", environment="production", system_identifier="77", row=False)
+    proxy.when(anything, deny)
+    assert not is_production()
+
+    use_bucket(make=False, bucket_name="")
+    assert not is_production()
+
+
+# What a lost history is made from
+
+
+def test_all_manifests_of_this_environment_that_can_be_proven_are_read_newest_first(bucket: str) -> None:
+    local = configured().require_local()
+    shelf.put("old", row=False)
+    shelf.put("old", store=local, row=False)
+    shelf.put("here", store=local, row=False, minutes=1)
+    shelf.put("lost", dump=None, row=False, minutes=2)
+    shelf.put("unfinished", manifest=False, row=False, minutes=3)
+    shelf.put("forged", row=False, minutes=4, signing_key=b"mallory")
+    shelf.put("theirs", row=False, minutes=5, environment="production")
+
+    assert [manifest.description for manifest in catalog.manifests()] == ["lost", "here", "old"]
+
+
+def test_a_store_that_is_away_leaves_the_manifests_of_the_other(proxy: Proxy) -> None:
+    stores = configured()
+    shelf.put("gone", row=False)
+    shelf.put("here", store=stores.require_local(), row=False)
+    proxy.when(anything, deny)
+
+    assert [manifest.description for manifest in catalog.manifests()] == ["here"]
+
+
+# Finding by name
 
 
 def test_a_beginning_of_several_lists_them(bucket: str) -> None:

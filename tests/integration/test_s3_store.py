@@ -1,6 +1,7 @@
 """A bucket as a store, on two real S3 protocols: nanio, which knows no conditional writes, and moto, which does."""
 
 import hashlib
+import json
 import os
 import subprocess
 import sys
@@ -8,12 +9,16 @@ import textwrap
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
+from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 from pytest_django.fixtures import Settings
 
 from backups import conf
-from backups.exceptions import BucketError, ObjectExistsError, ObjectMissingError, StorageError, UploadError
+from backups.exceptions import BucketError, ChecksumError, ObjectExistsError, ObjectMissingError, StorageError, UploadError
+from backups.storage import ranges
+from backups.storage.abilities import Abilities
 from backups.storage.multipart import MultipartWriter
 from backups.storage.parts import MIN_PART_BYTES
 from backups.storage.s3 import S3Store
@@ -58,6 +63,20 @@ def test_what_was_written_is_read_again(store: S3Store, body: bytes) -> None:
     assert found is not None
     assert (found.size_bytes, dict(found.metadata)) == (len(body), {"backup-id": "run-1"})
     assert b"".join(store.stream(KEY)) == body
+    assert b"".join(store.fetch(KEY, size_bytes=len(body))) == body
+
+
+def test_an_object_that_is_replaced_while_its_ranges_are_fetched_is_found_out(
+    store: S3Store, backups_settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ranges, "RANGE_BYTES", 1 << 20)
+    write(store, LARGE)
+    fetched = store.fetch(KEY, size_bytes=len(LARGE))
+    assert next(fetched) == LARGE[: 1 << 20]
+    s3_client(backups_settings).put_object(Bucket=store.bucket, Key=KEY, Body=LARGE[::-1])
+
+    with pytest.raises(ChecksumError, match="was replaced while it was being read"):
+        list(fetched)
 
 
 def test_the_upload_is_told_before_the_first_byte_and_nothing_is_seen_before_the_commit(
@@ -187,6 +206,50 @@ def test_a_new_store_may_be_used_by_many_threads_at_once(options: StoreOptions) 
         assert set(pool.map(lambda _n: store.read(KEY, limit_bytes=100), range(64))) == {b"manifest"}
 
 
+def test_credentials_are_asked_for_once_however_many_clients_a_store_needs(
+    options: StoreOptions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One session makes all clients; each of its own would start the program that gives out credentials again."""
+    asked, program, config = tmp_path / "asked", tmp_path / "give", tmp_path / "config"
+    answer = json.dumps({"Version": 1, "AccessKeyId": options.access_key, "SecretAccessKey": options.secret_key})
+    program.write_text(f"#!/bin/sh\necho asked >> {asked}\necho '{answer}'\n")
+    program.chmod(0o700)
+    config.write_text(f"[profile own]\ncredential_process = {program}\n")
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(config))
+
+    write(S3Store(replace(options, access_key=None, secret_key=None, profile="own")), b"dump")  # quick, then steady, then once
+    assert asked.read_text() == "asked\n"
+
+
+def test_what_nanio_can_do_is_found_out_and_nothing_of_it_stays(bucket: str, backups_settings: Settings) -> None:
+    found = store_in_use().abilities("testing/postgres/")
+    assert found == Abilities(conditional_writes=False, checksums=True, versioning=False)
+    assert keys_in(backups_settings, bucket) == []
+
+
+def test_what_moto_can_do_is_found_out_and_nothing_of_it_stays(moto_bucket: str, backups_settings: Settings) -> None:
+    found = store_in_use().abilities("testing/postgres/")
+    assert found == Abilities(conditional_writes=True, checksums=False, versioning=False)
+    assert keys_in(backups_settings, moto_bucket) == []
+
+
+def test_in_a_bucket_with_versions_none_of_the_probe_stays(moto_bucket: str, backups_settings: Settings) -> None:
+    client = s3_client(backups_settings)
+    client.put_bucket_versioning(Bucket=moto_bucket, VersioningConfiguration={"Status": "Enabled"})
+
+    locked = {"ObjectLockMode": "COMPLIANCE", "ObjectLockRetainUntilDate": datetime(2100, 1, 1, tzinfo=UTC)}
+    options = replace(store_in_use().options, object_parameters=tuple(locked.items()))
+    assert S3Store(options).abilities("testing/postgres/").versioning
+    left = client.list_object_versions(Bucket=moto_bucket)
+    assert (left.get("Versions", []), left.get("DeleteMarkers", [])) == ([], [])
+
+
+def store_in_use() -> S3Store:
+    options = conf.store_options()
+    assert options is not None
+    return S3Store(options)
+
+
 # What is wrong is said before anything is sent, by name, with what to do. One of nanio's buckets is enough for these.
 
 Change = Callable[[StoreOptions], StoreOptions]
@@ -215,6 +278,8 @@ def test_a_store_that_can_not_be_used_says_why_and_what_to_do(bucket: str, chang
     assert str(right.secret_key) not in str(caught.value)
     with pytest.raises(BucketError):
         opened(store)
+    with pytest.raises(BucketError):
+        store.abilities("testing/postgres/")
 
 
 def run_script(script: str, options: StoreOptions, *argv: str) -> subprocess.CompletedProcess[str]:

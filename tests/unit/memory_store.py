@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from threading import Lock
 
 from backups.exceptions import ChecksumError, ObjectExistsError, ObjectMissingError, StorageError
+from backups.storage.whole import read_whole
 from backups.types import StoredObject
 
 PIECE_BYTES = 1 << 16
@@ -51,10 +52,7 @@ class MemoryStore:
         return self._stored.get(key) if key in self.objects else None
 
     def read(self, key: str, *, limit_bytes: int) -> bytes:
-        body = b"".join(self.stream(key))
-        if len(body) > limit_bytes:
-            raise StorageError(f"{self.location(key)} is larger than {limit_bytes} bytes.")
-        return body
+        return read_whole(self.stream(key), limit_bytes=limit_bytes, location=self.location(key))
 
     def stream(self, key: str) -> Iterator[bytes]:
         self._fail_if_told()
@@ -62,6 +60,9 @@ class MemoryStore:
             raise ObjectMissingError(f"{self.location(key)} is not there.")
         body = self.objects[key]
         yield from (body[start : start + PIECE_BYTES] for start in range(0, len(body), PIECE_BYTES))
+
+    def fetch(self, key: str, *, size_bytes: int) -> Iterator[bytes]:
+        return self.stream(key)
 
     def list(self, prefix: str) -> Iterator[StoredObject]:
         self._fail_if_told()

@@ -5,16 +5,18 @@ import re
 import subprocess
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from uuid import uuid4
 
+import psycopg
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from backups.exceptions import ArchiveError
 from backups.postgres import commands
-from backups.postgres.archive import ArchiveReader
+from backups.postgres.archive import ArchiveReader, Entry, Section
 from backups.postgres.programs import ClientProgram, find
 from backups.types import Server
 from ichrisbirch_site import embedded
@@ -81,7 +83,7 @@ def archive_of(server: Server, *, major: int, compression: str, folder: Path) ->
     data = subprocess.run([pg_dump.path, "-Fc", f"--compress={compression}"], env=env, stdout=subprocess.PIPE, check=True).stdout
     listing = subprocess.run([pg_restore.path, "--list"], input=data, env=env, stdout=subprocess.PIPE, check=True).stdout
     kinds = "TABLE DATA|BLOBS"
-    listed = re.findall(rf"^(\d+; \d+ \d+ (?:{kinds}) .*?)(?: \S*)?$", listing.decode(), re.MULTILINE)
+    listed = re.findall(rf"^(\d+; \d+ \d+ (?:{kinds}) .*?)(?: \S*)?$", listing.decode(errors="replace"), re.MULTILINE)
     return Archive(data=data, listed=listed, major=major, compression=compression)
 
 
@@ -276,6 +278,45 @@ def test_a_table_of_contents_without_entries_is_no_archive() -> None:
     assert "empty" in error_of(header + number(0)).message
     assert "empty" in error_of(header + b"\x01" + number(1)[1:]).message  # minus one
     assert "1 GiB" in error_of(header + number(1) + number(1) + number(0) + number((1 << 31) - 1)).message
+
+
+@pytest.mark.parametrize("name", DATABASES)
+def test_it_hands_on_every_entry_that_pg_restore_lists(archives, name: str) -> None:
+    archive, entries = archives[name, "zstd:1"], []
+    reader = ArchiveReader(on_entry=entries.append)
+    reader.feed(archive.data)
+
+    pg_restore = programs(17)[1].path
+    listing = subprocess.run([pg_restore, "-l", "-v"], input=archive.data, stdout=subprocess.PIPE, check=True).stdout.decode()
+    found = re.findall(r"^(\d+); .*(?:\n;\tdepends on: ([\d ]+))?$", listing, re.MULTILINE)
+    assert [(str(entry.id), " ".join(map(str, entry.dependencies))) for entry in entries] == found
+    assert reader.has_read_contents
+
+
+def test_it_knows_when_an_entry_is_restored(archives) -> None:
+    entries: list[Entry] = []
+    ArchiveReader(on_entry=entries.append).feed(archives["tables", "zstd:1"].data)
+
+    sections = {entry.kind: entry.section for entry in entries}
+    assert (sections["TABLE"], sections["TABLE DATA"]) == (Section.PRE_DATA, Section.DATA)
+    assert (sections["CONSTRAINT"], sections["SEQUENCE SET"]) == (Section.POST_DATA, Section.DATA)
+
+
+@pytest.mark.parametrize(("encoding", "name"), [("LATIN1", "größe"), ("WIN1251", "цена"), ("EUC_JP", "値段"), ("KOI8R", "цена")])
+def test_it_reads_names_in_the_encoding_of_the_database(server17: Server, tmp_path: Path, encoding: str, name: str) -> None:
+    server = replace(server17, database=f"t_{uuid4().hex[:12]}")
+    with connect(server17) as connection:
+        made = f"CREATE DATABASE {server.database} TEMPLATE template0 ENCODING '{encoding}' LC_COLLATE 'C' LC_CTYPE 'C'"
+        connection.execute(made.encode())
+    with psycopg.connect(
+        host=server.host, port=server.port, user=server.user, password=server.password, dbname=server.database, autocommit=True
+    ) as connection:
+        connection.execute("SET client_encoding = 'UTF8'")
+        connection.execute(f'CREATE TABLE "{name}" (n int)')
+    archive = archive_of(server, major=17, compression="none", folder=tmp_path)
+    drop_database(server)
+
+    assert [entry.name for entry in read(archive.data).finished] == [name]
 
 
 def test_it_knows_the_table_that_the_stream_is_in(archives) -> None:

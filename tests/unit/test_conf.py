@@ -7,9 +7,9 @@ from django.core.files.storage import storages
 from django.db import connections
 from pytest_django.fixtures import Settings
 
-from backups import conf
-from backups.exceptions import ConfigurationError, UsageError
-from backups.types import ENVIRONMENT_NAME
+from backups import conf, stores
+from backups.exceptions import BackupsError, ConfigurationError, UsageError
+from backups.types import ENVIRONMENT_NAME, Server
 
 SECRET = "a-very-secret-value"
 
@@ -26,6 +26,8 @@ def test_what_is_not_set_has_a_default(settings: Settings) -> None:
         stall_timeout_seconds=600,
         application_version="",
         s3_max_parts=10_000,
+        keep_replaced_days=None,
+        neutralize_sql=(),
     )
     del settings.BACKUPS
     assert conf.current().environment == "development"
@@ -93,7 +95,6 @@ def test_no_secret_is_in_the_text_of_anything_that_settings_give(settings: Setti
         secret_key=SECRET,
         security_token=SECRET,
         proxies={"https": f"http://u:{SECRET}@proxy"},
-        object_parameters={"SSECustomerKey": SECRET},
     )
     server = conf.server("default")
 
@@ -152,10 +153,33 @@ def test_options_of_the_connection_are_passed_on_and_djangos_own_are_not(alias) 
     assert conf.server("other").options == (("connect_timeout", "3"), ("sslmode", "require"))
 
 
-def test_host_and_port_have_libpqs_defaults(alias) -> None:  # type: ignore[no-untyped-def]
-    alias(HOST="", PORT="", PASSWORD=None)
+def test_what_django_leaves_to_libpq_is_not_said_and_never_localhost(alias) -> None:  # type: ignore[no-untyped-def]
+    alias(HOST="", PORT="", USER="", PASSWORD=None)
     server = conf.server("other")
-    assert (server.host, server.port, server.password) == ("localhost", 5432, "")
+    assert (server.host, server.port, server.user, server.password) == ("", 0, "", "")
+
+
+@pytest.mark.parametrize("port", ["5432,5433", "five", "-1", "65536", "5432.0"])
+def test_a_port_that_is_not_one_number_is_refused(alias, port: str) -> None:  # type: ignore[no-untyped-def]
+    alias(PORT=port)
+    with pytest.raises(ConfigurationError, match="PORT") as refused:
+        conf.server("other")
+    assert port in refused.value.message
+
+
+@pytest.mark.parametrize(
+    ("host", "port", "user", "address"),
+    [
+        ("db.example", 5432, "ann", "ann@db.example:5432/shop"),
+        ("", 0, "ann", "ann@socket/shop"),
+        ("", 0, "", "socket/shop"),
+        ("", 5433, "ann", "ann@socket:5433/shop"),
+        ("/run/postgresql", 5432, "ann", "ann@/run/postgresql:5432/shop"),
+        ("::1", 5432, "ann", "ann@[::1]:5432/shop"),
+    ],
+)
+def test_the_address_of_a_server_reads_well(host: str, port: int, user: str, address: str) -> None:
+    assert Server(host=host, port=port, user=user, password=SECRET, database="shop").address == address
 
 
 # The bucket
@@ -195,6 +219,16 @@ def test_a_location_is_refused_because_keys_begin_with_the_environment(settings:
         conf.store_options()
 
 
+@pytest.mark.parametrize("name", ["SSECustomerAlgorithm", "SSECustomerKey", "SSECustomerKeyMD5"])
+def test_a_key_of_ones_own_for_every_request_is_refused(settings: Settings, name: str) -> None:
+    use_storage(settings, bucket_name="b", object_parameters={"CacheControl": "no-store", name: SECRET})
+    with pytest.raises(ConfigurationError) as refused:
+        conf.store_options()
+    assert name in refused.value.message
+    assert "ServerSideEncryption" in refused.value.hint
+    assert SECRET not in str(refused.value)
+
+
 def test_another_kind_of_storage_is_refused_by_its_name(settings: Settings) -> None:
     settings.STORAGES = {**settings.STORAGES, "backups": {"BACKEND": "django.core.files.storage.FileSystemStorage"}}
     with pytest.raises(ConfigurationError, match="FileSystemStorage"):
@@ -206,6 +240,55 @@ def test_what_django_storages_refuses_is_told_in_its_words(settings: Settings) -
     with pytest.raises(ConfigurationError) as refused:
         conf.store_options()
     assert "no_such_option" in refused.value.detail
+
+
+# What must never be shown
+
+
+def test_everything_secret_in_the_settings_is_known_for_scrubbing(settings: Settings, alias) -> None:  # type: ignore[no-untyped-def]
+    settings.BACKUPS = {"SIGNING_KEY": "the signing key"}
+    use_storage(
+        settings,
+        bucket_name="b",
+        endpoint_url="https://someone:endpoint-password@store.example",
+        access_key="the access key",
+        secret_key="the secret key",
+        security_token="the session token",
+        proxies={"https": "http://someone:p%40ss:w/rd@proxy.example:3128", "http": "someone:without-scheme@proxy.example"},
+    )
+    alias(PASSWORD="password-of-other", OPTIONS={"sslpassword": "sslpassword-of-other", "sslmode": "require"})
+    target = Server(
+        host="", port=0, user="someone", password="password-of-target", database="shop", options=(("sslpassword", "of-target"),)
+    )
+
+    found = stores.secrets(target)
+    assert {
+        *("the signing key", "the access key", "the secret key", "the session token"),
+        *("endpoint-password", "p%40ss:w/rd", "p@ss:w/rd", "without-scheme"),
+        *("password-of-other", "sslpassword-of-other", conf.server("default").password),
+        *("password-of-target", "of-target"),
+    } <= set(found)
+    assert not {"someone", "require"} & set(found)
+    assert not [text for text in found if "example" in text]
+
+
+def test_a_password_of_another_alias_is_taken_out_of_an_error(alias) -> None:  # type: ignore[no-untyped-def]
+    alias(PASSWORD=SECRET)
+    error = BackupsError("It failed.", detail=f"connection to postgres://u:{SECRET}@h failed")
+    assert SECRET not in str(error.scrub(stores.secrets()))
+
+
+def test_a_secret_of_three_letters_does_not_turn_every_text_into_stars(settings: Settings, alias) -> None:  # type: ignore[no-untyped-def]
+    use_storage(settings, bucket_name="b", access_key="a", secret_key="the")
+    alias(PASSWORD="is")
+    assert str(BackupsError("It is the end.").scrub(stores.secrets())) == "It is the end."
+
+
+def test_settings_that_can_not_be_read_do_not_hide_the_error_that_is_scrubbed(settings: Settings, alias) -> None:  # type: ignore[no-untyped-def]
+    settings.BACKUPS = {"ENVIRONMENT": "a/b"}
+    use_storage(settings, bucket_name="b", no_such_option=1)
+    alias(PASSWORD=SECRET)
+    assert SECRET in stores.secrets()
 
 
 def use_storage(settings: Settings, **options: object) -> None:
@@ -228,3 +311,13 @@ def alias():  # type: ignore[no-untyped-def]
     del connections.databases["other"]
     if hasattr(connections._connections, "other"):
         del connections["other"]
+
+
+@pytest.mark.parametrize(
+    ("name", "given"),
+    [("KEEP_REPLACED_DAYS", 0), ("KEEP_REPLACED_DAYS", "7"), ("KEEP_REPLACED_DAYS", True), ("NEUTRALIZE_SQL", "DELETE FROM x")],
+)
+def test_what_a_restore_is_told_is_refused_where_it_can_not_be_meant(settings: Settings, name: str, given: object) -> None:
+    settings.BACKUPS = {name: given}
+    with pytest.raises(ConfigurationError, match=name):
+        conf.current()

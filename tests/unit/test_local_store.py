@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from backups.exceptions import ChecksumError, ObjectExistsError, ObjectMissingError, StorageError
 from backups.storage.local import LocalStore, LocalWriter
 from backups.storage.store import Store
+from backups.storage.whole import read_whole
 from ichrisbirch_site.embedded import PROJECT
 from tests.unit.memory_store import MemoryStore
 
@@ -110,6 +111,13 @@ def test_a_missing_object_and_one_too_large_are_told_apart(any_store: Store) -> 
     write(any_store, b"x" * 11)
     with pytest.raises(StorageError, match="larger than 10 bytes"):
         any_store.read(KEY, limit_bytes=10)
+
+
+def test_an_object_larger_than_the_limit_is_not_read_to_its_end() -> None:
+    pieces = iter([b"x" * 8, b"x" * 8, b"never taken"])
+    with pytest.raises(StorageError, match="s3://b/k is larger than 10 bytes"):
+        read_whole(pieces, limit_bytes=10, location="s3://b/k")
+    assert list(pieces) == [b"never taken"]
 
 
 def test_a_listing_is_in_the_order_of_the_keys(any_store: Store) -> None:

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from backups import manifest as module
 from backups.exceptions import ConfigurationError, ManifestError
 from backups.manifest import ALGORITHM, FORMAT, VERSION, key_id, parse, serialize
-from backups.types import Locale, Manifest, Snapshot, TableRows
+from backups.types import Locale, Manifest, Objects, Snapshot, TableRows
 
 KEY = b"a signing key of 32 characters.."
 PLAIN = Manifest(
@@ -51,7 +51,12 @@ PLAIN = Manifest(
         migrations=("auth.0001_initial",),
         roles=("icb", "postgres"),
     ),
+    objects=(
+        Objects(kind="FUNCTION", count=60_000),
+        Objects(kind="INDEX", count=2, names=("public.playlist_track_pkey", "shöp.weird \n")),
+    ),
 )
+OPTIONAL = {"objects"}
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
 counts = st.integers(0, 1 << 80)
@@ -80,7 +85,15 @@ manifests = st.builds(
         migrations=st.lists(texts, max_size=4).map(tuple),
         roles=st.lists(texts, max_size=4).map(tuple),
     ),
+    objects=st.none()
+    | st.dictionaries(texts, counts | st.lists(texts, min_size=1, max_size=4), max_size=4).map(
+        lambda given: tuple(sorted(noted(kind, told) for kind, told in given.items()))
+    ),
 )
+
+
+def noted(kind: str, told: int | list[str]) -> Objects:
+    return Objects(kind=kind, count=told) if isinstance(told, int) else Objects(kind=kind, count=len(told), names=tuple(told))
 
 
 def document(manifest: Manifest = PLAIN) -> dict[str, Any]:
@@ -211,7 +224,7 @@ def test_a_field_of_another_kind_is_refused_even_with_our_signature(name: str, v
     backup = document()["backup"]
     if isinstance(value, str) or value == backup[name] or "NaN" in json.dumps(value) or "Infinity" in json.dumps(value):
         return
-    empty_containers = {"tables": [], "migrations": [], "roles": [], "extensions": {}}
+    empty_containers = {"tables": [], "migrations": [], "roles": [], "extensions": {}, "objects": {}}
     if value == empty_containers.get(name, object()) or (isinstance(value, int) and not isinstance(value, bool) and value >= 0):
         return
     if isinstance(value, list | dict) and isinstance(backup[name], list | dict):
@@ -244,6 +257,13 @@ def test_a_field_of_another_kind_is_refused_even_with_our_signature(name: str, v
         ("tables", [{"schema": "a", "table": "b", "rows": 1, "bytes": 1, "more": 1}]),
         ("tables", [{"schema": "a", "table": "b", "rows": False, "bytes": 1}]),
         ("tables", [None]),
+        ("objects", None),
+        ("objects", ["public.a"]),
+        ("objects", {"INDEX": None}),
+        ("objects", {"INDEX": True}),
+        ("objects", {"INDEX": -1}),
+        ("objects", {"INDEX": [1]}),
+        ("objects", {"INDEX": "public.a"}),
         ("database", None),
     ],
 )
@@ -252,12 +272,29 @@ def test_a_field_that_makes_no_sense_is_refused_even_with_our_signature(name: st
         parse(signed(document()["backup"] | {name: value}), signing_key=KEY)
 
 
-@pytest.mark.parametrize("name", sorted(document()["backup"]))
+@pytest.mark.parametrize("name", sorted(set(document()["backup"]) - OPTIONAL))
 def test_a_missing_field_is_refused_even_with_our_signature(name: str) -> None:
     backup = document()["backup"]
     del backup[name]
     with pytest.raises(ManifestError, match="has not the fields"):
         parse(signed(backup), signing_key=KEY)
+
+
+def test_objects_that_were_not_noted_are_not_known() -> None:
+    """Backups made before they were noted are as good as others."""
+    backup = document()["backup"]
+    del backup["objects"]
+
+    assert parse(signed(backup), signing_key=KEY) == replace(PLAIN, objects=None)
+    assert "objects" not in document(replace(PLAIN, objects=None))["backup"]
+
+
+def test_a_database_without_objects_is_not_one_whose_objects_are_unknown() -> None:
+    assert parse(serialize(replace(PLAIN, objects=()), signing_key=KEY), signing_key=KEY).objects == ()
+
+
+def test_objects_are_written_in_few_words() -> None:
+    assert document()["backup"]["objects"] == {"FUNCTION": 60_000, "INDEX": ["public.playlist_track_pkey", "shöp.weird \n"]}
 
 
 def test_a_further_field_is_refused_even_with_our_signature() -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from backups.exceptions import ClientProgramError
 from backups.postgres import programs
-from backups.postgres.programs import ClientProgram, dump_fitting, find, major_of, restore_fitting
+from backups.postgres.programs import ClientProgram, dump_fitting, find, major_of, minor_of, restore_fitting, warning_of
 from ichrisbirch_site import embedded
 
 FAKE = '#!/bin/sh\n[ "$1" = --version ] || { echo "$0: error: this build does not support compression with zstd" >&2; exit 1; }\n'
@@ -29,6 +29,8 @@ def of(*versions: str) -> list[ClientProgram]:
         (14, ["17.10", "15.18"], "15.18"),  # else the lowest newer one
         (16, ["17.10", "15.18"], "17.10"),
         (17, ["17.2", "17.10"], "17.2"),  # of two, the first: configured folders come first
+        (17, ["17.10", "17.13", "17.12"], "17.13"),  # of two, one without a known fault
+        (16, ["16.15", "17.12"], "16.15"),  # which the major version comes before
         (18, ["18beta1"], "18beta1"),
     ],
 )
@@ -45,6 +47,8 @@ def test_pg_dump_is_of_the_servers_version_or_the_lowest_newer_one(server: int, 
         (15, 15, ["17.10", "15.18"], "15.18"),
         (17, 15, ["17.10", "15.18"], "17.10"),  # newer than the target, where nothing else reads the archive
         (16, 15, ["18.1", "17.10"], "17.10"),
+        (17, 17, ["17.10", "17.12"], "17.12"),  # of two, the one without a known fault
+        (16, 15, ["17.10", "17.12"], "17.12"),
     ],
 )
 def test_pg_restore_reads_the_archive_and_is_not_newer_than_the_target_where_that_can_be_had(
@@ -87,6 +91,35 @@ def test_a_version_that_nobody_has_tested_is_refused_and_not_tried() -> None:
 @pytest.mark.parametrize(("version", "major"), [("17.10", 17), ("18beta1", 18), ("9.6.24", 9), ("", 0), ("devel", 0)])
 def test_the_major_version_is_the_number_before_the_first_point(version: str, major: int) -> None:
     assert major_of(version) == major
+
+
+@pytest.mark.parametrize(("version", "minor"), [("17.10", 10), ("15.18 (Debian 15.18-0+deb12u1)", 18), ("18beta1", 0), ("", 0)])
+def test_the_minor_version_is_the_number_after_the_first_point(version: str, minor: int) -> None:
+    assert minor_of(version) == minor
+
+
+@pytest.mark.parametrize("version", ["18.6", "17.11", "17.9", "16.15", "15.19", "14.24", "18beta1"])
+def test_a_version_below_the_fix_of_a_known_fault_is_warned_of(version: str) -> None:
+    (program,) = of(version)
+    assert program.is_below_known_fix
+    assert version in warning_of(program)
+    assert "CVE-2026-116314" in warning_of(program)
+
+
+@pytest.mark.parametrize("version", ["18.7", "17.12", "17.13", "16.16", "15.20", "14.25", "19.0"])
+def test_a_version_with_the_fix_is_not_warned_of(version: str) -> None:
+    (program,) = of(version)
+    assert not program.is_below_known_fix
+    assert warning_of(program) == ""
+
+
+def test_the_warning_names_the_version_with_the_fix_and_what_to_install() -> None:
+    warning = warning_of(ClientProgram(path="/usr/bin/pg_restore", version="17.6", major=17))
+
+    assert "pg_restore 17.6" in warning
+    assert "fixed in 17.12" in warning
+    assert "Restore only backups of your own" in warning
+    assert "apt install postgresql-client-17" in warning
 
 
 @pytest.mark.parametrize("name", ["pg_dump", "pg_restore"])

@@ -10,7 +10,7 @@ import pytest
 import yaml
 from django.core.exceptions import ImproperlyConfigured
 
-from ichrisbirch_site import databases, version
+from ichrisbirch_site import cli, databases, version
 from ichrisbirch_site.embedded import PROJECT
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -142,6 +142,17 @@ def test_the_compose_file_gives_no_secret_a_default_and_publishes_only_to_this_m
     assert all(port.startswith("127.0.0.1:") for service in services.values() for port in service.get("ports", []))
     secrets = re.findall(r"\$\{(\w*(?:PASSWORD|KEY|SECRET)\w*)(:?[-?])", text)
     assert {operator for _name, operator in secrets} == {":?"}
+
+
+def test_what_the_compose_file_starts_is_asked_for_by_name() -> None:
+    (server,) = re.findall(r"python -m (\w+)", (PROJECT / "docker-compose.yml").read_text())
+    assert f"\n{server}~=" in (PROJECT / "requirements.in").read_text()
+
+
+def test_every_target_of_the_makefile_that_calls_icb_calls_a_word_that_it_has() -> None:
+    words = re.findall(r"^\t\./icb (\S+)", (PROJECT / "Makefile").read_text(), re.MULTILINE)
+    assert words
+    assert set(words) <= set(cli.VERBS)
 
 
 def test_the_alias_of_the_site_s_own_database_can_t_be_given_to_another() -> None:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backups.management import words
+from backups import words
 
 KIB, MIB, GIB = 1 << 10, 1 << 20, 1 << 30
 

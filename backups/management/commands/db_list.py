@@ -3,10 +3,11 @@
 from argparse import ArgumentParser
 from typing import Any
 
-from backups import catalog
-from backups.exceptions import UsageError
+from backups import catalog, history, undo
+from backups.exceptions import BackupsError, UsageError
 from backups.management import options, report, table
 from backups.management.base import BackupsCommand, raise_as_command_error, translated
+from backups.postgres.swap import Kept
 
 
 class Command(BackupsCommand):
@@ -25,9 +26,19 @@ class Command(BackupsCommand):
             if given["limit"] < 0:
                 raise UsageError("--limit must be 0 or more.", hint="0 lists them all.")
             listing = catalog.list_backups(limit=given["limit"] or None, all_environments=given["all_environments"])
+            kept = _kept()
         if given["json"]:
-            self.stdout.write(report.listing_as_json(listing))
+            self.stdout.write(report.listing_as_json(listing, kept))
         else:
             table.print_listing(listing, self.stdout)
+            table.print_kept(kept, self.stdout)
         if listing.problems:
             raise_as_command_error(*listing.problems)
+
+
+def _kept() -> tuple[Kept, ...]:
+    """What restores have replaced on the site's own server; where it is away, the list of backups says so already."""
+    try:
+        return undo.kept_copies(history.server())
+    except BackupsError:
+        return ()

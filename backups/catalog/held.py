@@ -1,0 +1,118 @@
+"""What each store holds of a backup, and which store has it whole."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from backups.catalog.proof import read_manifest
+from backups.exceptions import BackupNotFoundError, ChecksumError, StorageError
+from backups.storage import keys
+from backups.storage.store import Store
+from backups.types import Manifest, StoredObject
+
+ANOTHER_ONE = "Choose another one: icb db list"
+_AGAIN = f"{ANOTHER_ONE}. Where the bucket keeps versions, what is lost or was replaced can be had again."
+
+
+@dataclass(frozen=True)
+class Found:
+    """A backup that can be restored: its manifest, proven to be ours, and the store that has it."""
+
+    manifest: Manifest
+    store: Store
+    key: str
+
+    @property
+    def location(self) -> str:
+        """Where the dump is, for people."""
+        return self.store.location(self.key)
+
+
+@dataclass
+class Held:
+    """What one store holds of one backup."""
+
+    store: Store
+    dump: StoredObject | None = None
+    manifest: StoredObject | None = None
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether both are there. What they are worth is another question."""
+        return self.dump is not None and self.manifest is not None
+
+    def fits(self, manifest: Manifest) -> bool:
+        """Whether the dump is there, with its manifest beside it and of its size."""
+        return self.is_complete and self.dump is not None and self.dump.size_bytes == manifest.size_bytes
+
+
+def by_key(items: Iterable[StoredObject], store: Store) -> dict[str, Held]:
+    """The dumps and manifests among a store's objects, by the key of the dump."""
+    found: dict[str, Held] = {}
+    for item in items:
+        key = item.key.removesuffix(keys.MANIFEST_SUFFIX)
+        if not keys.is_backup_key(key):
+            continue
+        one = found.setdefault(key, Held(store))
+        if key == item.key:
+            one.dump = item
+        else:
+            one.manifest = item
+    return found
+
+
+def in_environment(stores: Sequence[Store], environment: str) -> dict[str, list[Held]]:
+    """All that the stores hold of an environment, by key. Raises StorageError when one can't be asked."""
+    found: dict[str, list[Held]] = {}
+    for store in stores:
+        for key, one in by_key(store.list(keys.prefix(environment)), store).items():
+            found.setdefault(key, []).append(one)
+    return found
+
+
+def prove(key: str, held: Sequence[Held]) -> tuple[Manifest, Store | None]:
+    """The manifest, proven, and the first store that has the dump whole; None where none has it. One store has a manifest.
+
+    Raises ManifestError, and StorageError when a store can't be asked and no other has the backup whole.
+    """
+    manifest: Manifest | None = None
+    unasked: list[StorageError] = []
+    for one in sorted((one for one in held if one.manifest), key=lambda one: not one.is_complete):
+        try:
+            manifest = read_manifest(one.store, key)
+        except StorageError as error:
+            unasked.append(error)
+            continue
+        if one.fits(manifest):
+            return manifest, one.store
+    if unasked:
+        raise unasked[0]
+    assert manifest is not None
+    return manifest, None
+
+
+def not_whole(key: str, held: Sequence[Held]) -> BackupNotFoundError | ChecksumError:
+    """The error for a backup that no store has whole: which store has what."""
+    filename = keys.filename_of(key)
+    detail = "\n".join(_told(key, one) for one in held)
+    if any(one.is_complete for one in held):
+        return ChecksumError(
+            f"The dump of {filename} has not the size that its manifest tells: it was changed or cut off afterwards.",
+            detail=detail,
+            hint=_AGAIN,
+        )
+    if all(one.manifest is None for one in held):
+        return BackupNotFoundError(
+            f"{held[0].store.location(key)} has no manifest, so it is not a backup.",
+            detail="Its run did not end, or somebody deleted the manifest: nothing proves what the dump holds.",
+            hint=ANOTHER_ONE,
+        )
+    if all(one.dump is None for one in held):
+        return BackupNotFoundError(f"The dump of {filename} is gone; its manifest is left.", detail=detail, hint=_AGAIN)
+    return BackupNotFoundError(f"No store has {filename} whole.", detail=detail, hint=_AGAIN)
+
+
+def _told(key: str, one: Held) -> str:
+    place = one.store.location(key)
+    if one.dump is None:
+        return f"{place}: only the manifest"
+    return f"{place}: {one.dump.size_bytes:,} bytes, {'with its' if one.manifest else 'without'} manifest"

@@ -1,0 +1,132 @@
+"""The plan of a restore, as text for people and as JSON for machines."""
+
+import json
+from typing import Any
+
+from django.utils import timezone
+
+from backups import words
+from backups.catalog import Found
+from backups.plan import NOT_IN_A_BACKUP, Level, Plan
+
+MARKS = {Level.OK: "OK   ", Level.WARN: "WARN ", Level.BLOCK: "STOP "}
+
+
+def plan_as_text(plan: Plan) -> str:
+    """From what, onto what, what was checked, what will happen, what is in no backup."""
+    lines = ["Restore plan. Nothing has been touched yet.", "", "From", *_source(plan), "", "Onto", *_target(plan), "", "Checks"]
+    for check in plan.checks:
+        lines.append(f"  {MARKS[check.level]}{words.printable(check.text)}")
+        lines += [f"       {words.printable(line)}" for text in (check.detail, check.hint) for line in text.split("\n") if line]
+    lines += ["", "What will happen", *(f"  {number}. {step}" for number, step in enumerate(_steps(plan), 1))]
+    lines += ["", "Not in any backup", f"  {', '.join(NOT_IN_A_BACKUP)}."]
+    return "\n".join(lines)
+
+
+def plan_as_json(plan: Plan) -> str:
+    """The same with full precision."""
+    manifest, found = plan.manifest, plan.there.database
+    document: dict[str, Any] = {
+        "source": plan.source.location,
+        "backup": manifest and {
+            "id": str(manifest.id),
+            "filename": manifest.filename,
+            "started_at": manifest.started_at.isoformat(),
+            "size_bytes": manifest.size_bytes,
+            "rows": manifest.snapshot.rows,
+            "tables": len(manifest.snapshot.tables),
+            "postgres_version": manifest.snapshot.server_version,
+            "restored_at": plan.restored_at and plan.restored_at.isoformat(),
+        },
+        "target": {
+            "host": plan.target.host,
+            "port": plan.target.port,
+            "database": plan.target.database,
+            "system_identifier": plan.there.system_identifier,
+            "postgres_version": plan.there.server_version,
+            "exists": found is not None,
+            "is_empty": plan.there.is_empty,
+            "size_bytes": found.size_bytes if found else None,
+            "about_rows": found.about_rows if found else None,
+            "connections": found.sessions if found else 0,
+        },
+        "checks": [
+            {"level": str(check.level), "text": check.text, "detail": check.detail, "hint": check.hint} for check in plan.checks
+        ],
+        "needs_name": plan.needs_name,
+        "expected_seconds": plan.expected_seconds,
+        "measured_restores": plan.measured_restores,
+    }  # fmt: skip
+    return json.dumps(document, indent=2, ensure_ascii=False)
+
+
+def _source(plan: Plan) -> list[str]:
+    manifest = plan.manifest
+    if manifest is None:
+        return [f"  {plan.source.location}", "  A foreign archive: unsigned, trusted because you said so."]
+    proof = f"last restored {words.age(plan.restored_at, now=timezone.now())}" if plan.restored_at else "never restored yet"
+    holds = f"{words.count(manifest.snapshot.rows)} rows in {words.count(len(manifest.snapshot.tables))} tables"
+    lines = [
+        f"  {manifest.filename}, {words.age(manifest.started_at, now=timezone.now())}, {proof}",
+        f"  {words.size(manifest.size_bytes)} stored, {words.size(manifest.snapshot.database_size_bytes)} as a database, {holds}",
+        f"  of {words.printable(manifest.database)} ({manifest.environment}), PostgreSQL {manifest.snapshot.server_version}",
+    ]
+    if not isinstance(plan.source, Found):
+        lines.append(f"  from the file {plan.source.location}")
+    return lines
+
+
+def _target(plan: Plan) -> list[str]:
+    there, found = plan.there, plan.there.database
+    identity = f", identity {there.system_identifier}" if there.system_identifier else ""
+    lines = [
+        f"  {words.printable(plan.target.database)} on {plan.target.host}:{plan.target.port},"
+        f" PostgreSQL {there.server_version}{identity}"
+    ]
+    if found is None:
+        return [*lines, "  It does not exist yet and will be made."]
+    if not found.objects:
+        return [*lines, "  It is there and empty."]
+    size = f"{words.size(found.size_bytes)}, " if found.size_bytes is not None else ""
+    return [*lines, f"  There now: {size}about {words.count(found.about_rows)} rows, {_connections(found.sessions)}."]
+
+
+def _connections(count: int) -> str:
+    return {0: "nobody connected", 1: "1 connection"}.get(count, f"{count} connections")
+
+
+def _steps(plan: Plan) -> list[str]:
+    name, choices = words.printable(plan.target.database), plan.choices
+    took = f"about {words.duration(plan.expected_seconds)}, by {plan.measured_restores} restores that were measured"
+    prove = "Download and prove the bytes: signature and SHA-256, before anything reads them"
+    timing = [f"All of it takes {took}." if plan.expected_seconds is not None else "No restore was measured yet: no estimate."]
+    if choices.in_place:
+        steps = [prove]
+        if not plan.there.is_empty:
+            steps.append(f"Back up what is in {name} now, unless --no-safety-backup")
+        return [
+            *steps,
+            f"Drop and load {name} in one transaction, all or nothing; its users wait",
+            "Compare with the manifest",
+            *timing,
+        ]
+    if choices.into_schema:
+        tables = ", ".join(".".join(table) for table in choices.tables)
+        return [
+            prove,
+            f"Load {tables} into a database of their own, and compare",
+            f"Put them into the schema {choices.into_schema} of {name}; no live table is touched",
+            *timing,
+        ]
+    steps = [prove, f"Load beside {name}, which goes on working", "Compare with the manifest"]
+    if choices.neutralize:
+        steps.append("Empty sessions and tokens, disable scheduled tasks, in what was loaded")
+    connected = plan.there.database.sessions if plan.there.database else 0
+    if plan.there.is_empty:
+        return [*steps, f"Give it the name {name}", *timing]
+    return [
+        *steps,
+        f"Swap the two names in one transaction; who is connected then is sent away ({_connections(connected)} now)",
+        f"Keep what is in {name} now beside it, until you discard it: icb db restore --undo swaps back",
+        *timing,
+    ]

@@ -1,0 +1,98 @@
+"""Makes the plan: asks the target, the history and the catalogue; changes nothing."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+from statistics import median
+
+from django.db import Error as DatabaseError
+from django.db import transaction
+
+from backups import catalog, history
+from backups.exceptions import BackupsError
+from backups.models import BackupRestore, RestoreMode, Status
+from backups.plan import checks
+from backups.plan.nouns import Choices, HistoryPlace, Plan, Source
+from backups.postgres import target as at_target
+from backups.postgres.connect import connect, located
+from backups.postgres.databases import maintenance, require_possible_name
+from backups.postgres.target import Target
+from backups.types import Manifest, Server
+
+MEASURED = 10  # restores that an estimate looks back on
+
+
+def make_plan(
+    source: Source, target: Server, *, choices: Choices, environment: str, scratch: Path, client_folders: Sequence[str]
+) -> Plan:
+    """Looks at everything. Raises ConnectError when the target's server can't be reached; what is against it is in the plan."""
+    require_possible_name(target.database)
+    with connect(maintenance(target), application_name=at_target.APPLICATION) as connection:
+        target = located(target, connection)
+    there = at_target.examine(target)
+    manifest = source.manifest
+    program, program_check = checks.of_program(manifest, there, client_folders)
+    size_bytes = manifest.size_bytes if manifest else source.path.stat().st_size  # type: ignore[union-attr]
+    seconds, measured = _expected(size_bytes, target)
+    return Plan(
+        source=source,
+        target=target,
+        there=there,
+        choices=choices,
+        program=program,
+        checks=(
+            *checks.of_target(target, there, choices=choices, environment=environment),
+            program_check,
+            *(checks.of_backup(manifest, target, there, choices=choices) if manifest else [checks.FOREIGN]),
+            checks.of_scratch(scratch, size_bytes, already_here=isinstance(source, catalog.LocalArchive)),
+        ),
+        asks_neutralize=bool(manifest and manifest.environment == checks.PRODUCTION != environment and not choices.into_schema),
+        restored_at=_restored_at(manifest),
+        expected_seconds=seconds,
+        measured_restores=measured,
+        size_bytes=size_bytes,
+        history=place_of_history(target, there),
+    )
+
+
+def place_of_history(target: Server, there: Target) -> HistoryPlace:
+    """Whether the history lies in the target, or lay there until the database was lost."""
+    ours = history.server()
+    if ours.database != target.database:
+        return HistoryPlace.ELSEWHERE
+    try:
+        identifier, oid = at_target.identity(ours)
+    except BackupsError:  # its server can't be reached, so it is not the one that was
+        return HistoryPlace.ELSEWHERE
+    found = there.database.oid if there.database else None
+    # Some hosted servers hide their identifier. Then two servers are the same that are called the same.
+    if (identifier, oid) != (there.system_identifier, found) or not (identifier or ours.host == target.host):
+        return HistoryPlace.ELSEWHERE
+    return HistoryPlace.LOST if found is None else HistoryPlace.TARGET
+
+
+def _restored_at(manifest: Manifest | None) -> datetime | None:
+    if manifest is None:
+        return None
+    rows = BackupRestore.objects.filter(backup_id=manifest.id, status=Status.SUCCEEDED).order_by("-finished_at")
+    try:
+        with transaction.atomic():
+            return rows.values_list("finished_at", flat=True).first()
+    except DatabaseError:
+        return None
+
+
+def _expected(size_bytes: int, target: Server) -> tuple[float | None, int]:
+    """Seconds, by the median pace of the newest restores: to the same server where there are any, else to any."""
+    rows = BackupRestore.objects.filter(
+        status=Status.SUCCEEDED, mode=RestoreMode.SWAP, size_bytes__gt=0, duration_seconds__gt=0
+    ).order_by("-finished_at")
+    try:
+        with transaction.atomic():
+            there = list(rows.filter(target_host=target.host).values_list("size_bytes", "duration_seconds")[:MEASURED])
+            found = there or list(rows.values_list("size_bytes", "duration_seconds")[:MEASURED])
+    except DatabaseError:
+        return None, 0
+    if not found:
+        return None, 0
+    return size_bytes * median(float(seconds or 0) / int(size or 1) for size, seconds in found), len(found)

@@ -1,0 +1,123 @@
+"""The way back from a restore: the database that was replaced takes its name again, or is let go of at last."""
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+from pathlib import Path
+from tempfile import gettempdir
+from uuid import uuid4
+
+from django.db import Error as DatabaseError
+from django.utils import timezone
+
+from backups import carry_over, conf, history, interrupts
+from backups.exceptions import BackupNotFoundError, BackupsError, RefusedError
+from backups.fetching import scratch
+from backups.models import BackupRestore
+from backups.plan import HistoryPlace, place_of_history
+from backups.postgres import swap
+from backups.postgres import target as at_target
+from backups.postgres.swap import Kept
+from backups.types import Server
+
+NOTHING_KEPT = "No database was kept from a restore of"
+
+
+def kept_copies(server: Server) -> tuple[Kept, ...]:
+    """Databases that restores have replaced on that server, newest first. Raises ConnectError, PostgresError."""
+    return swap.kept_copies(server)
+
+
+def kept_until(kept: Kept) -> datetime | None:
+    """When it may be dropped by itself; None for never."""
+    days = conf.current().keep_replaced_days
+    return kept.kept_at + timedelta(days=days) if days else None
+
+
+class RestoreUndo:
+    """Swaps the newest database that a restore has replaced back into its place.
+
+    What is there now stays, too, as `<name>_undone_<time>`. `confirm` is the target's name, typed.
+    """
+
+    def __init__(self, *, target: Server, confirm: str = "") -> None:
+        self.target = target
+        self.confirm = confirm
+        self.problems: list[str] = []
+
+    def find(self) -> Kept:
+        """What would come back. Raises BackupNotFoundError where nothing was kept."""
+        return newest_kept(self.target)
+
+    def run(self) -> swap.Swapped:
+        """Swaps back, within a second. Raises RefusedError, BackupNotFoundError, PostgresError; then nothing has changed."""
+        kept = self.find()
+        if self.confirm != self.target.database:
+            raise RefusedError(
+                f"Undoing puts {kept.database} in the place of {self.target.database}, whose name was not given."
+                " Nothing was touched.",
+                hint=f"Say its name: icb db restore --undo --yes {self.target.database}",
+            )
+        place = place_of_history(self.target, at_target.examine(self.target))
+        base = conf.current().scratch_folder or Path(gettempdir())
+        with scratch(base / f"icb-undo-{uuid4()}") as folder:
+            if place is HistoryPlace.TARGET:
+                self._carry(self.target, replace(self.target, database=kept.database), folder, in_use=False)
+            with interrupts.held():
+                swapped = swap.undo(self.target, kept, at=timezone.now())
+                if place is not HistoryPlace.ELSEWHERE:
+                    history.reconnect()
+                self._remember(kept)
+            if place is HistoryPlace.TARGET and swapped.kept:
+                self._carry(replace(self.target, database=swapped.kept), self.target, folder, in_use=True)
+                self._remember(kept)
+        return swapped
+
+    def _carry(self, from_: Server, to: Server, folder: Path, *, in_use: bool) -> None:
+        try:
+            captured = carry_over.capture(from_, folder=folder)
+            self.problems += carry_over.apply(to, captured, own=None, restored=None, in_use=in_use)
+        except BackupsError as error:
+            self.problems.append(str(error))
+
+    def _remember(self, kept: Kept) -> None:
+        try:
+            BackupRestore.objects.filter(id=kept.restore_id).update(undone_at=timezone.now(), kept_database="")
+        except (DatabaseError, ValueError) as error:
+            self.problems.append(str(history.unreachable(error)))
+
+
+def newest_kept(target: Server) -> Kept:
+    """The newest database that was kept when `target` was replaced. Raises BackupNotFoundError."""
+    found = [kept for kept in kept_copies(target) if kept.replaced == target.database and kept.kind == "before"]
+    if not found:
+        raise BackupNotFoundError(
+            f"{NOTHING_KEPT} {target.database} on {target.host}:{target.port}, so there is nothing to go back to.",
+            hint="icb db list shows what was kept on the site's own server.",
+        )
+    return found[0]
+
+
+def discard(target: Server, *, confirm: str) -> tuple[Kept, ...]:
+    """Drops every database that was kept when `target` was replaced or undone; returns them. Raises as RestoreUndo does."""
+    found = tuple(kept for kept in kept_copies(target) if kept.replaced == target.database)
+    if not found:
+        place = f"{target.database} on {target.host}:{target.port}"
+        raise BackupNotFoundError(f"{NOTHING_KEPT} {place}: there is nothing to discard.")
+    if confirm != target.database:
+        names = ", ".join(kept.database for kept in found)
+        raise RefusedError(
+            f"{names} would be dropped for good, and {target.database} was not named. Nothing was touched.",
+            hint=f"Say its name: icb db restore --discard-previous --yes {target.database}",
+        )
+    for kept in found:
+        swap.discard(target, kept)
+    return found
+
+
+def discard_expired(server: Server) -> tuple[Kept, ...]:
+    """Drops what was kept longer than the settings say; returns it, so that it can be told."""
+    now = timezone.now()
+    expired = tuple(kept for kept in kept_copies(server) if (until := kept_until(kept)) is not None and until < now)
+    for kept in expired:
+        swap.discard(server, kept)
+    return expired

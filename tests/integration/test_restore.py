@@ -1,0 +1,431 @@
+"""A restore that nobody regrets: the plan, the name, the swap, the way back, and a history that survives its own restore."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from uuid import uuid4
+
+import psycopg
+import pytest
+from psycopg import sql
+from pytest_django.fixtures import Settings
+
+from backups.backup import DatabaseBackup
+from backups.models import BackupHistory, BackupRestore
+from backups.postgres import swap
+from backups.types import Server
+from ichrisbirch_site.embedded import PROJECT
+from tests.conftest import connect, drop_database
+from tests.faults.conftest import url_of
+from tests.integration.conftest import Done
+
+pytestmark = pytest.mark.usefixtures("history")
+Run = Callable[..., Done]
+
+
+@pytest.fixture
+def backup(source: Server, bucket: str) -> BackupHistory:
+    """A whole backup of `source`."""
+    return DatabaseBackup(description="good", database="source").run()
+
+
+@pytest.fixture
+def live(source: Server, backup: BackupHistory, admin: Server) -> Iterator[Server]:
+    """`source` as it went on after its backup: a table lost, rows changed. What is kept beside it goes after the test."""
+    with connect(source) as session:
+        session.execute("DROP TABLE shop.purchase")
+        session.execute("INSERT INTO event SELECT n, 'later' FROM generate_series(5001, 5010) n")
+    yield source
+    for kept in swap.kept_copies(admin):
+        if kept.replaced == source.database:
+            drop_database(replace(admin, database=kept.database))
+
+
+def rows_of(server: Server, table: str) -> int:
+    with connect(server) as session:
+        row = session.execute(f"SELECT count(*) FROM {table}".encode()).fetchone()
+    assert row is not None
+    return int(str(row[0]))
+
+
+def databases_beside(admin: Server, target: Server) -> list[str]:
+    with connect(admin) as session:
+        query = "SELECT datname FROM pg_database WHERE starts_with(datname, %s) AND datname <> %s ORDER BY 1"
+        return [str(name) for (name,) in session.execute(query, [target.database, target.database])]
+
+
+def restore_over(run: Run, live: Server, *words: str) -> Done:
+    return run("db_restore", "latest", "--database", "source", "--target-dbname", live.database, *words)
+
+
+# The plan
+
+
+def test_a_dry_run_tells_everything_and_changes_nothing(run: Run, live: Server, admin: Server, backup: BackupHistory) -> None:
+    done = restore_over(run, live, "--dry-run")
+
+    assert done.code == 0, done.err
+    for text in (
+        "Nothing has been touched yet.",
+        backup.filename,
+        "never restored yet",
+        "6,200 rows in 3 tables",
+        f"{live.database} on {admin.host}:{admin.port}, PostgreSQL 17",
+        f"identity {backup.system_identifier}",
+        "There now: ",
+        "nobody connected",
+        "No restore was measured yet",
+        "roles and their passwords, other databases of the server",
+    ):
+        assert text in done.out
+    assert not BackupRestore.objects.exists()
+    assert databases_beside(admin, live) == []
+    assert rows_of(live, "event") == 5010
+
+
+def test_a_dry_run_as_json_has_every_check(run: Run, live: Server, backup: BackupHistory) -> None:
+    told = json.loads(restore_over(run, live, "--dry-run", "--json").out)
+
+    assert told["backup"]["filename"] == backup.filename
+    assert told["target"]["system_identifier"] == backup.system_identifier
+    assert (told["needs_name"], told["expected_seconds"]) == (True, None)
+    assert {check["level"] for check in told["checks"]} <= {"ok", "warn"}
+
+
+def test_everything_that_stands_against_it_is_found_at_once(
+    run: Run, source: Server, bucket: str, admin: Server, fresh_target: Server
+) -> None:
+    role, limited = f"owner_{uuid4().hex[:8]}", f"limited_{uuid4().hex[:8]}"
+    with connect(source) as session:
+        session.execute(sql.SQL("CREATE ROLE {}").format(sql.Identifier(role)))
+        session.execute(sql.SQL("CREATE ROLE {} LOGIN PASSWORD 'p'").format(sql.Identifier(limited)))
+        session.execute(sql.SQL("ALTER TABLE event OWNER TO {}").format(sql.Identifier(role)))
+    try:
+        DatabaseBackup(description="good", database="source").run()
+        with connect(source) as session:
+            session.execute("ALTER TABLE event OWNER TO CURRENT_USER")
+            session.execute(sql.SQL("DROP ROLE {}").format(sql.Identifier(role)))
+        words = ("--target-username", limited, "--target-password", "p", "--target-dbname", fresh_target.database)
+        done = run("db_restore", "latest", "--database", "source", *words)
+    finally:
+        with connect(admin) as session:
+            session.execute(sql.SQL("DROP ROLE IF EXISTS {}").format(sql.Identifier(limited)))
+
+    assert done.code == 3
+    assert "2 things stand against this restore. Nothing was touched." in done.err
+    assert f"may not create a database on {admin.host}" in done.err
+    assert f"no role {role}" in done.err
+    assert f"--map-role {role}={limited}" in done.err
+
+
+# The name
+
+
+def test_a_database_that_is_not_empty_is_left_alone_unless_its_name_is_given(run: Run, live: Server, admin: Server) -> None:
+    for words in ((), ("--yes", "yes"), ("--yes", live.database + "x")):
+        done = restore_over(run, live, *words)
+        assert done.code == 3
+        assert f"--yes {live.database}" in done.err
+    assert rows_of(live, "event") == 5010
+    assert databases_beside(admin, live) == []
+    assert not BackupRestore.objects.exists()
+
+
+def test_production_is_not_restored_onto_from_elsewhere_whatever_is_typed(
+    run: Run, live: Server, backup: BackupHistory, backups_settings: Settings
+) -> None:
+    backups_settings.BACKUPS = {**backups_settings.BACKUPS, "ENVIRONMENT": "production"}
+    DatabaseBackup(description="of production", database="source").run()
+    backups_settings.BACKUPS = {**backups_settings.BACKUPS, "ENVIRONMENT": backup.environment}
+    done = restore_over(run, live, "--yes", live.database)
+
+    assert done.code == 3
+    assert f"is production, and this process is {backup.environment}" in done.err
+    assert rows_of(live, "event") == 5010
+
+
+# Swap, and back
+
+
+def test_a_restore_swaps_undo_swaps_back_and_what_was_kept_is_dropped_when_asked(
+    run: Run, live: Server, admin: Server, backup: BackupHistory
+) -> None:
+    done = restore_over(run, live, "--yes", live.database)
+    assert done.code == 0, done.err
+    assert "every row count matches" in done.out
+    row = BackupRestore.objects.get()
+    assert f"is kept as {row.kept_database}" in done.out
+    assert (rows_of(live, "event"), rows_of(live, "shop.purchase")) == (5000, 1000)
+    assert databases_beside(admin, live) == [row.kept_database]
+    assert rows_of(replace(live, database=row.kept_database), "event") == 5010
+
+    refused = run("db_restore", "--undo", "--target-dbname", live.database)
+    assert (refused.code, rows_of(live, "event")) == (3, 5000)
+    undone = run("db_restore", "--undo", "--target-dbname", live.database, "--yes", live.database)
+    assert undone.code == 0, undone.err
+    assert rows_of(live, "event") == 5010
+    row.refresh_from_db()
+    assert row.undone_at is not None
+
+    again = restore_over(run, live, "--yes", live.database)
+    assert again.code == 0, again.err
+    assert rows_of(live, "event") == 5000
+    assert len(databases_beside(admin, live)) == 2
+
+    assert run("db_restore", "--discard-previous", "--target-dbname", live.database).code == 3
+    dropped = run("db_restore", "--discard-previous", "--target-dbname", live.database, "--yes", live.database)
+    assert dropped.code == 0, dropped.err
+    assert dropped.out.count("Dropped ") == 2
+    assert databases_beside(admin, live) == []
+    assert rows_of(live, "event") == 5000
+
+
+def test_owner_privileges_and_settings_of_the_database_are_carried_over(run: Run, live: Server, admin: Server) -> None:
+    role = f"reader_{uuid4().hex[:8]}"
+    name = sql.Identifier(live.database)
+    with connect(live) as session:
+        session.execute(sql.SQL("CREATE ROLE {}").format(sql.Identifier(role)))
+        session.execute(sql.SQL("ALTER DATABASE {} SET search_path TO shop, public").format(name))
+        session.execute(sql.SQL("ALTER ROLE {} IN DATABASE {} SET work_mem TO '8MB'").format(sql.Identifier(role), name))
+        session.execute(sql.SQL("GRANT CREATE ON DATABASE {} TO {}").format(name, sql.Identifier(role)))
+    try:
+        assert restore_over(run, live, "--yes", live.database).code == 0
+        with connect(live) as session:
+            assert session.execute("SHOW search_path").fetchone() == ("shop, public",)
+            granted = session.execute("SELECT has_database_privilege(%s, %s, 'CREATE')", [role, live.database]).fetchone()
+            settings = session.execute("SELECT count(*) FROM pg_db_role_setting WHERE setrole = %s::regrole", [role]).fetchone()
+        assert granted == (True,)
+        assert settings == (2,)  # of the kept one, too
+    finally:
+        for kept in [*databases_beside(admin, live), live.database]:
+            drop_database(replace(admin, database=kept))
+        with connect(admin) as session:
+            session.execute(sql.SQL("DROP ROLE {}").format(sql.Identifier(role)))
+
+
+def test_busy_sessions_are_sent_away_and_find_the_restored_database(run: Run, live: Server) -> None:
+    with connect(live) as busy:
+        busy.execute("BEGIN")
+        busy.execute("SELECT count(*) FROM event")
+        assert restore_over(run, live, "--yes", live.database).code == 0
+        with pytest.raises(psycopg.OperationalError):
+            busy.execute("SELECT 1")
+    assert rows_of(live, "event") == 5000
+
+
+def test_the_list_shows_what_is_kept_and_what_it_costs(run: Run, live: Server) -> None:
+    assert restore_over(run, live, "--yes", live.database).code == 0
+    kept = BackupRestore.objects.get().kept_database
+    done = run("db_list")
+
+    assert done.code == 0
+    assert kept in done.out
+    assert "--undo" in done.out
+    assert [entry["database"] for entry in json.loads(run("db_list", "--json").out)["kept"]] == [kept]
+
+
+def test_an_empty_database_is_replaced_without_a_name_and_not_kept(
+    run: Run, backup: BackupHistory, make_database: Callable[..., Server], admin: Server
+) -> None:
+    empty = make_database()
+    done = run("db_restore", "latest", "--database", "source", "--target-dbname", empty.database)
+
+    assert done.code == 0, done.err
+    assert rows_of(empty, "event") == 5000
+    assert databases_beside(admin, empty) == []
+
+
+def test_the_estimate_comes_from_restores_that_were_measured(run: Run, live: Server, fresh_target: Server) -> None:
+    assert run("db_restore", "latest", "--database", "source", "--target-dbname", fresh_target.database).code == 0
+    told = json.loads(restore_over(run, live, "--dry-run", "--json").out)
+
+    assert told["measured_restores"] == 1
+    assert told["expected_seconds"] > 0
+    assert told["backup"]["restored_at"] is not None
+
+
+# Other ways
+
+
+def test_in_place_drops_and_loads_in_one_transaction_after_a_safety_backup(run: Run, live: Server, admin: Server) -> None:
+    done = restore_over(run, live, "--in-place", "--yes", live.database)
+
+    assert done.code == 0, done.err
+    assert (rows_of(live, "event"), rows_of(live, "shop.purchase")) == (5000, 1000)
+    assert databases_beside(admin, live) == []
+    safety = BackupHistory.objects.get(backup_type="pre-restore")
+    assert (safety.status, safety.database) == ("succeeded", live.database)
+
+
+def test_lost_rows_are_put_beside_the_live_ones(run: Run, live: Server, admin: Server) -> None:
+    done = restore_over(run, live, "--table", "public.event", "--into-schema", "rescue")
+
+    assert done.code == 0, done.err
+    assert (rows_of(live, "event"), rows_of(live, "rescue.event")) == (5010, 5000)
+    assert databases_beside(admin, live) == []
+    again = restore_over(run, live, "--table", "public.event", "--into-schema", "rescue")
+    assert again.code == 3
+    assert "rescue" in again.err
+
+
+def test_a_single_table_goes_into_a_fresh_database(run: Run, backup: BackupHistory, fresh_target: Server) -> None:
+    words = ("--table", "shop.customer", "--target-dbname", fresh_target.database)
+    done = run("db_restore", "latest", "--database", "source", *words)
+
+    assert done.code == 0, done.err
+    assert rows_of(fresh_target, "shop.customer") == 200
+    with connect(fresh_target) as session:
+        assert session.execute("SELECT to_regclass('public.event')").fetchone() == (None,)
+
+
+def test_a_single_table_is_never_restored_over_live_ones(run: Run, live: Server) -> None:
+    done = restore_over(run, live, "--table", "public.event", "--yes", live.database)
+    assert done.code == 3
+    assert "--into-schema" in done.err
+    assert rows_of(live, "event") == 5010
+
+
+def test_definitions_alone_make_empty_tables(run: Run, backup: BackupHistory, fresh_target: Server) -> None:
+    done = run("db_restore", "latest", "--database", "source", "--schema-only", "--target-dbname", fresh_target.database)
+    assert done.code == 0, done.err
+    assert rows_of(fresh_target, "event") == 0
+
+
+def test_a_file_with_its_manifest_is_restored_and_a_foreign_one_only_on_trust(
+    run: Run, source: Server, bucket: str, fresh_target: Server, tmp_path: Path
+) -> None:
+    row = DatabaseBackup(description="good", database="source", save_local=True).run()
+    foreign = tmp_path / "foreign.dump"
+    foreign.write_bytes(Path(row.local_path).read_bytes())
+    words = ("--target-dbname", fresh_target.database)
+
+    done = run("db_restore", "--from-file", str(foreign), *words)
+    assert done.code == 3
+    assert "--trust-unsigned" in done.err
+    assert run("db_restore", "--from-file", row.local_path, *words).code == 0
+    assert rows_of(fresh_target, "event") == 5000
+    drop_database(fresh_target)
+    done = run("db_restore", "--from-file", str(foreign), "--trust-unsigned", *words)
+    assert done.code == 0, done.err
+    assert "nothing to compare with" in done.out
+    assert rows_of(fresh_target, "event") == 5000
+
+
+def test_a_production_backup_elsewhere_asks_about_sessions_and_tasks(
+    run: Run, source: Server, bucket: str, backups_settings: Settings, fresh_target: Server
+) -> None:
+    with connect(source) as session:
+        session.execute("CREATE TABLE django_session (session_key text PRIMARY KEY)")
+        session.execute("INSERT INTO django_session VALUES ('alive')")
+    here = backups_settings.BACKUPS["ENVIRONMENT"]
+    backups_settings.BACKUPS = {**backups_settings.BACKUPS, "ENVIRONMENT": "production"}
+    DatabaseBackup(description="of production", database="source").run()
+    backups_settings.BACKUPS = {**backups_settings.BACKUPS, "ENVIRONMENT": here}
+    words = ("latest", "--database", "source", "--environment", "production", "--target-dbname", fresh_target.database)
+
+    done = run("db_restore", *words)
+    assert done.code == 3
+    assert "--no-neutralize" in done.err
+    done = run("db_restore", *words, "--neutralize")
+    assert done.code == 0, done.err
+    assert rows_of(fresh_target, "django_session") == 0
+
+
+def test_a_missing_role_is_stood_in_for(run: Run, source: Server, bucket: str, admin: Server, fresh_target: Server) -> None:
+    role = f"owner_{uuid4().hex[:8]}"
+    with connect(source) as session:
+        session.execute(sql.SQL("CREATE ROLE {}").format(sql.Identifier(role)))
+        session.execute(sql.SQL("ALTER TABLE event OWNER TO {}").format(sql.Identifier(role)))
+    DatabaseBackup(description="good", database="source").run()
+    with connect(source) as session:
+        session.execute("ALTER TABLE event OWNER TO CURRENT_USER")
+        session.execute(sql.SQL("DROP ROLE {}").format(sql.Identifier(role)))
+    words = ("latest", "--database", "source", "--target-dbname", fresh_target.database)
+    try:
+        assert run("db_restore", *words).code == 3
+        done = run("db_restore", *words, "--map-role", f"{role}={admin.user}")
+        assert done.code == 0, done.err
+        with connect(fresh_target) as session:
+            query = "SELECT pg_get_userbyid(relowner) FROM pg_class WHERE relname = 'event'"
+            assert session.execute(query).fetchone() == (role,)
+    finally:
+        drop_database(fresh_target)
+        with connect(admin) as session:
+            session.execute(sql.SQL("DROP ROLE IF EXISTS {}").format(sql.Identifier(role)))
+
+
+# The site's own database, in processes of their own
+
+
+@pytest.fixture
+def site(make_database: Callable[..., Server], admin: Server) -> Iterator[Server]:
+    """A site's database of the test's own."""
+    made = make_database()
+    yield made
+    for name in databases_beside(admin, made):
+        drop_database(replace(admin, database=name))
+
+
+@pytest.fixture
+def on_site(site: Server, environment: Callable[..., dict[str, str]], bucket: str) -> Callable[..., Done]:
+    """Runs manage.py with that site's settings."""
+    env = {**environment(), "DATABASE_URL": url_of(site)}
+
+    def on_site(*words: str) -> Done:
+        done = subprocess.run(
+            [sys.executable, "manage.py", *words],
+            cwd=PROJECT,
+            env=env,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        return Done(done.returncode, done.stdout, done.stderr)
+
+    assert on_site("migrate", "--verbosity=0").code == 0
+    return on_site
+
+
+def history_of(site: Server) -> dict[str, str]:
+    with connect(site) as session:
+        return {
+            str(name): str(status) for name, status in session.execute("SELECT description, status FROM admin.backup_history")
+        }
+
+
+def test_the_history_survives_the_restore_of_its_own_database(site: Server, on_site: Callable[..., Done], admin: Server) -> None:
+    assert on_site("db_backup", "first").code == 0
+    first = json.loads(on_site("db_list", "--json").out)["backups"][0]["filename"]
+    assert on_site("db_backup", "second").code == 0
+    done = on_site("db_restore", first, "--yes", site.database)
+
+    assert done.code == 0, done.err
+    assert history_of(site) == {"first": "succeeded", "second": "succeeded"}
+    with connect(site) as session:
+        rows = session.execute("SELECT status, kept_database <> '', finished_at IS NOT NULL FROM admin.backup_restore").fetchall()
+    assert rows == [("succeeded", True, True)]
+
+    undone = on_site("db_restore", "--undo", "--yes", site.database)
+    assert undone.code == 0, undone.err
+    with connect(site) as session:
+        assert session.execute("SELECT status, undone_at IS NOT NULL FROM admin.backup_restore").fetchall() == [
+            ("succeeded", True)
+        ]
+    assert history_of(site) == {"first": "succeeded", "second": "succeeded"}
+
+
+def test_a_lost_site_comes_back_with_a_history_from_the_bucket(site: Server, on_site: Callable[..., Done], admin: Server) -> None:
+    assert on_site("db_backup", "first").code == 0
+    first = json.loads(on_site("db_list", "--json").out)["backups"][0]["filename"]
+    assert on_site("db_backup", "second").code == 0
+    drop_database(site)
+    done = on_site("db_restore", first)
+
+    assert done.code == 0, done.err
+    assert history_of(site) == {"first": "succeeded", "second": "succeeded"}
+    with connect(site) as session:
+        assert session.execute("SELECT status FROM admin.backup_restore").fetchall() == [("succeeded",)]
