@@ -120,3 +120,12 @@ def server() -> Server:
 def reconnect() -> None:
     """Lets go of the connection to the history: after a swap, another database bears its name."""
     connections[router.db_for_write(BackupHistory)].close()
+
+
+def filenames() -> frozenset[str]:
+    """Of every backup that the history knows; none where it can't be read."""
+    try:
+        with transaction.atomic():
+            return frozenset(BackupHistory.objects.values_list("filename", flat=True))
+    except DatabaseError:
+        return frozenset()

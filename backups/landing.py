@@ -173,13 +173,19 @@ class Swapped:
     def _carry_history(self, own_row: dict[str, Any]) -> list[str]:
         if self.plan.choices.tables or self.plan.choices.schema_only:
             return []
+        if self.plan.history is HistoryPlace.ELSEWHERE:
+            return carry_over.apply(self.loaded, None, own=None, restored=self.plan.manifest)
+        told, known = [], frozenset[str]()
         if self.plan.history is HistoryPlace.TARGET:
             captured = carry_over.capture(self.plan.target, folder=self.work.folder)
-            return carry_over.apply(self.loaded, captured, own=own_row, restored=self.plan.manifest)
-        if self.plan.history is HistoryPlace.LOST:
-            captured = carry_over.from_manifests(catalog.manifests(), folder=self.work.folder)
-            return carry_over.apply(self.loaded, captured, own=own_row, restored=self.plan.manifest)
-        return carry_over.apply(self.staging.server, None, own=None, restored=self.plan.manifest)
+            told += carry_over.apply(self.loaded, captured, own=own_row, restored=self.plan.manifest)
+            known = history.filenames()
+        # What the history that is replaced does not know, because it was made anew after a loss, the bucket does.
+        if manifests := catalog.manifests(but=known):
+            captured = carry_over.from_manifests(manifests, folder=self.work.folder)
+            own = None if self.plan.history is HistoryPlace.TARGET else own_row
+            told += carry_over.apply(self.loaded, captured, own=own, restored=self.plan.manifest, in_use=own is None)
+        return told
 
     def place(self) -> str:
         self.work.tell("swapping")

@@ -191,6 +191,8 @@ class DatabaseRestore:
         self.row.comparison_report = comparison.report() if comparison else {}
         if comparison is not None:
             self.row.comparison_report |= _migrations(plan, landing)
+            if self.choices.into_schema:
+                self.row.comparison_report["schema"] = self.choices.into_schema
             _require_equal(comparison)
         self.problems += landing.prepare(self._own_row())
         interrupts.check()

@@ -44,6 +44,11 @@ def count(number: int | None) -> str:
     return "–" if number is None else f"{number:,}"
 
 
+def things(number: int, one: str, many: str = "") -> str:
+    """1 table, 1,234 tables."""
+    return f"{number:,} {one if number == 1 else many or one + 's'}"
+
+
 def printable(text: str) -> str:
     """A name or message that moves no cursor and stays in its line: what can't be seen is shown as a question mark."""
     return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text)

@@ -1,6 +1,6 @@
 """All backups, newest first: rows of the history and objects of the stores, joined by their key."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
@@ -40,13 +40,14 @@ def list_backups(*, limit: int | None = 20, all_environments: bool = False) -> L
         return Listing(sorted(entries, key=lambda entry: entry.started_at, reverse=True), problems)
 
 
-def manifests() -> list[Manifest]:
+def manifests(*, but: Collection[str] = ()) -> list[Manifest]:
     """Of every backup of this environment whose manifest can be read and proven, newest first: what a lost history is made from.
 
-    What can't be had is left out, so that a rescue does not end there.
+    `but` names files that need not be read. What can't be had is left out, so that a rescue does not end there.
     """
     held, _unasked = _held(in_order(configured()), conf.current().environment, [])
-    names = sorted((key for key, copies in held.items() if any(one.manifest for one in copies)), key=_newness, reverse=True)
+    wanted = (key for key, copies in held.items() if any(one.manifest for one in copies) and keys.filename_of(key) not in but)
+    names = sorted(wanted, key=_newness, reverse=True)
     with ThreadPoolExecutor(READERS, thread_name_prefix="manifest") as pool:
         return [manifest for manifest in pool.map(lambda key: _proven(key, held[key]), names) if manifest is not None]
 

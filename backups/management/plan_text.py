@@ -18,7 +18,7 @@ def plan_as_text(plan: Plan) -> str:
     for check in plan.checks:
         lines.append(f"  {MARKS[check.level]}{words.printable(check.text)}")
         lines += [f"       {words.printable(line)}" for text in (check.detail, check.hint) for line in text.split("\n") if line]
-    lines += ["", "What will happen", *(f"  {number}. {step}" for number, step in enumerate(_steps(plan), 1))]
+    lines += ["", f"What will happen, {_time(plan)}", *(f"  {number}. {step}" for number, step in enumerate(_steps(plan), 1))]
     lines += ["", "Not in any backup", f"  {', '.join(NOT_IN_A_BACKUP)}."]
     return "\n".join(lines)
 
@@ -65,7 +65,7 @@ def _source(plan: Plan) -> list[str]:
     if manifest is None:
         return [f"  {plan.source.location}", "  A foreign archive: unsigned, trusted because you said so."]
     proof = f"last restored {words.age(plan.restored_at, now=timezone.now())}" if plan.restored_at else "never restored yet"
-    holds = f"{words.count(manifest.snapshot.rows)} rows in {words.count(len(manifest.snapshot.tables))} tables"
+    holds = f"{words.things(manifest.snapshot.rows, 'row')} in {words.things(len(manifest.snapshot.tables), 'table')}"
     lines = [
         f"  {manifest.filename}, {words.age(manifest.started_at, now=timezone.now())}, {proof}",
         f"  {words.size(manifest.size_bytes)} stored, {words.size(manifest.snapshot.database_size_bytes)} as a database, {holds}",
@@ -95,11 +95,15 @@ def _connections(count: int) -> str:
     return {0: "nobody connected", 1: "1 connection"}.get(count, f"{count} connections")
 
 
+def _time(plan: Plan) -> str:
+    if plan.expected_seconds is None:
+        return "in a time that no restore has measured yet"
+    return f"in about {words.duration(plan.expected_seconds)}, by {words.things(plan.measured_restores, 'measured restore')}"
+
+
 def _steps(plan: Plan) -> list[str]:
     name, choices = words.printable(plan.target.database), plan.choices
-    took = f"about {words.duration(plan.expected_seconds)}, by {plan.measured_restores} restores that were measured"
     prove = "Download and prove the bytes: signature and SHA-256, before anything reads them"
-    timing = [f"All of it takes {took}." if plan.expected_seconds is not None else "No restore was measured yet: no estimate."]
     if choices.in_place:
         steps = [prove]
         if not plan.there.is_empty:
@@ -108,7 +112,6 @@ def _steps(plan: Plan) -> list[str]:
             *steps,
             f"Drop and load {name} in one transaction, all or nothing; its users wait",
             "Compare with the manifest",
-            *timing,
         ]
     if choices.into_schema:
         tables = ", ".join(".".join(table) for table in choices.tables)
@@ -116,17 +119,15 @@ def _steps(plan: Plan) -> list[str]:
             prove,
             f"Load {tables} into a database of their own, and compare",
             f"Put them into the schema {choices.into_schema} of {name}; no live table is touched",
-            *timing,
         ]
     steps = [prove, f"Load beside {name}, which goes on working", "Compare with the manifest"]
     if choices.neutralize:
         steps.append("Empty sessions and tokens, disable scheduled tasks, in what was loaded")
     connected = plan.there.database.sessions if plan.there.database else 0
     if plan.there.is_empty:
-        return [*steps, f"Give it the name {name}", *timing]
+        return [*steps, f"Give it the name {name}"]
     return [
         *steps,
         f"Swap the two names in one transaction; who is connected then is sent away ({_connections(connected)} now)",
         f"Keep what is in {name} now beside it, until you discard it: icb db restore --undo swaps back",
-        *timing,
     ]

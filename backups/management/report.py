@@ -70,7 +70,10 @@ def backup_as_json(row: BackupHistory) -> str:
 def restore_as_text(row: BackupRestore) -> str:
     """How a restore compared, a line each, and the way back."""
     name = words.printable(row.target_database)
-    lines = [("backup", row.source_key), ("onto", f"{name} on {row.target_host}:{row.target_port}"), ("compared", _compared(row))]
+    place = f"{name} on {row.target_host}:{row.target_port}"
+    if schema := row.comparison_report.get("schema"):
+        place = f"the schema {schema} of {place}"
+    lines = [("backup", row.source_key), ("onto", place), ("compared", _compared(row))]
     if "migrations" in row.comparison_report:
         lines.append(("migrations", row.comparison_report["migrations"]["words"]))
     for remark in row.comparison_report.get("remarks", []):
@@ -94,7 +97,7 @@ def _compared(row: BackupRestore) -> str:
     report = row.comparison_report
     if not report:
         return "with nothing: the archive has no manifest of ours"
-    return f"{words.count(report['rows'])} rows in {words.count(report['tables'])} tables: every row count matches"
+    return f"{words.things(report['rows'], 'row')} in {words.things(report['tables'], 'table')}: every row count matches"
 
 
 def _same_target(row: BackupRestore) -> str:
@@ -132,10 +135,11 @@ def restore_as_json(row: BackupRestore) -> str:
 
 def undo_as_text(name: str, swapped: Swapped) -> str:
     """What stands where now."""
+    target = "" if name == history.server().database else f"--target-dbname {shlex.quote(name)} "
     text = f"Undone in {swapped.seconds * 1000:.0f} ms: {name} is again what it was before the restore."
     if swapped.kept:
         text += f"\nWhat the restore had brought is kept as {words.printable(swapped.kept)}."
-        text += f"\nLet go of it:   icb db restore --discard-previous --yes {name}"
+        text += f"\nLet go of it:   icb db restore --discard-previous {target}--yes {name}"
     return text
 
 

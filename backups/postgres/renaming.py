@@ -150,22 +150,23 @@ def _raise_barrier(barrier: Connection, watcher: Connection, moves: Moves) -> No
 
 
 def _rename(moves: Moves, *, watcher: Connection, barrier: Connection, mover: Connection, server: Server) -> float:
-    mover.execute("SET lock_timeout = '20s'")
+    mover.execute("SET lock_timeout = '10s'")
+    pid = mover.info.backend_pid  # a broken connection has none
     started = time.monotonic()
     with ThreadPoolExecutor(max_workers=1) as thread:
         done = thread.submit(_in_one_transaction, mover, moves)
         try:
             _clear_the_way(moves, done, watcher=watcher, barrier=barrier, mover=mover)
         except BaseException as error:
-            _call_off(done, watcher=watcher, mover=mover)
-            if not isinstance(error, Exception) or done.exception() is not None:
+            _call_off(done, mover)
+            if not isinstance(error, Exception) or (done.exception() is not None and not mover.broken):
                 raise
         seconds = time.monotonic() - started
     try:
         done.result()
     except psycopg.Error as error:
         if mover.broken:
-            _require_done_after_all(server, moves, mover.info.backend_pid, error)
+            _require_done_after_all(server, moves, pid=pid, error=error)
         else:
             raise _explained(error, watcher, moves, barrier=barrier, mover=mover) from error
     return seconds
@@ -206,15 +207,15 @@ def _clear_the_way(moves: Moves, done: Future[None], *, watcher: Connection, bar
         wait([done], timeout=TICK_SECONDS)
 
 
-def _call_off(done: Future[None], *, watcher: Connection, mover: Connection) -> None:
-    """Cancels the rename, again and again: between two statements it does not hear."""
-    with suppress(psycopg.Error):
-        while not done.done():
-            watcher.execute("SELECT pg_cancel_backend(%s)", [mover.info.backend_pid])
-            wait([done], timeout=0.05)
+def _call_off(done: Future[None], mover: Connection) -> None:
+    """Cancels the rename, again and again: between two statements it does not hear. Waits for its end."""
+    while not done.done():
+        with suppress(psycopg.Error):
+            mover.cancel_safe(timeout=1)
+        wait([done], timeout=0.05)
 
 
-def _require_done_after_all(server: Server, moves: Moves, pid: int, error: psycopg.Error) -> None:
+def _require_done_after_all(server: Server, moves: Moves, *, pid: int, error: psycopg.Error) -> None:
     """The connection broke, perhaps after the commit. Asks the server, as soon as it answers, what has become of it."""
     deadline = time.monotonic() + 30
     while True:

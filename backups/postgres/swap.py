@@ -90,10 +90,10 @@ def undo(server: Server, kept: Kept, *, at: datetime) -> Swapped:
         if present is None:
             return (back,)
         _require_same_owner(copy, present)
-        icb, word = ("undone", "undone") if kept.kind == "before" else ("kept", "before")
-        name = _free_name(connection, kept.replaced, word, at)
+        is_undone = kept.kind == "before"
+        name = _free_name(connection, kept.replaced, "undone" if is_undone else "before", at)
         aside = Mark(
-            icb="undone" if icb == "undone" else "kept",
+            icb="undone" if is_undone else "kept",
             database=name,
             restore=kept.restore_id,
             at=at,

@@ -77,7 +77,7 @@ def test_a_dry_run_tells_everything_and_changes_nothing(run: Run, live: Server, 
         f"identity {backup.system_identifier}",
         "There now: ",
         "nobody connected",
-        "No restore was measured yet",
+        "in a time that no restore has measured yet",
         "roles and their passwords, other databases of the server",
     ):
         assert text in done.out
