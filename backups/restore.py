@@ -70,6 +70,7 @@ class DatabaseRestore:
         self.safety_backup = safety_backup
         self.on_progress = on_progress
         self.problems: list[str] = []  # what did not stop the restore, but should be told
+        self._not_written: list[str] = []  # why the history does not know of it
         self.row = BackupRestore(
             id=uuid4(),
             target_host=target.host,
@@ -202,9 +203,9 @@ class DatabaseRestore:
 
     def _finish(self, landing: Landing) -> None:
         try:
-            # On a server that had lost its history, it may just have come back.
-            if self.row._state.adding:
+            if self.row._state.adding:  # the history was lost, and may just have come back, with this row in it or without
                 history.add(self.row)
+                self.row._state.adding = False
             history.succeed(
                 self.row,
                 finished_at=timezone.now(),
@@ -212,13 +213,15 @@ class DatabaseRestore:
                 kept_database=self.row.kept_database,
                 load_seconds=self.row.load_seconds,
             )
+            self._not_written.clear()
         except HistoryError as error:
             self.row.status = Status.SUCCEEDED
             self._unrecorded(error)
+        self.problems += self._not_written
         try:
             self.problems += landing.settle(self._own_row())
         except BackupsError as error:
-            self._unrecorded(error)
+            self.problems.append(str(error.scrub(self._secrets())))
 
     def _own_row(self) -> dict[str, Any]:
         """The row as it will be when the restore has succeeded, by column: it must be in the history that is swapped in."""
@@ -255,7 +258,7 @@ class DatabaseRestore:
     def _unrecorded(self, error: BackupsError) -> None:
         if not self.row._state.adding and self.row.started_at is None:
             self.row._state.adding = True
-        self.problems.append(str(error.scrub(self._secrets())))
+        self._not_written = [str(error.scrub(self._secrets()))]
 
     def _scratch_base(self) -> Path:
         return self.settings.scratch_folder or Path(gettempdir())

@@ -6,6 +6,7 @@ from pathlib import Path
 from tempfile import gettempdir
 from uuid import uuid4
 
+from django.core.exceptions import ValidationError
 from django.db import Error as DatabaseError
 from django.utils import timezone
 
@@ -82,7 +83,7 @@ class RestoreUndo:
     def _remember(self, kept: Kept) -> None:
         try:
             BackupRestore.objects.filter(id=kept.restore_id).update(undone_at=timezone.now(), kept_database="")
-        except (DatabaseError, ValueError) as error:
+        except (DatabaseError, ValidationError) as error:  # a mark may name a restore that is none of ours
             self.problems.append(str(history.unreachable(error)))
 
 

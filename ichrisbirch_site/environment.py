@@ -38,6 +38,13 @@ class Environment(environ.Env):  # type: ignore[misc]
             raise ImproperlyConfigured(f'{var} must be a JSON object, for example {{"StorageClass": "STANDARD_IA"}}.')
         return made
 
+    def json_list(self, var: str) -> list[str]:
+        """A JSON list of texts; empty where nothing is set."""
+        made = self.json(var, default=[])
+        if not isinstance(made, list) or not all(isinstance(one, str) for one in made):
+            raise ImproperlyConfigured(f"{var} must be a JSON list of texts.")
+        return made
+
     def time_zone(self, var: str, *, default: str) -> str:
         """A name of the IANA time zone database."""
         name: str = self.str(var, default=default)

@@ -132,6 +132,8 @@ BACKUPS = {
     "LOCK_TIMEOUT_SECONDS": env.at_least("BACKUPS_LOCK_TIMEOUT_SECONDS", 1, default=30),
     "APPLICATION_VERSION": env.str("APPLICATION_VERSION", default="") or version.commit(BASE_DIR),
     "STALL_TIMEOUT_SECONDS": env.at_least("BACKUPS_STALL_TIMEOUT_SECONDS", 1, default=600),
+    "KEEP_REPLACED_DAYS": env.at_least("BACKUPS_KEEP_REPLACED_DAYS", 0, default=0) or None,
+    "NEUTRALIZE_SQL": env.json_list("BACKUPS_NEUTRALIZE_SQL"),
 }
 
 CELERY_BROKER_URL = env.str("REDIS_URL", default="filesystem://")

@@ -87,8 +87,8 @@ def restore_as_text(row: BackupRestore) -> str:
         kept = words.printable(row.kept_database)
         text += (
             f"\nWhat was there before is kept as {kept}."
-            f"\nBack to it:     icb db restore --undo {_same_target(row)}--yes {name}"
-            f"\nLet go of it:   icb db restore --discard-previous {_same_target(row)}--yes {name}"
+            f"\nBack to it:     icb db restore --undo {target_words(row.target_database)}--yes {shlex.quote(name)}"
+            f"\nLet go of it:   icb db restore --discard-previous {target_words(row.target_database)}--yes {shlex.quote(name)}"
         )
     return text
 
@@ -100,12 +100,9 @@ def _compared(row: BackupRestore) -> str:
     return f"{words.things(report['rows'], 'row')} in {words.things(report['tables'], 'table')}: every row count matches"
 
 
-def _same_target(row: BackupRestore) -> str:
-    """The options that lead to the same target again; none where it is the site's own database."""
-    site = history.server()
-    if row.target_database == site.database:
-        return ""
-    return f"--target-dbname {shlex.quote(row.target_database)} "
+def target_words(database: str) -> str:
+    """The option that leads to a target again, with a space behind it; nothing for the site's own database."""
+    return "" if database == history.server().database else f"--target-dbname {shlex.quote(words.printable(database))} "
 
 
 def restore_as_json(row: BackupRestore) -> str:
@@ -135,11 +132,10 @@ def restore_as_json(row: BackupRestore) -> str:
 
 def undo_as_text(name: str, swapped: Swapped) -> str:
     """What stands where now."""
-    target = "" if name == history.server().database else f"--target-dbname {shlex.quote(name)} "
     text = f"Undone in {swapped.seconds * 1000:.0f} ms: {name} is again what it was before the restore."
     if swapped.kept:
         text += f"\nWhat the restore had brought is kept as {words.printable(swapped.kept)}."
-        text += f"\nLet go of it:   icb db restore --discard-previous {target}--yes {name}"
+        text += f"\nLet go of it:   icb db restore --discard-previous {target_words(name)}--yes {shlex.quote(name)}"
     return text
 
 

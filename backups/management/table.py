@@ -1,5 +1,6 @@
 """The list of backups as a table for people: as many columns as fit, nothing ever cut off."""
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,6 +12,7 @@ from django.utils import timezone
 
 from backups import undo, words
 from backups.catalog import Entry, Listing
+from backups.management.report import target_words
 from backups.postgres.swap import Kept
 
 if TYPE_CHECKING:
@@ -67,9 +69,9 @@ def print_kept(kept: Sequence[Kept], out: OutputWrapper) -> None:
         name = words.printable(one.database)
         out.write(f"  {name}   {words.size(one.size_bytes)}   {what} {words.age(one.kept_at, now=now)}{limit}")
     for replaced in sorted({one.replaced for one in kept}):
-        name = words.printable(replaced)
-        out.write(f"Back to it:     icb db restore --undo --target-dbname {name}")
-        out.write(f"Let go of it:   icb db restore --discard-previous --target-dbname {name}")
+        options = f"{target_words(replaced)}--yes {shlex.quote(words.printable(replaced))}"
+        out.write(f"Back to it:     icb db restore --undo {options}")
+        out.write(f"Let go of it:   icb db restore --discard-previous {options}")
 
 
 def _print_entries(entries: Sequence[Entry], console: "Console", *, now: datetime) -> None:

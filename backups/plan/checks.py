@@ -9,7 +9,7 @@ from backups.exceptions import ClientProgramError
 from backups.plan.nouns import Check, Choices, Level
 from backups.postgres import target as at_target
 from backups.postgres.programs import ClientProgram, choose_pg_restore, major_of, warning_of
-from backups.postgres.target import Target
+from backups.postgres.target import Database, Target
 from backups.types import Manifest, Server, Snapshot
 
 PRODUCTION = "production"
@@ -63,11 +63,29 @@ def of_target(target: Server, there: Target, *, choices: Choices, environment: s
             f"{target.database} is not empty: single tables are never restored over live ones.",
             hint="Restore them beside the live ones: --into-schema NAME; or into a new database: --target-dbname NAME",
         )
-    if found is not None and found.prepared and not in_place:
+    if found is not None:
+        yield from _checks_of_what_is_there(found, target.database, choices=choices)
+
+
+def _checks_of_what_is_there(found: Database, name: str, *, choices: Choices) -> Iterable[Check]:
+    if found.prepared and not choices.in_place and not choices.into_schema:
         yield Check(
             Level.BLOCK,
-            f"A prepared transaction on {target.database} keeps it from being renamed: {', '.join(found.prepared)}.",
+            f"A prepared transaction on {name} keeps it from being renamed: {', '.join(found.prepared)}.",
             hint="COMMIT PREPARED or ROLLBACK PREPARED it.",
+        )
+    if found.slots and not choices.in_place and not choices.into_schema:
+        yield Check(
+            Level.WARN,
+            f"Logical replication stays with what is replaced: {', '.join(found.slots)}.",
+            hint="Its subscribers get nothing from the restored database until their slots are made anew there.",
+        )
+    # pg_restore --clean drops the key of each partition by itself, which PostgreSQL refuses.
+    if found.has_partitioned_keys and choices.in_place:
+        yield Check(
+            Level.BLOCK,
+            f"{name} has a partitioned table with a key: pg_restore can't replace it in place.",
+            hint="Restore without --in-place, as a role that may create databases.",
         )
 
 

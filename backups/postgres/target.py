@@ -51,13 +51,18 @@ _DATABASE = """
            CASE WHEN has_database_privilege(d.oid, 'CONNECT') OR pg_has_role('pg_read_all_stats', 'USAGE')
                 THEN pg_database_size(d.oid) END,
            (SELECT count(*) FROM pg_stat_activity a WHERE a.datid = d.oid AND a.pid <> pg_backend_pid()),
-           ARRAY(SELECT p.gid FROM pg_prepared_xacts p WHERE p.database = d.datname ORDER BY 1)
+           ARRAY(SELECT p.gid FROM pg_prepared_xacts p WHERE p.database = d.datname ORDER BY 1),
+           ARRAY(SELECT s.slot_name::text FROM pg_replication_slots s WHERE s.database = d.datname ORDER BY 1)
     FROM pg_database d JOIN pg_tablespace t ON t.oid = d.dattablespace WHERE d.datname = %s
 """
 _ABOUT_ROWS = """
     SELECT coalesce(sum(greatest(c.reltuples, pg_stat_get_live_tuples(c.oid), 0)), 0)::bigint
     FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
     WHERE c.relkind = 'r' AND n.nspname <> 'information_schema' AND n.nspname !~ '^pg_'
+"""
+_PARTITIONED_KEYS = """
+    SELECT EXISTS (SELECT FROM pg_constraint k JOIN pg_class c ON c.oid = k.conrelid
+                   WHERE c.relkind = 'p' AND k.contype IN ('p', 'u'))
 """
 # The history that lies in the target, where it is an application's own database: which backups were made of this very one?
 _HAS_HISTORY = """
@@ -84,6 +89,8 @@ class Database:
     about_rows: int
     sessions: int
     prepared: tuple[str, ...]  # ids of prepared transactions
+    slots: tuple[str, ...]  # of logical replication, which stay with the database whatever its name
+    has_partitioned_keys: bool
     objects: tuple[str, ...]
     environments: tuple[str, ...]  # in which backups of this very database were made, as far as it knows itself
 
@@ -168,11 +175,12 @@ def _database(connection: Connection, server: Server, identifier: str) -> Databa
     row = connection.execute(_DATABASE, [server.database]).fetchone()
     if row is None:
         return None
-    oid, owner, is_owner, tablespace, size_bytes, sessions, prepared = row
+    oid, owner, is_owner, tablespace, size_bytes, sessions, prepared, slots = row
     may_rename = is_owner and bool(_one(connection, _SERVER)[3])
     with connected(server, application_name=APPLICATION) as inside:
         objects = tuple(f"{kind} {name}" for kind, name in inside.execute(_OBJECTS))
         (about_rows,) = _one(inside, _ABOUT_ROWS)
+        (has_partitioned_keys,) = _one(inside, _PARTITIONED_KEYS)
         environments = _environments(inside, identifier)
     return Database(
         oid=oid,
@@ -183,6 +191,8 @@ def _database(connection: Connection, server: Server, identifier: str) -> Databa
         about_rows=about_rows,
         sessions=sessions,
         prepared=tuple(prepared),
+        slots=tuple(slots),
+        has_partitioned_keys=has_partitioned_keys,
         objects=objects,
         environments=environments,
     )

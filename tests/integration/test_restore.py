@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from datetime import datetime, timedelta
 from pathlib import Path
 from uuid import uuid4
 
@@ -225,6 +226,26 @@ def test_the_list_shows_what_is_kept_and_what_it_costs(run: Run, live: Server) -
     assert kept in done.out
     assert "--undo" in done.out
     assert [entry["database"] for entry in json.loads(run("db_list", "--json").out)["kept"]] == [kept]
+
+
+def test_what_is_kept_longer_than_the_settings_say_is_dropped_by_the_next_restore_which_says_so(
+    run: Run, live: Server, admin: Server, backups_settings: Settings
+) -> None:
+    backups_settings.BACKUPS = {**backups_settings.BACKUPS, "KEEP_REPLACED_DAYS": 3}
+    assert "Dropped" not in restore_over(run, live, "--yes", live.database).err
+    first = BackupRestore.objects.get().kept_database
+    with connect(admin) as session:
+        (comment,) = session.execute(
+            "SELECT shobj_description(oid, 'pg_database') FROM pg_database WHERE datname = %s", [first]
+        ).fetchone() or ("",)
+        mark = json.loads(str(comment))
+        mark["at"] = str(datetime.fromisoformat(mark["at"]) - timedelta(days=4))
+        session.execute(sql.SQL("COMMENT ON DATABASE {} IS {}").format(sql.Identifier(first), sql.Literal(json.dumps(mark))))
+    done = restore_over(run, live, "--yes", live.database)
+
+    assert f"Dropped {first}, " in done.err
+    assert first not in databases_beside(admin, live)
+    assert len(databases_beside(admin, live)) == 1
 
 
 def test_an_empty_database_is_replaced_without_a_name_and_not_kept(

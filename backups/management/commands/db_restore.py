@@ -68,6 +68,8 @@ class Command(BackupsCommand):
         self.stdout.write(report.restore_as_json(row) if given["json"] else report.restore_as_text(row))
         for problem in story.problems:
             self._say(f"Also: {problem}")
+        for kept in undo.discard_expired(story.target):
+            self._say(f"Dropped {words.printable(kept.database)}, {words.size(kept.size_bytes)}: it was kept long enough.")
 
     def _ask(self, story: DatabaseRestore, plan: Plan) -> None:
         """The name of what is replaced, and what else only a person can decide; where nobody sits there, the story refuses."""
