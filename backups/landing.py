@@ -20,6 +20,7 @@ from backups.postgres import target as at_target
 from backups.postgres.compare import Comparison, compare
 from backups.postgres.load import load_archive
 from backups.postgres.lock import run_lock
+from backups.postgres.meter import LoadMeter
 from backups.postgres.neutralize import neutralize
 from backups.postgres.programs import ClientProgram, choose_pg_dump
 from backups.types import OnProgress, Progress, Server, Snapshot
@@ -120,7 +121,9 @@ class _Staging:
         if choices.tables:
             self.tables = parts.load_tables(work.program, self.server, tables=choices.tables, folder=work.folder, **common)
         else:
-            load_archive(work.program, self.server, schema_only=choices.schema_only, **common)
+            total = self.plan.snapshot.database_size_bytes if self.plan.snapshot else 0
+            meter = LoadMeter(self.server, total_bytes=total, on_progress=work.on_progress)
+            load_archive(work.program, self.server, schema_only=choices.schema_only, each_second=meter.look, **common)
 
     def drop(self) -> str:
         """Drops it; in words what could not be dropped."""

@@ -10,6 +10,8 @@ import json
 import os
 import shutil
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -66,6 +68,7 @@ def main() -> None:
     try:
         bench = _begin(home)
         _measure_backups(bench, size_bytes=int(given.gigabytes * 2**30), rounds=given.rounds)
+        _measure_restores(bench, rounds=given.rounds)
         _measure_start(bench)
     finally:
         for server in services.all_of(home):
@@ -104,6 +107,62 @@ def _measure_backups(bench: Bench, *, size_bytes: int, rounds: int) -> None:
     _row("django-dbbackup / ours", [t.seconds / o.seconds for _a, o, t in measured], "x")
     _row(f"peak memory, {SMALL_BYTES / 2**30:.1f} GiB", [one.peak_bytes / 2**20 for one in small], "MiB")
     _row(f"peak memory, {size_bytes / 2**30:.1f} GiB", [one.peak_bytes / 2**20 for one in ours], "MiB")
+
+
+def _measure_restores(bench: Bench, *, rounds: int) -> None:
+    """Of the newest backup of the large database, into databases that are dropped in between."""
+    archive = bench.home.folder / "bench.dump"
+    run([bench.pg_dump, "-Fc", "-Z", "zstd:1", "-f", str(archive)], env=bench.raw_env)
+    measured = [(_restored_alone(bench, archive), _restored_by_us(bench)) for _round in range(rounds)]
+    alone, ours = (list(runs) for runs in zip(*measured, strict=True))
+    _row("pg_restore --jobs 2 of a local file", [one.seconds for one in alone], "s")
+    _row("icb db restore from S3, compared, swapped in", [one.seconds for one in ours], "s")
+    _row("  of that pg_restore", [json.loads(one.output)["load_seconds"] for one in ours], "s")
+    _row("ours / pg_restore, whole command", [o.seconds / a.seconds for a, o in measured], "x")
+    _row("peak memory", [one.peak_bytes / 2**20 for one in ours], "MiB")
+    swaps = [_undone(bench) for _round in range(2 * rounds)]
+    _row("swap, with a session that queries", [1000 * json.loads(one.output)["seconds"] for one in swaps], "ms")
+
+
+def _restored_alone(bench: Bench, archive: Path) -> Run:
+    with _empty(bench, "bench_alone"):
+        program = str(Path(bench.pg_dump).parent / "pg_restore")
+        return run([program, "--jobs", "2", "--exit-on-error", "--dbname", "bench_alone", str(archive)], env=bench.raw_env)
+
+
+def _restored_by_us(bench: Bench) -> Run:
+    """Over an empty database, so that all of it is measured: loaded beside it, compared, swapped in."""
+    with _empty(bench, "bench_ours"):
+        return run(
+            [ICB, "db", "restore", "latest", "--database", "bench", "--target-dbname", "bench_ours", "--json"], env=bench.env
+        )
+
+
+def _undone(bench: Bench) -> Run:
+    """The first time, `bench` is restored over itself; then it is swapped back and forth, while a session is busy on it."""
+    words = ["--database", "bench", "--yes", "bench", "--json"]
+    if not _is_kept(bench):
+        run([ICB, "db", "restore", "latest", *words], env=bench.env)
+    with psycopg.connect(**PostgreSQL(bench.home).connection("bench")) as busy:
+        busy.execute("SELECT count(*) FROM pg_class")  # and its transaction stays open
+        undone = run([ICB, "db", "restore", "--undo", *words], env=bench.env)
+        busy.close()
+    return undone
+
+
+def _is_kept(bench: Bench) -> bool:
+    with psycopg.connect(**PostgreSQL(bench.home).connection("postgres")) as connection:
+        return connection.execute("SELECT FROM pg_database WHERE datname LIKE 'bench_before%'").fetchone() is not None
+
+
+@contextmanager
+def _empty(bench: Bench, name: str) -> Iterator[None]:
+    """A database for the length of the block."""
+    with psycopg.connect(**PostgreSQL(bench.home).connection("postgres"), autocommit=True) as connection:
+        connection.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)".encode())
+        connection.execute(f"CREATE DATABASE {name}".encode())
+        yield
+        connection.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
 
 
 def _measure_start(bench: Bench) -> None:

@@ -1,5 +1,6 @@
 """Loads an archive, or parts of it, into a database with pg_restore. Shared by restore and verify."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 from backups.exceptions import LoadError, UsageError
@@ -23,12 +24,14 @@ def load_archive(
     use_list: Path | None = None,
     keep_owners: bool = True,
     keep_privileges: bool = True,
+    each_second: Callable[[], None] = lambda: None,
 ) -> None:
     """Runs pg_restore to its end. Raises LoadError with its last words unless it exits with 0.
 
     The archive must have been proven before: pg_restore runs what is in it. `single_transaction` is all or nothing, and
     excludes `jobs`. `clean` drops what is there of what it brings, so it wants `single_transaction`; `data_only` wants
-    the tables to be there, and empty; `use_list` is a file with the ids of the entries to take (`parts`).
+    the tables to be there, and empty; `use_list` is a file with the ids of the entries to take (`parts`). `each_second` is called
+    meanwhile.
     """
     if schema_only and data_only:
         raise UsageError("Only the definitions and only the data can't be restored at once.", hint="Leave one of them out.")
@@ -53,7 +56,7 @@ def load_archive(
         extra=[word for word, wanted in extra.items() if wanted],
     )
     with Process(command) as process:
-        process.drain()
+        process.drain(each_second=each_second)
         code = process.wait()
         if code != 0:
             raise LoadError(f"pg_restore {describe_exit(code)}.", detail=process.stderr_tail())

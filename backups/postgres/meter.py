@@ -1,12 +1,19 @@
-"""How far a dump is: tables that are through count whole, the current one by what its COPY has processed."""
+"""How far a dump or a load is.
+
+Of a dump, tables that are through count whole, the current one by what its COPY has processed; of a load, the size of the
+database that grows.
+"""
 
 import time
+from contextlib import suppress
 
 import psycopg
 
+from backups.exceptions import BackupsError
 from backups.postgres.archive import ArchiveReader
-from backups.postgres.connect import Connection
-from backups.types import OnProgress, Progress
+from backups.postgres.connect import Connection, connected
+from backups.postgres.databases import maintenance
+from backups.types import OnProgress, Progress, Server
 
 INTERVAL_SECONDS = 0.5
 
@@ -43,6 +50,23 @@ class DumpMeter:
         self._on_progress(
             Progress(phase="dumping", done_bytes=done, total_bytes=self._total, stored_bytes=stored_bytes, table=table)
         )
+
+
+class LoadMeter:
+    """Tells a listener how large the database has become that is being loaded, of the size that the backed-up one had."""
+
+    def __init__(self, server: Server, *, total_bytes: int, on_progress: OnProgress) -> None:
+        self._server = server
+        self._total = total_bytes
+        self._on_progress = on_progress
+
+    def look(self) -> None:
+        """Tells the listener. A server that does not answer says nothing here: pg_restore tells."""
+        with suppress(BackupsError), connected(maintenance(self._server), application_name="restore: how far") as connection:
+            row = connection.execute("SELECT pg_database_size(%s)", [self._server.database]).fetchone()
+            if row:
+                done = min(int(row[0]), self._total)
+                self._on_progress(Progress(phase="loading", done_bytes=done, total_bytes=self._total))
 
 
 def _copied_bytes(connection: Connection, *, run_id: str) -> int:

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import IO, Self
 
@@ -88,7 +88,7 @@ class Process:
             self._drain.join(GRACE_SECONDS)
         return code
 
-    def drain(self) -> None:
+    def drain(self, *, each_second: Callable[[], None] = lambda: None) -> None:
         """Throws away what it writes to stdout, until it closes it: an undrained pipe would stop it.
 
         Wakes once a second: a signal that comes right before a system call that blocks would else wait as long as that does.
@@ -96,8 +96,11 @@ class Process:
         poller = select.poll()
         poller.register(self.stdout, select.POLLIN | select.POLLHUP)
         while True:
-            if poller.poll(1000) and not self.stdout.read(1 << 16):
-                return
+            if poller.poll(1000):
+                if not self.stdout.read(1 << 16):
+                    return
+            else:
+                each_second()
 
     def kill(self) -> None:
         """Ends the whole process group: SIGTERM, then SIGKILL. Harmless when it has ended already."""
