@@ -26,22 +26,22 @@ def in_ranges(client: "S3Client", *, bucket: str, key: str, size_bytes: int, eta
     starts = deque(range(0, size_bytes, RANGE_BYTES))
     stop = Event()
 
-    def fetch(start: int) -> bytes:
-        taken = bytearray()
+    def fetch(start: int) -> list[bytes]:
+        taken = []
         end = min(start + RANGE_BYTES, size_bytes)
         for piece in pieces(client, bucket=bucket, key=key, attempts=attempts, start=start, end=end, etag=etag):
             if stop.is_set():
                 raise CancelledError
-            taken += piece
-        return bytes(taken)
+            taken.append(piece)
+        return taken
 
-    waiting: deque[Future[bytes]] = deque()
+    waiting: deque[Future[list[bytes]]] = deque()
     with ThreadPoolExecutor(IN_FLIGHT, thread_name_prefix="range") as pool:
         try:
             while starts or waiting:
                 while starts and len(waiting) < IN_FLIGHT:
                     waiting.append(pool.submit(fetch, starts.popleft()))
-                yield waiting.popleft().result()
+                yield from waiting.popleft().result()
         finally:
             stop.set()
             for future in waiting:
