@@ -36,6 +36,8 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> Iterator[None]
     if "PYTEST_XDIST_WORKER" not in os.environ:  # workers inherit what the process that started them has set
         if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # started in the background of a shell
             signal.signal(signal.SIGINT, signal.default_int_handler)
+        if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:  # started by nohup
+            signal.signal(signal.SIGHUP, signal.SIG_DFL)
         options = early_config.known_args_namespace
         begin(start=not (getattr(options, "collectonly", False) or getattr(options, "help", False)))
     return (yield)
