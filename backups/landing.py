@@ -13,7 +13,7 @@ from typing import Any, Protocol
 from django.utils import timezone
 
 from backups import carry_over, catalog, conf, history, interrupts
-from backups.exceptions import BackupsError
+from backups.exceptions import BackupsError, LoadError
 from backups.plan import HistoryPlace, Plan
 from backups.postgres import beside, databases, parts, properties, roles, swap
 from backups.postgres import target as at_target
@@ -26,6 +26,7 @@ from backups.postgres.programs import ClientProgram, choose_pg_dump
 from backups.types import OnProgress, Progress, Server, Snapshot
 
 MAX_JOBS = 4
+HISTORY_SCHEMA = "admin"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -248,23 +249,35 @@ class InPlace:
         self.work.tell("loading in place")
         use_list = None
         if self.plan.history is HistoryPlace.TARGET:  # the history stays as it is
-            use_list = parts.list_without_schema(self.work.archive, schema="admin", folder=self.work.folder)
+            use_list = parts.list_without_schema(self.work.archive, schema=HISTORY_SCHEMA, folder=self.work.folder)
         swap.end_sessions(target, but=self.work.run_id)
-        load_archive(
-            self.work.program,
-            target,
-            archive=self.work.archive,
-            run_id=self.work.run_id,
-            single_transaction=True,
-            clean=True,
-            use_list=use_list,
-            keep_owners=choices.keep_owners,
-            keep_privileges=choices.keep_privileges,
-        )
+        try:
+            load_archive(
+                self.work.program,
+                target,
+                archive=self.work.archive,
+                run_id=self.work.run_id,
+                single_transaction=True,
+                clean=True,
+                use_list=use_list,
+                keep_owners=choices.keep_owners,
+                keep_privileges=choices.keep_privileges,
+            )
+        except LoadError as error:
+            error.hint = (
+                f"It was one transaction: {target.database} is as it was. What is newer than the backup and depends on what is in"
+                " it stands in the way; drop that first, or restore without --in-place, as a role that may create databases."
+            )
+            raise
         self._is_loaded = True
 
     def compare(self) -> Comparison | None:
-        return _compared(self.work, self.loaded)
+        """Only what the backup has: tables that are newer stay, and so does the history where it lies here."""
+        snapshot = self.plan.snapshot
+        names = tuple((table.schema, table.table) for table in snapshot.tables) if snapshot else ()
+        if self.plan.history is HistoryPlace.TARGET:
+            names = tuple(name for name in names if name[0] != HISTORY_SCHEMA)
+        return _compared(self.work, self.loaded, tables=names, only=True)
 
     def prepare(self, own_row: dict[str, Any]) -> list[str]:
         if self.plan.choices.neutralize:
@@ -328,7 +341,8 @@ class Beside:
         return self.staging.drop()
 
 
-def _compared(work: Work, loaded: Server, *, tables: tuple[tuple[str, str], ...] = ()) -> Comparison | None:
+def _compared(work: Work, loaded: Server, *, tables: tuple[tuple[str, str], ...] = (), only: bool = False) -> Comparison | None:
+    """With `only`, what else is in the loaded database does not matter."""
     expected = _expected(work.plan, tables)
     if expected is None:
         return None
@@ -336,6 +350,7 @@ def _compared(work: Work, loaded: Server, *, tables: tuple[tuple[str, str], ...]
     return compare(
         loaded,
         expected,
+        tables=tables if only else None,
         on_table=lambda name, done, total: work.on_progress(
             Progress(phase="comparing", table=name, done_bytes=done, total_bytes=total)
         ),

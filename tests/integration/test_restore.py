@@ -1,12 +1,16 @@
 """A restore that nobody regrets: the plan, the name, the swap, the way back, and a history that survives its own restore."""
 
 import json
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
 from uuid import uuid4
 
 import psycopg
@@ -19,7 +23,7 @@ from backups.models import BackupHistory, BackupRestore
 from backups.postgres import swap
 from backups.types import Server
 from ichrisbirch_site.embedded import PROJECT
-from tests.conftest import connect, drop_database
+from tests.conftest import connect, drop_database, until
 from tests.faults.conftest import url_of
 from tests.integration.conftest import Done
 
@@ -282,6 +286,26 @@ def test_in_place_drops_and_loads_in_one_transaction_after_a_safety_backup(run: 
     assert (safety.status, safety.database) == ("succeeded", live.database)
 
 
+def test_in_place_is_all_or_nothing(run: Run, live: Server) -> None:
+    with connect(live) as session:
+        session.execute("CREATE VIEW newer AS SELECT * FROM event")
+    done = restore_over(run, live, "--in-place", "--no-safety-backup", "--yes", live.database)
+
+    assert done.code == 1
+    assert "depend" in done.err
+    assert f"It was one transaction: {live.database} is as it was." in done.err
+    assert rows_of(live, "newer") == 5010
+    assert not BackupHistory.objects.filter(backup_type="pre-restore").exists()
+
+
+def test_a_partitioned_key_is_told_before_an_attempt_in_place(run: Run, live: Server) -> None:
+    with connect(live) as session:
+        session.execute("CREATE TABLE split (id int PRIMARY KEY) PARTITION BY RANGE (id)")
+    done = restore_over(run, live, "--in-place", "--yes", live.database)
+    assert done.code == 3
+    assert "has a partitioned table with a key" in done.err
+
+
 def test_lost_rows_are_put_beside_the_live_ones(run: Run, live: Server, admin: Server) -> None:
     done = restore_over(run, live, "--table", "public.event", "--into-schema", "rescue")
 
@@ -440,6 +464,19 @@ def test_the_history_survives_the_restore_of_its_own_database(site: Server, on_s
     assert history_of(site) == {"first": "succeeded", "second": "succeeded"}
 
 
+def test_in_place_leaves_the_history_as_it_is(site: Server, on_site: Callable[..., Done]) -> None:
+    assert on_site("db_backup", "first").code == 0
+    first = json.loads(on_site("db_list", "--json").out)["backups"][0]["filename"]
+    with connect(site) as session:
+        session.execute("INSERT INTO auth_group (name) VALUES ('newer than the backup')")
+    assert on_site("db_backup", "second").code == 0
+    done = on_site("db_restore", first, "--in-place", "--yes", site.database)
+
+    assert done.code == 0, done.err
+    assert history_of(site) == {"first": "succeeded", "second": "succeeded", "before restore": "succeeded"}
+    assert rows_of(site, "auth_group") == 0
+
+
 def test_a_lost_site_comes_back_with_a_history_from_the_bucket(site: Server, on_site: Callable[..., Done], admin: Server) -> None:
     assert on_site("db_backup", "first").code == 0
     first = json.loads(on_site("db_list", "--json").out)["backups"][0]["filename"]
@@ -451,3 +488,50 @@ def test_a_lost_site_comes_back_with_a_history_from_the_bucket(site: Server, on_
     assert history_of(site) == {"first": "succeeded", "second": "succeeded"}
     with connect(site) as session:
         assert session.execute("SELECT status FROM admin.backup_restore").fetchall() == [("succeeded",)]
+
+
+@pytest.fixture
+def page(site: Server, on_site: Callable[..., Done], environment: Callable[..., dict[str, str]]) -> Iterator[Callable[[], int]]:
+    """Serves the site; a call asks for a page that needs the database, and returns the status (0 while nobody answers)."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    words = ["-m", "uvicorn", "ichrisbirch_site.asgi:application", "--port", str(port), "--log-level", "warning"]
+    env = {**environment(), "DATABASE_URL": url_of(site)}
+    server = subprocess.Popen([sys.executable, *words], cwd=PROJECT, env=env, stdin=subprocess.DEVNULL)
+    request = Request(f"http://127.0.0.1:{port}/admin/login/", headers={"Cookie": f"sessionid={'x' * 32}"})
+
+    def ask() -> int:
+        try:
+            with urlopen(request, timeout=10) as answer:
+                return int(answer.status)
+        except HTTPError as error:
+            return error.code
+        except OSError:
+            return 0
+
+    try:
+        until(lambda: ask() == 200)
+        yield ask
+    finally:
+        server.terminate()
+        server.wait(timeout=30)
+
+
+def test_the_sites_own_database_is_restored_while_it_serves_pages(
+    site: Server, on_site: Callable[..., Done], page: Callable[[], int]
+) -> None:
+    assert on_site("db_backup", "first").code == 0
+    first = json.loads(on_site("db_list", "--json").out)["backups"][0]["filename"]
+    assert on_site("db_backup", "made after the backup").code == 0
+    with ThreadPoolExecutor(1) as pool:
+        restoring = pool.submit(on_site, "db_restore", first, "--yes", site.database)
+        seen = []
+        while not restoring.done():
+            seen.append(page())
+        done = restoring.result()
+
+    assert done.code == 0, done.err
+    assert page() == 200
+    assert seen.count(200) > 0.9 * len(seen)  # at most the moment of the swap
+    assert history_of(site) == {"first": "succeeded", "made after the backup": "succeeded"}
