@@ -53,6 +53,11 @@ def held() -> Iterator[None]:
         _State.holders -= 1
 
 
+def came() -> bool:
+    """Whether a signal came, held or not: for what can still be left undone as a whole."""
+    return _State.came
+
+
 def check() -> None:
     """Raises KeyboardInterrupt if a signal came, unless interruptions are held."""
     if _State.came and not _State.holders:

@@ -104,6 +104,7 @@ class _Staging:
                 encoding=snapshot.encoding if snapshot else None,
                 locale=snapshot.locale if snapshot else None,
                 tablespace=there.tablespace if there else None,
+                run_id=self.work.run_id,
             )
             swap.mark_staging(self.server, run_id=self.work.run_id)
         interrupts.check()
@@ -163,6 +164,7 @@ class Swapped:
         return _compared(self.work, self.loaded, tables=self.staging.tables)
 
     def prepare(self, own_row: dict[str, Any]) -> list[str]:
+        self.plan.require_unchanged()
         told: list[str] = []
         choices = self.plan.choices
         if choices.neutralize:

@@ -79,17 +79,19 @@ def settle_lost_restores(session: Connection, own: BackupRestore, *, target: Ser
 
     A restore lives as long as its session in the maintenance database of the target; `session` is one there.
     """
-    rows = BackupRestore.objects.filter(status=Status.RUNNING).exclude(id=own.id)
+    rows = BackupRestore.objects.filter(status__in=(Status.PENDING, Status.RUNNING)).exclude(id=own.id)
     marked = marks.stagings(target)  # first these, then who is alive: whoever makes one is alive before
     here, alive = place_of(session, target), databases.restores_alive(session)
     lost = [run for run in rows if str(run.id) not in alive and _went_to(run, here)]
     for run in lost:
+        end_sessions_of(session, run_id=str(run.id))  # the server goes on making a database for a client that is gone
+        left = _drop_staging(run, target)  # waits for a swap that is being committed, after which there is none
         shutil.rmtree(scratch_folder(scratch, run), ignore_errors=True)
         if marks.was_swapped_in(target, run_id=str(run.id)):  # it died between the swap and its row
             kept = next((kept.database for kept in marks.kept_copies(target) if kept.restore_id == str(run.id)), "")
             history.succeed(run, finished_at=timezone.now(), kept_database=kept)
         else:
-            history.fail(run, _worker_lost(_drop_staging(run, target), target))
+            history.fail(run, _worker_lost(left, target))
     for database, restore in marked:  # whose row was lost with its history
         if restore not in alive and restore != str(own.id):
             _drop(replace(target, database=database))

@@ -34,11 +34,18 @@ def require_possible_name(database: str) -> None:
         )
 
 
-def create(server: Server, *, encoding: str | None = None, locale: Locale | None = None, tablespace: str | None = None) -> None:
+def create(
+    server: Server,
+    *,
+    encoding: str | None = None,
+    locale: Locale | None = None,
+    tablespace: str | None = None,
+    run_id: str = "",
+) -> None:
     """Makes the database, empty, from template0, with the encoding and locale of the one that was backed up.
 
     What is None is template0's. It can't be moved to another tablespace in an instant later, so one that is to replace another
-    is made in that one's.
+    is made in that one's. `run_id` is of the restore that makes it, and told as the session's name.
 
     Raises RefusedError where the target server does not have that locale (other rules would sort and compare differently, and
     nobody would notice), or where the role may not use the tablespace.
@@ -46,7 +53,7 @@ def create(server: Server, *, encoding: str | None = None, locale: Locale | None
     statement = sql.SQL("CREATE DATABASE {} TEMPLATE template0").format(sql.Identifier(server.database))
     if encoding is not None:
         statement += sql.SQL(" ENCODING {}").format(sql.Literal(encoding))
-    with connected(maintenance(server), application_name="restore: create") as connection:
+    with connected(maintenance(server), application_name=f"restore:{run_id}") as connection:
         if locale is not None:
             statement += _locale_clause(locale, server_version=connection.info.server_version)
         # Said or not said is not the same: naming even the default one takes a privilege on it.

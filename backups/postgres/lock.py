@@ -48,13 +48,13 @@ def require_held(connection: Connection) -> None:
 
 
 def end_sessions_of(connection: Connection, *, run_id: str) -> int:
-    """Ends what a dead run left on the server: its sessions carry its id as application name. Returns how many."""
+    """Ends what a dead run left in this database: its sessions carry its id as application name. Waits; returns how many."""
     query = (
-        "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity"
-        " WHERE application_name = %s AND pid <> pg_backend_pid() AND datname = current_database()"
+        "SELECT count(pg_terminate_backend(pid, 5000)) FROM pg_stat_activity"
+        " WHERE application_name IN (%s, %s) AND pid <> pg_backend_pid() AND datname = current_database()"
     )
     with translated():
-        (ended,) = connection.execute(query, [f"backup:{run_id}"]).fetchone() or (0,)
+        (ended,) = connection.execute(query, [f"backup:{run_id}", f"restore:{run_id}"]).fetchone() or (0,)
     return int(ended)
 
 

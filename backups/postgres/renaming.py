@@ -15,7 +15,8 @@ from dataclasses import dataclass
 import psycopg
 from psycopg import sql
 
-from backups.exceptions import ConnectError, PostgresError, RefusedError
+from backups import interrupts
+from backups.exceptions import CancelledError, ConnectError, PostgresError, RefusedError
 from backups.postgres import sessions
 from backups.postgres.connect import Connection, connected, words_of
 from backups.postgres.databases import maintenance
@@ -61,7 +62,7 @@ def rename_all(server: Server, plan: Plan) -> tuple[Moves, float]:
     """Carries the plan out, all of it or nothing; returns it, with the seconds for which nobody could connect.
 
     Raises RefusedError where our role may not rename, where sessions or prepared transactions don't go away, and what the plan
-    raises; then nothing has changed. Raises PostgresError.
+    raises, and CancelledError after a signal, also a held one; then nothing has changed. Raises PostgresError.
     """
     for attempt in range(1, ATTEMPTS + 1):
         try:
@@ -81,6 +82,7 @@ def _attempt(server: Server, plan: Plan) -> tuple[Moves, float]:
         connected(place, application_name=APPLICATION) as mover,
     ):
         moves = plan(watcher)
+        _require_wanted(moves)
         _require_rights(watcher, moves)
         _require_free(watcher, moves)
         _raise_barrier(barrier, watcher, moves)
@@ -91,6 +93,11 @@ def _attempt(server: Server, plan: Plan) -> tuple[Moves, float]:
         finally:
             with suppress(psycopg.Error):
                 barrier.rollback()
+
+
+def _require_wanted(moves: Moves) -> None:
+    if interrupts.came():
+        raise CancelledError(f"Cancelled before {_names(moves)} was renamed. {_UNTOUCHED}")
 
 
 def _require_rights(watcher: Connection, moves: Moves) -> None:
@@ -194,6 +201,7 @@ def _clear_the_way(moves: Moves, done: Future[None], *, watcher: Connection, bar
     deadline = time.monotonic() + PATIENCE_SECONDS
     is_open = False
     while not done.done():
+        _require_wanted(moves)
         # First the locks: who connects has one until the list of sessions shows it.
         is_queued, holders = _locks(watcher, moves, barrier=barrier, mover=mover)
         left = sessions.of_anybody(watcher, _oids(moves))

@@ -4,9 +4,9 @@ https://docs.aws.amazon.com/AmazonS3/latest/userguide/optimizing-performance-gui
 """
 
 from collections import deque
-from collections.abc import Iterator
-from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
-from threading import Event
+from collections.abc import Callable, Iterator
+from concurrent.futures import CancelledError, Future
+from threading import Event, Thread
 from typing import TYPE_CHECKING
 
 from backups.storage.download import pieces
@@ -36,13 +36,24 @@ def in_ranges(client: "S3Client", *, bucket: str, key: str, size_bytes: int, eta
         return taken
 
     waiting: deque[Future[list[bytes]]] = deque()
-    with ThreadPoolExecutor(IN_FLIGHT, thread_name_prefix="range") as pool:
+    try:
+        while starts or waiting:
+            while starts and len(waiting) < IN_FLIGHT:
+                waiting.append(_begun(fetch, starts.popleft()))
+            yield from waiting.popleft().result()
+    finally:
+        stop.set()
+
+
+def _begun(fetch: Callable[[int], list[bytes]], start: int) -> "Future[list[bytes]]":
+    """In a thread that nobody has to wait for: one that reads from a store that has fallen silent ends minutes later."""
+    future: Future[list[bytes]] = Future()
+
+    def run() -> None:
         try:
-            while starts or waiting:
-                while starts and len(waiting) < IN_FLIGHT:
-                    waiting.append(pool.submit(fetch, starts.popleft()))
-                yield from waiting.popleft().result()
-        finally:
-            stop.set()
-            for future in waiting:
-                future.cancel()
+            future.set_result(fetch(start))
+        except BaseException as error:  # noqa: BLE001 - raised where the range is wanted
+            future.set_exception(error)
+
+    Thread(target=run, daemon=True, name="range").start()
+    return future
