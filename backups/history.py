@@ -1,8 +1,11 @@
 """Writes the history: every run gets its row before it begins, and a final state however it ends."""
 
+from collections.abc import Collection
+from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
+from django.core.exceptions import ValidationError
 from django.db import Error as DatabaseError
 from django.db import close_old_connections, connections, router, transaction
 from django.db.utils import IntegrityError
@@ -115,6 +118,12 @@ def _ended(run: Run, finished_at: datetime) -> dict[str, Any]:
 def server() -> Server:
     """The server and database that hold the history."""
     return conf.server(router.db_for_write(BackupHistory))
+
+
+def forget_kept(databases: Collection[str], *, ids: Collection[str]) -> None:
+    """Those restores have no kept database any more. Where the history is away it is not told: the server tells what is kept."""
+    with suppress(DatabaseError, ValidationError), transaction.atomic():
+        BackupRestore.objects.filter(id__in=ids, kept_database__in=databases).update(kept_database="")
 
 
 def reconnect() -> None:

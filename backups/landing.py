@@ -12,10 +12,10 @@ from typing import Any, Protocol
 
 from django.utils import timezone
 
-from backups import carry_over, catalog, conf, history, interrupts
+from backups import carry_over, catalog, conf, history, interrupts, next_command
 from backups.exceptions import BackupsError, LoadError
 from backups.plan import HistoryPlace, Plan
-from backups.postgres import beside, databases, parts, properties, roles, swap
+from backups.postgres import beside, databases, in_place, parts, properties, roles, swap
 from backups.postgres import target as at_target
 from backups.postgres.compare import Comparison, compare
 from backups.postgres.load import load_archive
@@ -27,16 +27,23 @@ from backups.types import OnProgress, Progress, Server, Snapshot
 
 MAX_JOBS = 4
 HISTORY_SCHEMA = "admin"
+_AFTER_A_LOAD = (
+    "The target was not touched. Where a role is missing, or may not own something: --no-owner --no-privileges give everything to"
+    " the target's user, --map-role OLD=NEW lets another act for it. Where the disk is full: make room, and restore again."
+)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Work:
-    """What every way is given. `folder` is the run's own scratch folder."""
+    """What every way is given. `folder` is the run's own scratch folder, `safety_backup` the filename of what was backed up of
+    the target just before, if that was done.
+    """
 
     plan: Plan
     archive: Path
     folder: Path
     run_id: str
+    safety_backup: str
     on_progress: OnProgress
 
     @property
@@ -120,12 +127,16 @@ class _Staging:
             "keep_owners": choices.keep_owners,
             "keep_privileges": choices.keep_privileges,
         }
-        if choices.tables:
-            self.tables = parts.load_tables(work.program, self.server, tables=choices.tables, folder=work.folder, **common)
-        else:
-            total = self.plan.snapshot.database_size_bytes if self.plan.snapshot else 0
-            meter = LoadMeter(self.server, total_bytes=total, on_progress=work.on_progress)
-            load_archive(work.program, self.server, schema_only=choices.schema_only, each_second=meter.look, **common)
+        try:
+            if choices.tables:
+                self.tables = parts.load_tables(work.program, self.server, tables=choices.tables, folder=work.folder, **common)
+            else:
+                total = self.plan.snapshot.database_size_bytes if self.plan.snapshot else 0
+                meter = LoadMeter(self.server, total_bytes=total, on_progress=work.on_progress)
+                load_archive(work.program, self.server, schema_only=choices.schema_only, each_second=meter.look, **common)
+        except LoadError as error:
+            error.hint = _AFTER_A_LOAD
+            raise
 
     def drop(self) -> str:
         """Drops it; in words what could not be dropped."""
@@ -249,9 +260,12 @@ class InPlace:
         self.lock.enter_context(run_lock(target, run_id=self.work.run_id, doing="restore"))
         self.plan.require_unchanged()
         self.work.tell("loading in place")
-        use_list = None
-        if self.plan.history is HistoryPlace.TARGET:  # the history stays as it is
-            use_list = parts.list_without_schema(self.work.archive, schema=HISTORY_SCHEMA, folder=self.work.folder)
+        use_list = parts.list_in_place(
+            self.work.archive,
+            staying=in_place.containers(target),
+            without_schema=HISTORY_SCHEMA if self.plan.history is HistoryPlace.TARGET else "",  # the history stays as it is
+            folder=self.work.folder,
+        )
         swap.end_sessions(target, but=self.work.run_id)
         try:
             load_archive(
@@ -297,7 +311,11 @@ class InPlace:
         self.lock.close()
         if not self._is_loaded:
             return ""
-        return f"{self.plan.target.database} now holds what was loaded, not proven. The backup made before it has what was there."
+        target, backup = self.plan.target, self.work.safety_backup
+        told = f"{target.database} now holds what was loaded, not proven."
+        if not backup:
+            return f"{told} What was there before was not backed up just before, as you chose; icb db list shows what there is."
+        return f"{told} What was there before comes back with: {next_command.restore_in_place(backup, target)}"
 
 
 class Beside:

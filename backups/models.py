@@ -126,6 +126,9 @@ class BackupRestore(models.Model):
     target_environment = models.CharField(max_length=50)
     mode = models.CharField(max_length=10, choices=RestoreMode.choices, default=RestoreMode.SWAP)
     kept_database = models.CharField(max_length=63, blank=True, help_text="Under which name the replaced database stays.")
+    safety_backup = models.CharField(
+        max_length=200, blank=True, help_text="Filename of the backup that was made of what an in-place restore replaced."
+    )
     status = models.CharField(max_length=10, choices=Status.choices, default=Status.PENDING)
     created_at = models.DateTimeField(default=timezone.now)
     started_at = models.DateTimeField(null=True, blank=True)

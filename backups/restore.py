@@ -32,6 +32,8 @@ from backups.postgres.connect import Connection
 from backups.reaping import scratch_folder, settle_lost_restores
 from backups.types import OnProgress, Progress, Server, silent
 
+_WITHOUT_BACKUP = "That was the backup of what is in {} now; nothing in it was changed. To go on without it: --no-safety-backup"
+
 
 class DatabaseRestore:
     """One restore of one backup onto one target database.
@@ -124,7 +126,14 @@ class DatabaseRestore:
                 archive = fetch(plan.source, folder, on_progress=self.on_progress)
                 self._back_up_first(plan)
                 landing = landing_for(
-                    Work(plan=plan, archive=archive, folder=folder, run_id=self.run_id, on_progress=self.on_progress)
+                    Work(
+                        plan=plan,
+                        archive=archive,
+                        folder=folder,
+                        run_id=self.run_id,
+                        safety_backup=self.row.safety_backup,
+                        on_progress=self.on_progress,
+                    )
                 )
                 self._land(plan, landing)
         except BaseException as error:
@@ -174,7 +183,7 @@ class DatabaseRestore:
             return
         self._tell("backing up what is there")
         has_bucket = stores.configured().s3 is not None
-        DatabaseBackup(
+        story = DatabaseBackup(
             description="before restore",
             server=self.target,
             upload_to_s3=has_bucket,
@@ -182,7 +191,12 @@ class DatabaseRestore:
             backup_type=BackupType.PRE_RESTORE,
             user=self.row.restored_by,
             on_progress=self.on_progress,
-        ).run()
+        )
+        try:
+            self.row.safety_backup = story.run().filename
+        except BackupsError as error:
+            error.hint = f"{error.hint}\n{_WITHOUT_BACKUP.format(plan.target.database)}".strip()
+            raise
 
     def _land(self, plan: Plan, landing: Landing) -> None:
         began = time.monotonic()
@@ -192,9 +206,11 @@ class DatabaseRestore:
         self.row.comparison_report = comparison.report() if comparison else {}
         if comparison is not None:
             self.row.comparison_report |= _migrations(plan, landing)
+            if self.choices.schema_only:
+                self.row.comparison_report["schema_only"] = True
             if self.choices.into_schema:
                 self.row.comparison_report["schema"] = self.choices.into_schema
-            _require_equal(comparison)
+            _require_equal(comparison, in_place=self.choices.in_place)
         self.problems += landing.prepare(self._own_row())
         interrupts.check()
         with interrupts.held():  # what is in place is restored, and its row must say so
@@ -211,6 +227,7 @@ class DatabaseRestore:
                 finished_at=timezone.now(),
                 comparison_report=self.row.comparison_report,
                 kept_database=self.row.kept_database,
+                safety_backup=self.row.safety_backup,
                 load_seconds=self.row.load_seconds,
             )
             self._not_written.clear()
@@ -249,7 +266,7 @@ class DatabaseRestore:
         reason.scrub(self._secrets())
         if not self.row._state.adding:
             try:
-                history.update(self.row, comparison_report=self.row.comparison_report)
+                history.update(self.row, comparison_report=self.row.comparison_report, safety_backup=self.row.safety_backup)
                 history.fail(self.row, reason, cancelled=isinstance(reason, CancelledError))
             except HistoryError as unrecorded:
                 reason.detail = f"{reason.detail}\nThe history could not be written either: {unrecorded.detail}".strip()
@@ -270,12 +287,12 @@ class DatabaseRestore:
         self.on_progress(Progress(phase=phase))
 
 
-def _require_equal(comparison: Comparison) -> None:
+def _require_equal(comparison: Comparison, *, in_place: bool) -> None:
     if comparison.differences:
         raise ComparisonError(
             f"The restored database differs from the backup in {len(comparison.differences)} places.",
             detail="\n".join(str(difference) for difference in comparison.differences[:20]),
-            hint="It was not put in place. Choose another backup: icb db list",
+            hint="" if in_place else "It was not put in place. Choose another backup: icb db list",
         )
 
 

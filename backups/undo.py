@@ -10,17 +10,15 @@ from django.core.exceptions import ValidationError
 from django.db import Error as DatabaseError
 from django.utils import timezone
 
-from backups import carry_over, conf, history, interrupts
+from backups import carry_over, conf, history, interrupts, next_command
 from backups.exceptions import BackupNotFoundError, BackupsError, RefusedError
 from backups.fetching import scratch
-from backups.models import BackupRestore
+from backups.models import BackupRestore, Status
 from backups.plan import HistoryPlace, place_of_history
 from backups.postgres import swap
 from backups.postgres import target as at_target
 from backups.postgres.swap import Kept
 from backups.types import Server
-
-NOTHING_KEPT = "No database was kept from a restore of"
 
 
 def kept_copies(server: Server) -> tuple[Kept, ...]:
@@ -35,28 +33,34 @@ def kept_until(kept: Kept) -> datetime | None:
 
 
 class RestoreUndo:
-    """Swaps the newest database that a restore has replaced back into its place.
+    """Swaps the newest database that a restore has replaced back into its place; or the kept one that is called `kept`.
 
     What is there now stays, too, as `<name>_undone_<time>`. `confirm` is the target's name, typed.
     """
 
-    def __init__(self, *, target: Server, confirm: str = "") -> None:
+    def __init__(self, *, target: Server, kept: str = "", confirm: str = "") -> None:
         self.target = target
+        self.kept = kept
         self.confirm = confirm
         self.problems: list[str] = []
 
     def find(self) -> Kept:
         """What would come back. Raises BackupNotFoundError where nothing was kept."""
-        return newest_kept(self.target)
+        kept = _kept_of(self.target)
+        # What was undone does not come back unless it is named: a second undo goes on to the restore before.
+        found = [one for one in kept if (one.database == self.kept if self.kept else one.kind == "before")]
+        if not found:
+            raise _nothing_kept(self.target, self.kept, kept)
+        return found[0]
 
     def run(self) -> swap.Swapped:
         """Swaps back, within a second. Raises RefusedError, BackupNotFoundError, PostgresError; then nothing has changed."""
         kept = self.find()
         if self.confirm != self.target.database:
             raise RefusedError(
-                f"Undoing puts {kept.database} in the place of {self.target.database}, whose name was not given."
-                " Nothing was touched.",
-                hint=f"Say its name: icb db restore --undo --yes {self.target.database}",
+                f"Undoing puts {kept.database} in the place of {self.target.database}, whose name was"
+                f" {f'given as {self.confirm}' if self.confirm else 'not given'}. Nothing was touched.",
+                hint=f"Say its name: {next_command.undo(self.target, kept=self.kept)}",
             )
         place = place_of_history(self.target, at_target.examine(self.target))
         base = conf.current().scratch_folder or Path(gettempdir())
@@ -67,51 +71,46 @@ class RestoreUndo:
                 swapped = swap.undo(self.target, kept, at=timezone.now())
                 if place is not HistoryPlace.ELSEWHERE:
                     history.reconnect()
-                self._remember(kept)
+                self._remember(kept, swapped)
             if place is HistoryPlace.TARGET and swapped.kept:
                 self._carry(replace(self.target, database=swapped.kept), self.target, folder, in_use=True)
-                self._remember(kept)
+                self._remember(kept, swapped)
         return swapped
 
     def _carry(self, from_: Server, to: Server, folder: Path, *, in_use: bool) -> None:
         try:
             captured = carry_over.capture(from_, folder=folder)
+            in_use = in_use or bool(captured.problem)  # a history that can't be read does not tell who is alive
             self.problems += carry_over.apply(to, captured, own=None, restored=None, in_use=in_use)
         except BackupsError as error:
             self.problems.append(str(error))
 
-    def _remember(self, kept: Kept) -> None:
+    def _remember(self, kept: Kept, swapped: swap.Swapped) -> None:
+        rows = BackupRestore.objects.filter(id=kept.restore_id)
         try:
-            BackupRestore.objects.filter(id=kept.restore_id).update(undone_at=timezone.now(), kept_database="")
+            # In the history of the database that it replaced, it was under way then, and nobody has told since.
+            rows.filter(status=Status.RUNNING).update(status=Status.SUCCEEDED, finished_at=kept.kept_at)
+            if kept.kind == "before":
+                rows.update(undone_at=timezone.now(), kept_database="")
+            else:
+                rows.update(undone_at=None, kept_database=swapped.kept or "")
         except (DatabaseError, ValidationError) as error:  # a mark may name a restore that is none of ours
             self.problems.append(str(history.unreachable(error)))
 
 
-def newest_kept(target: Server) -> Kept:
-    """The newest database that was kept when `target` was replaced. Raises BackupNotFoundError."""
-    found = [kept for kept in kept_copies(target) if kept.replaced == target.database and kept.kind == "before"]
-    if not found:
-        raise BackupNotFoundError(
-            f"{NOTHING_KEPT} {target.database} on {target.host}:{target.port}, so there is nothing to go back to.",
-            hint="icb db list shows what was kept on the site's own server.",
-        )
-    return found[0]
-
-
 def discard(target: Server, *, confirm: str) -> tuple[Kept, ...]:
     """Drops every database that was kept when `target` was replaced or undone; returns them. Raises as RestoreUndo does."""
-    found = tuple(kept for kept in kept_copies(target) if kept.replaced == target.database)
+    found = _kept_of(target)
     if not found:
         place = f"{target.database} on {target.host}:{target.port}"
-        raise BackupNotFoundError(f"{NOTHING_KEPT} {place}: there is nothing to discard.")
+        raise BackupNotFoundError(f"No database was kept from a restore of {place}: there is nothing to discard.")
     if confirm != target.database:
         names = ", ".join(kept.database for kept in found)
         raise RefusedError(
             f"{names} would be dropped for good, and {target.database} was not named. Nothing was touched.",
-            hint=f"Say its name: icb db restore --discard-previous --yes {target.database}",
+            hint=f"Say its name: {next_command.discard(target)}",
         )
-    for kept in found:
-        swap.discard(target, kept)
+    _discard(target, found)
     return found
 
 
@@ -119,6 +118,34 @@ def discard_expired(server: Server) -> tuple[Kept, ...]:
     """Drops what was kept longer than the settings say; returns it, so that it can be told."""
     now = timezone.now()
     expired = tuple(kept for kept in kept_copies(server) if (until := kept_until(kept)) is not None and until < now)
-    for kept in expired:
-        swap.discard(server, kept)
+    _discard(server, expired)
     return expired
+
+
+def _discard(server: Server, copies: tuple[Kept, ...]) -> None:
+    try:
+        swap.discard(server, *copies)
+    finally:
+        left = {kept.database for kept in kept_copies(server)}
+        gone = [kept.database for kept in copies if kept.database not in left]
+        history.forget_kept(gone, ids=[kept.restore_id for kept in copies])
+
+
+def _kept_of(target: Server) -> tuple[Kept, ...]:
+    return tuple(kept for kept in kept_copies(target) if kept.replaced == target.database)
+
+
+def _nothing_kept(target: Server, wanted: str, kept: tuple[Kept, ...]) -> BackupNotFoundError:
+    place = f"{target.database} on {target.host}:{target.port}"
+    if wanted:
+        names = ", ".join(one.database for one in kept) or "none"
+        return BackupNotFoundError(f"No database {wanted} was kept from a restore of {place}.", detail=f"Kept are: {names}.")
+    if kept:
+        return BackupNotFoundError(
+            f"Every restore of {place} that could be undone is undone.",
+            hint=f"What the last one had brought is kept; to put it in place: {next_command.undo(target, kept=kept[0].database)}",
+        )
+    return BackupNotFoundError(
+        f"No database was kept from a restore of {place}, so there is nothing to go back to.",
+        hint="icb db list shows what was kept on the site's own server.",
+    )

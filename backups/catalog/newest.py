@@ -10,7 +10,7 @@ from django.db import transaction
 
 from backups.catalog.held import Found, Held, in_environment, not_whole, prove
 from backups.exceptions import BackupNotFoundError, BackupsError, ChecksumError, ManifestError, StorageError
-from backups.models import BackupHistory
+from backups.models import BackupHistory, BackupType
 from backups.storage import keys
 from backups.storage.store import Store
 from backups.types import Manifest
@@ -20,6 +20,8 @@ MOST_PASSED_OVER = 20  # on the way to one that can be named: with a wrong signi
 
 def find_newest(stores: Sequence[Store], *, environment: str, database: str) -> Found:
     """The newest backup of a database: of those with a manifest, as a run that failed has none.
+
+    What a restore in place has backed up before it is no candidate: whoever restores "latest" twice would be back where he was.
 
     Raises BackupNotFoundError, ManifestError, ChecksumError or StorageError where the newest can't be had, and names the newest
     that can.
@@ -53,6 +55,7 @@ class _Search:
     database: str
     held: dict[str, list[Held]]
     others: set[str] = field(default_factory=set)  # databases of what was passed over
+    before_restores: set[str] = field(default_factory=set)  # filenames of what was passed over
 
     def newest(self) -> Found:
         try:
@@ -78,7 +81,7 @@ class _Search:
             yield together
 
     def _proven(self, key: str) -> tuple[Manifest, Store | None] | None:
-        """The manifest and the store with the whole dump; None for another database's. Raises ManifestError, StorageError."""
+        """The manifest and the store with the whole dump; None for what is no candidate. Raises ManifestError, StorageError."""
         try:
             manifest, store = prove(key, self.held[key])
         except ManifestError:
@@ -87,10 +90,13 @@ class _Search:
                 raise
             self.others.add(other)
             return None
-        if manifest.database == self.database:
-            return manifest, store
-        self.others.add(manifest.database)
-        return None
+        if manifest.database != self.database:
+            self.others.add(manifest.database)
+            return None
+        if manifest.backup_type == BackupType.PRE_RESTORE:
+            self.before_restores.add(manifest.filename)
+            return None
+        return manifest, store
 
     @cached_property
     def _by_history(self) -> dict[str, str]:
@@ -128,6 +134,12 @@ class _Search:
         return f"The {passed_over - 1} before it that were looked at can't be had either." if passed_over > 1 else ""
 
     def _none_yet(self) -> BackupNotFoundError:
+        if self.before_restores:
+            return BackupNotFoundError(
+                f"There is no backup of the database {self.database} in the environment {self.environment} yet,"
+                " but of what restores have replaced.",
+                hint=f"If you mean that, name it: {max(self.before_restores)}",
+            )
         if not self.others:
             return BackupNotFoundError(
                 f"There is no backup of the database {self.database} in the environment {self.environment} yet.",

@@ -53,6 +53,7 @@ def restore(parser: ArgumentParser) -> None:
     parts.add_argument("--schema-only", action="store_true", help="definitions without rows")
     after = parser.add_argument_group("afterwards, instead of a backup")
     after.add_argument("--undo", action="store_true", help="swap back what the newest restore has replaced")
+    after.add_argument("--kept", metavar="NAME", help="with --undo: not the newest, but this kept database of icb db list")
     after.add_argument("--discard-previous", action="store_true", help="drop what restores have replaced, for good")
 
 

@@ -88,7 +88,8 @@ def _target(plan: Plan) -> list[str]:
     if not found.objects:
         return [*lines, "  It is there and empty."]
     size = f"{words.size(found.size_bytes)}, " if found.size_bytes is not None else ""
-    return [*lines, f"  There now: {size}about {words.count(found.about_rows)} rows, {_connections(found.sessions)}."]
+    rows = f"about {words.things(found.about_rows, 'row')}"
+    return [*lines, f"  There now: {size}{rows}, {_connections(found.sessions)}."]
 
 
 def _connections(count: int) -> str:
@@ -104,26 +105,30 @@ def _time(plan: Plan) -> str:
 def _steps(plan: Plan) -> list[str]:
     name, choices = words.printable(plan.target.database), plan.choices
     prove = "Download and prove the bytes: signature and SHA-256, before anything reads them"
+    what = words.printable(", ".join(".".join(table) for table in choices.tables)) or "everything"
+    if choices.schema_only:
+        what += ", without rows,"
+    connected = plan.there.database.sessions if plan.there.database else 0
     if choices.in_place:
         steps = [prove]
         if not plan.there.is_empty:
             steps.append(f"Back up what is in {name} now, unless --no-safety-backup")
         return [
             *steps,
-            f"Drop and load {name} in one transaction, all or nothing; its users wait",
+            f"Send away who is connected ({_connections(connected)} now)",
+            f"Drop and load {name} in one transaction, all or nothing; who comes meanwhile waits",
             "Compare with the manifest",
         ]
     if choices.into_schema:
-        tables = ", ".join(".".join(table) for table in choices.tables)
         return [
             prove,
-            f"Load {tables} into a database of their own, and compare",
-            f"Put them into the schema {choices.into_schema} of {name}; no live table is touched",
+            f"Load {what} into a database of their own, and compare",
+            f"Put them into the schema {words.printable(choices.into_schema)} of {name}; no live table is touched",
         ]
-    steps = [prove, f"Load beside {name}, which goes on working", "Compare with the manifest"]
+    beside = f" beside {name}, which goes on working" if plan.there.database else ""
+    steps = [prove, f"Load {what}{beside or ' under another name'}", "Compare with the manifest"]
     if choices.neutralize:
         steps.append("Empty sessions and tokens, disable scheduled tasks, in what was loaded")
-    connected = plan.there.database.sessions if plan.there.database else 0
     if plan.there.is_empty:
         return [*steps, f"Give it the name {name}"]
     return [

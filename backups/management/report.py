@@ -1,16 +1,17 @@
 """Results as text for people and as JSON for machines."""
 
 import json
-import shlex
 from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
-from backups import history, words
+from backups import next_command, words
 from backups.catalog import Listing
 from backups.models import BackupHistory, BackupRestore
 from backups.postgres.swap import Kept, Swapped
+from backups.types import Server
+from backups.undo import RestoreUndo
 
 
 def backup_as_text(row: BackupHistory) -> str:
@@ -67,7 +68,7 @@ def backup_as_json(row: BackupHistory) -> str:
     )
 
 
-def restore_as_text(row: BackupRestore) -> str:
+def restore_as_text(row: BackupRestore, target: Server) -> str:
     """How a restore compared, a line each, and the way back."""
     name = words.printable(row.target_database)
     place = f"{name} on {row.target_host}:{row.target_port}"
@@ -84,12 +85,11 @@ def restore_as_text(row: BackupRestore) -> str:
     )
     text = heading + "\n" + "\n".join(f"  {title:<11} {words.printable(value)}" for title, value in lines)
     if row.kept_database:
-        kept = words.printable(row.kept_database)
-        text += (
-            f"\nWhat was there before is kept as {kept}."
-            f"\nBack to it:     icb db restore --undo {target_words(row.target_database)}--yes {shlex.quote(name)}"
-            f"\nLet go of it:   icb db restore --discard-previous {target_words(row.target_database)}--yes {shlex.quote(name)}"
-        )
+        text += f"\nWhat was there before is kept as {words.printable(row.kept_database)}."
+        text += f"\nBack to it:     {next_command.undo(target)}\nLet go of it:   {next_command.discard(target)}"
+    if row.safety_backup:
+        text += f"\nWhat was there before is in the backup {row.safety_backup}."
+        text += f"\nBack to it:     {next_command.restore_in_place(row.safety_backup, target)}"
     return text
 
 
@@ -97,12 +97,9 @@ def _compared(row: BackupRestore) -> str:
     report = row.comparison_report
     if not report:
         return "with nothing: the archive has no manifest of ours"
+    if report.get("schema_only"):
+        return f"{words.things(report['tables'], 'table')}, without rows, as you chose: all are there"
     return f"{words.things(report['rows'], 'row')} in {words.things(report['tables'], 'table')}: every row count matches"
-
-
-def target_words(database: str) -> str:
-    """The option that leads to a target again, with a space behind it; nothing for the site's own database."""
-    return "" if database == history.server().database else f"--target-dbname {shlex.quote(words.printable(database))} "
 
 
 def restore_as_json(row: BackupRestore) -> str:
@@ -119,6 +116,7 @@ def restore_as_json(row: BackupRestore) -> str:
             "target_database": row.target_database,
             "target_system_identifier": row.target_system_identifier,
             "kept_database": row.kept_database,
+            "safety_backup": row.safety_backup,
             "status": row.status,
             "started_at": row.started_at,
             "finished_at": row.finished_at,
@@ -130,18 +128,21 @@ def restore_as_json(row: BackupRestore) -> str:
     )
 
 
-def undo_as_text(name: str, swapped: Swapped) -> str:
+def undo_as_text(undo: RestoreUndo, kept: Kept, swapped: Swapped) -> str:
     """What stands where now."""
-    text = f"Undone in {swapped.seconds * 1000:.0f} ms: {name} is again what it was before the restore."
+    name = words.printable(undo.target.database)
+    was = "it was before the restore" if kept.kind == "before" else "the restore had brought"
+    text = f"Swapped back in {swapped.seconds * 1000:.0f} ms: {name} is again what {was}."
     if swapped.kept:
-        text += f"\nWhat the restore had brought is kept as {words.printable(swapped.kept)}."
-        text += f"\nLet go of it:   icb db restore --discard-previous {target_words(name)}--yes {shlex.quote(name)}"
+        text += f"\nWhat was in {name} until now is kept as {words.printable(swapped.kept)}."
+        text += f"\nBack to it:     {next_command.undo(undo.target, kept=swapped.kept)}"
+        text += f"\nLet go of it:   {next_command.discard(undo.target)}"
     return text
 
 
-def undo_as_json(name: str, swapped: Swapped) -> str:
+def undo_as_json(undo: RestoreUndo, swapped: Swapped) -> str:
     """The same for machines."""
-    return _json({"database": name, "kept_database": swapped.kept, "seconds": swapped.seconds})
+    return _json({"database": undo.target.database, "kept_database": swapped.kept, "seconds": swapped.seconds})
 
 
 def listing_as_json(listing: Listing, kept: Sequence[Kept]) -> str:

@@ -1,8 +1,7 @@
 """The list of backups as a table for people: as many columns as fit, nothing ever cut off."""
 
-import shlex
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from io import StringIO
 from typing import TYPE_CHECKING, cast
@@ -10,10 +9,11 @@ from typing import TYPE_CHECKING, cast
 from django.core.management.base import OutputWrapper
 from django.utils import timezone
 
-from backups import undo, words
+from backups import next_command, undo, words
 from backups.catalog import Entry, Listing
-from backups.management.report import target_words
+from backups.models import BackupType
 from backups.postgres.swap import Kept
+from backups.types import Server
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -56,8 +56,8 @@ def print_listing(listing: Listing, out: OutputWrapper) -> None:
     out.write("".join(line.rstrip() + "\n" for line in text.splitlines()))
 
 
-def print_kept(kept: Sequence[Kept], out: OutputWrapper) -> None:
-    """What restores have replaced, what it costs, and the two ways to go on."""
+def print_kept(kept: Sequence[Kept], server: Server, out: OutputWrapper) -> None:
+    """What restores have replaced on a server, what it costs, and the two ways to go on."""
     if not kept:
         return
     now = timezone.now()
@@ -68,10 +68,10 @@ def print_kept(kept: Sequence[Kept], out: OutputWrapper) -> None:
         what = "what a restore had brought" if one.kind == "undone" else "replaced by a restore"
         name = words.printable(one.database)
         out.write(f"  {name}   {words.size(one.size_bytes)}   {what} {words.age(one.kept_at, now=now)}{limit}")
+        out.write(f"    back to it:   {next_command.undo(replace(server, database=one.replaced), kept=one.database)}")
     for replaced in sorted({one.replaced for one in kept}):
-        options = f"{target_words(replaced)}--yes {shlex.quote(words.printable(replaced))}"
-        out.write(f"Back to it:     icb db restore --undo {options}")
-        out.write(f"Let go of it:   icb db restore --discard-previous {options}")
+        name = words.printable(replaced)
+        out.write(f"Let go of what was kept of {name}:   {next_command.discard(replace(server, database=replaced))}")
 
 
 def _print_entries(entries: Sequence[Entry], console: "Console", *, now: datetime) -> None:
@@ -165,7 +165,7 @@ def _newest(entries: Sequence[Entry], *, now: datetime) -> str:
     newest: dict[str, str] = {}
     for entry in entries:
         name = _database(entry, entries)
-        if entry.is_whole and name not in newest:
+        if entry.is_whole and entry.backup_type != BackupType.PRE_RESTORE and name not in newest:
             newest[name] = words.age(entry.started_at, now=now)
     if not newest:
         return "None of these is a whole backup. Make one: icb db backup DESCRIPTION"

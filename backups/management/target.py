@@ -19,8 +19,10 @@ def from_options(given: dict[str, Any]) -> Server:
     """What is not given comes from the site's database, of the alias that is asked for. Its password goes to its own server and
     user only.
 
-    Raises UsageError when the file with the password can't be read.
+    Raises UsageError for an empty option, for a name that looks like a URL, and when the file with the password can't be read.
     """
+    for option in ("target_host", "target_username", "target_dbname"):
+        _require_plain(option, given[option])
     site = conf.server(given.get("database") or "default")
     made = replace(
         site,
@@ -32,6 +34,14 @@ def from_options(given: dict[str, Any]) -> Server:
         options=tuple(sorted({**dict(site.options), **_options()}.items())),
     )
     return replace(made, password=_password(given, made, site))
+
+
+def _require_plain(option: str, given: str | None) -> None:
+    name = "--" + option.replace("_", "-")
+    if given is not None and not given.strip():  # $TARGET was not set: the site's own database was surely not meant
+        raise UsageError(f"{name} is empty.", hint="Leave it out to take what the site's settings say.")
+    if given is not None and "://" in given:
+        raise UsageError(f"{name} takes a name, not a URL.", hint="Give its parts: --target-host, --target-port, …")
 
 
 def _options() -> dict[str, str]:

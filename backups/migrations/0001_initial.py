@@ -159,6 +159,14 @@ class Migration(migrations.Migration):
                     models.CharField(blank=True, help_text="Under which name the replaced database stays.", max_length=63),
                 ),
                 (
+                    "safety_backup",
+                    models.CharField(
+                        blank=True,
+                        help_text="Filename of the backup that was made of what an in-place restore replaced.",
+                        max_length=200,
+                    ),
+                ),
+                (
                     "status",
                     models.CharField(
                         choices=[

@@ -1,4 +1,4 @@
-"""Everything that may stand against a restore, a check each. A check never changes anything."""
+"""What the target, the program and this machine may have against a restore, a check each. A check never changes anything."""
 
 import shutil
 from collections.abc import Iterable, Sequence
@@ -6,11 +6,10 @@ from pathlib import Path
 
 from backups import catalog, migration_verdict, words
 from backups.exceptions import ClientProgramError
-from backups.plan.nouns import Check, Choices, Level
-from backups.postgres import target as at_target
+from backups.plan.nouns import Check, Choices, HistoryPlace, Level
 from backups.postgres.programs import ClientProgram, choose_pg_restore, major_of, warning_of
 from backups.postgres.target import Database, Target
-from backups.types import Manifest, Server, Snapshot
+from backups.types import Manifest, Server
 
 PRODUCTION = "production"
 FOREIGN = Check(
@@ -18,6 +17,21 @@ FOREIGN = Check(
     "The archive has no manifest of ours: nothing tells what it should hold, so nothing can be compared.",
     hint="An archive runs SQL of its author's choice when it is restored.",
 )
+
+
+def of_match(manifest: Manifest, target: Server, there: Target, *, choices: Choices, history: HistoryPlace) -> Iterable[Check]:
+    """Whether the backup belongs onto this target at all."""
+    if manifest.database == target.database or there.is_empty or choices.into_schema:
+        return
+    told = f"The backup is of the database {manifest.database}; the target is {target.database}."
+    if history is HistoryPlace.TARGET and not verdict_of(manifest).is_ours:
+        yield Check(
+            Level.BLOCK,
+            f"{told} {target.database} is the site's own database, and the backup has nothing of this site.",
+            hint="Restore it into a database of its own: --target-dbname NEW_NAME",
+        )
+    else:
+        yield Check(Level.WARN, told)
 
 
 def of_program(manifest: Manifest | None, there: Target, folders: Sequence[str]) -> tuple[ClientProgram | None, Check]:
@@ -44,14 +58,14 @@ def of_target(target: Server, there: Target, *, choices: Choices, environment: s
         yield Check(
             Level.BLOCK,
             f"The role {target.user} may not create a database on {place}, so nothing could be proven before it is touched.",
-            hint=f"Let a superuser run: ALTER ROLE {_quoted(target.user)} CREATEDB."
+            hint=f"Let a superuser run: ALTER ROLE {quoted(target.user)} CREATEDB."
             " Or restore in place, all or nothing: --in-place",
         )
     elif found is not None and not found.may_rename and not in_place:
         yield Check(
             Level.BLOCK,
             f"The role {target.user} may not rename {target.database}: it belongs to {found.owner}.",
-            hint=f"Restore as {found.owner}; or let a superuser run: GRANT {_quoted(found.owner)} TO {_quoted(target.user)}.",
+            hint=f"Restore as {found.owner}; or let a superuser run: GRANT {quoted(found.owner)} TO {quoted(target.user)}.",
         )
     if choices.in_place and found is None:
         yield Check(Level.BLOCK, f"There is no database {target.database} on {place}.", hint="Leave out --in-place.")
@@ -105,95 +119,6 @@ def _production_check(target: Server, there: Target, environment: str) -> Iterab
         )
 
 
-def of_backup(manifest: Manifest, target: Server, there: Target, *, choices: Choices) -> Iterable[Check]:
-    """What the backup needs that the server may not have."""
-    snapshot = manifest.snapshot
-    if manifest.database != target.database and not there.is_empty and not choices.into_schema:
-        yield Check(Level.WARN, f"The backup is of the database {manifest.database}; the target is {target.database}.")
-    wanted_major = snapshot.server_version_num // 10000
-    if there.server_major < wanted_major:
-        yield Check(
-            Level.BLOCK,
-            f"The backup comes from PostgreSQL {snapshot.server_version}; the target's {there.server_version} is older.",
-            hint=f"Restore to a server of PostgreSQL {wanted_major} or newer.",
-        )
-    else:
-        yield Check(
-            Level.OK, f"PostgreSQL {there.server_version} takes a backup of {snapshot.server_version}.",
-        )  # fmt: skip
-    yield _roles_check(snapshot, target, there, choices)
-    yield from _extension_checks(snapshot, there)
-    if not choices.in_place and not choices.into_schema and there.may_create:
-        said = at_target.missing_locale(target, encoding=snapshot.encoding, locale=snapshot.locale)
-        name = snapshot.locale.name or snapshot.locale.collate
-        yield (
-            Check(
-                Level.BLOCK,
-                f"The server can't make a database like the one that was backed up: encoding {snapshot.encoding}, locale {name}.",
-                said,
-                "Install the locale there, and restart PostgreSQL.",
-            )
-            if said
-            else Check(Level.OK, f"Encoding {snapshot.encoding} and locale {name} are there.")
-        )
-    yield _room_check(snapshot, there)
-    yield from _migration_check(manifest)
-
-
-def _roles_check(snapshot: Snapshot, target: Server, there: Target, choices: Choices) -> Check:
-    mapped = {old for old, _new in choices.map_roles}
-    if unknown := sorted({new for _old, new in choices.map_roles} - there.roles):
-        return Check(
-            Level.BLOCK,
-            f"There is no role {', '.join(unknown)} on the server to stand in for another.",
-            hint="Correct --map-role.",
-        )
-    missing = sorted(set(snapshot.roles) - there.roles - mapped)
-    if not missing:
-        return Check(Level.OK, f"The roles of the backup are there: {', '.join(snapshot.roles) or 'it names none'}.")
-    if not choices.keep_owners and not choices.keep_privileges:
-        return Check(Level.WARN, f"Owned by {target.user}, without privileges of {', '.join(missing)}, as chosen.")
-    create = "; ".join(f"CREATE ROLE {_quoted(role)}" for role in missing)
-    return Check(
-        Level.BLOCK,
-        f"The server has no role {', '.join(missing)}, which owns or may use something in this backup.",
-        hint=f"Create it there ({create}); or let another act for it: --map-role {missing[0]}={target.user};"
-        f" or give everything to {target.user}: --no-owner --no-privileges",
-    )
-
-
-def _extension_checks(snapshot: Snapshot, there: Target) -> Iterable[Check]:
-    missing = [f"{name} {version}" for name, version in snapshot.extensions if name not in there.extensions]
-    if missing:
-        yield Check(
-            Level.BLOCK,
-            f"The server can't install {', '.join(missing)}, which the backup needs.",
-            hint="Install the packages of these extensions on the server.",
-        )
-    others = [
-        f"{name} {there.extensions[name]} instead of {version}"
-        for name, version in snapshot.extensions
-        if name in there.extensions and there.extensions[name] != version
-    ]
-    if others:
-        yield Check(Level.WARN, f"Extensions come in another version: {', '.join(others)}.")
-    if snapshot.extensions and not missing and not others:
-        yield Check(Level.OK, f"Extensions are there: {', '.join(f'{n} {v}' for n, v in snapshot.extensions)}.")
-
-
-def _room_check(snapshot: Snapshot, there: Target) -> Check:
-    needed = snapshot.database_size_bytes
-    if there.free_bytes is None:
-        return Check(Level.WARN, f"The server's free disk can't be seen from here; about {words.size(needed)} are needed.")
-    if there.free_bytes < needed:
-        return Check(
-            Level.BLOCK,
-            f"The server's disk has {words.size(there.free_bytes)} free; about {words.size(needed)} more are needed.",
-            hint="Make room on the server: what is there now is kept until the restore is proven, and after it.",
-        )
-    return Check(Level.OK, f"Room on the server: {words.size(there.free_bytes)} free, about {words.size(needed)} needed.")
-
-
 def of_scratch(scratch: Path, size_bytes: int, *, already_here: bool) -> Check:
     """Whether the archive fits where it is kept while it is loaded."""
     base = next(folder for folder in (scratch, *scratch.parents) if folder.exists())
@@ -209,12 +134,11 @@ def of_scratch(scratch: Path, size_bytes: int, *, already_here: bool) -> Check:
     return Check(Level.OK, f"Room for the download: {words.size(free)} free, {words.size(size_bytes)} needed.")
 
 
-def _migration_check(manifest: Manifest) -> Iterable[Check]:
-    verdict = migration_verdict.verdict(manifest.snapshot.migrations, application_version=manifest.application_version)
-    if verdict.is_ours:
-        level = Level.WARN if verdict.behind or verdict.unknown else Level.OK
-        yield Check(level, f"Migrations: {verdict}.")
+def verdict_of(manifest: Manifest) -> migration_verdict.MigrationVerdict:
+    """How the migrations of the backup fit this code."""
+    return migration_verdict.verdict(manifest.snapshot.migrations, application_version=manifest.application_version)
 
 
-def _quoted(name: str) -> str:
+def quoted(name: str) -> str:
+    """As an identifier of SQL."""
     return '"' + name.replace('"', '""') + '"'

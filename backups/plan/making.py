@@ -11,7 +11,7 @@ from django.db import transaction
 from backups import catalog, history
 from backups.exceptions import BackupsError
 from backups.models import BackupRestore, RestoreMode, Status
-from backups.plan import checks
+from backups.plan import checks, needs
 from backups.plan.nouns import Choices, HistoryPlace, Plan, Source
 from backups.postgres import target as at_target
 from backups.postgres.connect import connect, located
@@ -20,6 +20,7 @@ from backups.postgres.target import Target
 from backups.types import Manifest, Server
 
 MEASURED = 10  # restores that an estimate looks back on
+COMPARABLE = 10  # times as large or as small: what a restore costs beside its bytes would be scaled with them
 
 
 def make_plan(
@@ -34,6 +35,7 @@ def make_plan(
     program, program_check = checks.of_program(manifest, there, client_folders)
     size_bytes = manifest.size_bytes if manifest else source.path.stat().st_size  # type: ignore[union-attr]
     seconds, measured = _expected(size_bytes, target)
+    place = place_of_history(target, there)
     return Plan(
         source=source,
         target=target,
@@ -41,17 +43,18 @@ def make_plan(
         choices=choices,
         program=program,
         checks=(
+            *(checks.of_match(manifest, target, there, choices=choices, history=place) if manifest else [checks.FOREIGN]),
             *checks.of_target(target, there, choices=choices, environment=environment),
-            program_check,
-            *(checks.of_backup(manifest, target, there, choices=choices) if manifest else [checks.FOREIGN]),
+            *(needs.of_backup(manifest, target, there, choices=choices) if manifest else []),
             checks.of_scratch(scratch, size_bytes, already_here=isinstance(source, catalog.LocalArchive)),
+            program_check,
         ),
         asks_neutralize=bool(manifest and manifest.environment == checks.PRODUCTION != environment and not choices.into_schema),
         restored_at=_restored_at(manifest),
         expected_seconds=seconds,
         measured_restores=measured,
         size_bytes=size_bytes,
-        history=place_of_history(target, there),
+        history=place,
     )
 
 
@@ -83,9 +86,14 @@ def _restored_at(manifest: Manifest | None) -> datetime | None:
 
 
 def _expected(size_bytes: int, target: Server) -> tuple[float | None, int]:
-    """Seconds, by the median pace of the newest restores: to the same server where there are any, else to any."""
+    """Seconds, by the median pace of the newest restores of that order of size: to the same server where there are any, else to
+    any.
+    """
     rows = BackupRestore.objects.filter(
-        status=Status.SUCCEEDED, mode=RestoreMode.SWAP, size_bytes__gt=0, duration_seconds__gt=0
+        status=Status.SUCCEEDED,
+        mode=RestoreMode.SWAP,
+        size_bytes__range=(size_bytes // COMPARABLE, size_bytes * COMPARABLE),
+        duration_seconds__gt=0,
     ).order_by("-finished_at")
     try:
         with transaction.atomic():

@@ -1,5 +1,6 @@
 """What a plan is made of."""
 
+import shlex
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -119,7 +120,7 @@ class Plan:
                 f"The database {self.target.database} on {self.target.host}:{self.target.port} is not empty, and its name was"
                 f" {'not given' if not name else f'given as {name}'}. It was not touched.",
                 detail=f"It has, for example: {', '.join(self.there.database.objects)}." if self.there.database else "",
-                hint=f"To restore onto it, say its name: --yes {self.target.database}."
+                hint=f"To restore onto it, say its name: --yes {shlex.quote(self.target.database)}."
                 " To leave it alone, restore into a new database: --target-dbname NEW_NAME",
             )
 

@@ -82,7 +82,11 @@ _REASONS = (
         "This looks like a connection pool (pgbouncer)",
         "A backup needs PostgreSQL itself: snapshots and locks belong to a session. Name its own host and port.",
     ),
-    ("password authentication failed", "The password or the user is wrong", "Check POSTGRES_PASSWORD or DATABASE_URL."),
+    (
+        "password authentication failed",
+        "The password or the user is wrong",
+        "Check POSTGRES_PASSWORD or DATABASE_URL; for the target of a restore PGPASSWORD or --target-password-file.",
+    ),
     (
         "no password supplied",
         "A password is needed",

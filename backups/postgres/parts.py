@@ -4,7 +4,7 @@ pg_restore is given the ids of the entries to take (--use-list), so no name has 
 as spaces. https://www.postgresql.org/docs/current/app-pgrestore.html
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -95,17 +95,21 @@ def load_tables(
     return choice.tables
 
 
-def list_without_schema(archive: Path, *, schema: str, folder: Path) -> Path:
-    """A list file of all that is in an archive, but for one schema and what is in it."""
+def list_in_place(archive: Path, *, staying: Collection[Name], without_schema: str, folder: Path) -> Path:
+    """A list file of what is to be dropped and loaded again where it is: all of an archive, but for what stays, by kind and name
+    (as ("SCHEMA", "shop"), without what is in it), and for one schema with all that is in it ("" is none).
+    """
     contents = read_contents(archive)
-    left_out = {e.id for e in contents if e.schema == schema or (e.kind == "SCHEMA" and e.name == schema)}
+    staying = {*staying, ("SCHEMA", without_schema)}
+    inside = without_schema or None  # what is in no schema has "" there
+    left_out = {entry.id for entry in contents if entry.schema == inside or (entry.kind, entry.name) in staying}
     ids = [
         entry.id
         for entry in contents
         if entry.id not in left_out
         and not (entry.section == Section.NONE and entry.dependencies and left_out.issuperset(entry.dependencies))
     ]
-    return _written(folder / "without-schema.list", _as_list(ids))
+    return _written(folder / "in-place.list", _as_list(ids))
 
 
 # Choosing
@@ -116,17 +120,20 @@ def _ids_of(contents: Sequence[Entry], tables: Iterable[Name]) -> set[int]:
     wanted = list(tables)
     if not wanted:
         raise UsageError("No table was chosen.", hint="For example: --table public.customer")
-    missing = [name for name in wanted if name not in ids]
-    if missing:
-        shown = [".".join(name) for name in missing]
-        known = {".".join(name) for name in ids}
+    require_known(wanted, {".".join(name) for name in ids})
+    return {ids[name] for name in wanted}
+
+
+def require_known(wanted: Iterable[Name], known: Collection[str]) -> None:
+    """Raises UsageError, with the nearest names, for tables that are not among the known ones, each as schema.name."""
+    shown = [name for name in map(".".join, wanted) if name not in known]
+    if shown:
         nearest = {near: None for name in shown for near in get_close_matches(name, known, n=3, cutoff=0.4)}
         raise UsageError(
             f"{' and '.join(shown[:5])}{' and others' if shown[5:] else ''}: not among the backup's tables.",
             detail=f"The nearest are: {', '.join(list(nearest)[:10])}" if nearest else "",
             hint="icb db contents FILENAME lists what is in a backup. A table is named with its schema: public.customer",
         )
-    return {ids[name] for name in wanted}
 
 
 def _with_partitions(contents: Sequence[Entry], chosen: set[int]) -> set[int]:

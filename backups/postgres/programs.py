@@ -51,9 +51,9 @@ def warning_of(program: ClientProgram) -> str:
     if not program.is_below_known_fix:
         return ""
     use = "Restore only backups of your own" if Path(program.path).name == "pg_restore" else "Use it only on servers of your own"
+    fixed = f"{program.major}.{FIXED_IN[program.major]}"
     return (
-        f"{Path(program.path).name} {program.version} ({program.path}) has {KNOWN_FIX}, which is fixed in"
-        f" {program.major}.{FIXED_IN[program.major]}. {use}, and install that version or a newer one"
+        f"{Path(program.path).name} {program.version} has {KNOWN_FIX}. {use}, and install {fixed} or newer"
         f" (Debian: apt install postgresql-client-{program.major}); it is then taken by itself."
     )
 

@@ -105,25 +105,39 @@ def undo(server: Server, kept: Kept, *, at: datetime) -> Swapped:
     return _swapped(*rename_all(server, plan))
 
 
-def discard(server: Server, kept: Kept) -> None:
-    """Drops a kept database for good.
+def discard(server: Server, *copies: Kept) -> None:
+    """Drops kept databases for good: all of them, or what could be dropped before somebody connected to the next.
 
-    Raises RefusedError where it is not what it was any more or where somebody is connected to it, and PostgresError.
+    Raises RefusedError where one is not what it was any more or where somebody is connected to it, and PostgresError.
     """
-    name = sql.Identifier(kept.database)
     with connected(databases.maintenance(server), application_name=APPLICATION) as connection:
-        _require_still_kept(marks.found(connection, [kept.database]).get(kept.database), kept)
-        is_template = connection.execute("SELECT FROM pg_database WHERE oid = %s::bigint::oid AND datistemplate", [kept.oid])
-        if is_template.fetchone() is not None:  # as the one was that it was the database of; a template can't be dropped
-            connection.execute(sql.SQL("ALTER DATABASE {} IS_TEMPLATE false").format(name))
-        try:
-            connection.execute(sql.SQL("DROP DATABASE IF EXISTS {}").format(name))
-        except psycopg.errors.ObjectInUse as error:
-            raise BusyError(
-                f"Somebody is connected to {kept.database}. It was not dropped.",
-                detail="\n".join(map(str, of_users(connection, [kept.oid]))) or (error.diag.message_detail or ""),
-                hint="Close the session, and try again.",
-            ) from error
+        found = marks.found(connection, [kept.database for kept in copies])
+        for kept in copies:
+            _require_still_kept(found.get(kept.database), kept)
+            if connected_to := of_users(connection, [kept.oid]):
+                raise _still_used(kept, "\n".join(map(str, connected_to)))
+        for kept in copies:
+            _drop(connection, kept)
+
+
+def _drop(connection: Connection, kept: Kept) -> None:
+    name = sql.Identifier(kept.database)
+    _require_still_kept(marks.found(connection, [kept.database]).get(kept.database), kept)
+    is_template = connection.execute("SELECT FROM pg_database WHERE oid = %s::bigint::oid AND datistemplate", [kept.oid])
+    if is_template.fetchone() is not None:  # as the one was that it was the database of; a template can't be dropped
+        connection.execute(sql.SQL("ALTER DATABASE {} IS_TEMPLATE false").format(name))
+    try:
+        connection.execute(sql.SQL("DROP DATABASE IF EXISTS {}").format(name))
+    except psycopg.errors.ObjectInUse as error:
+        raise _still_used(kept, error.diag.message_detail or "") from error
+
+
+def _still_used(kept: Kept, detail: str) -> BusyError:
+    return BusyError(
+        f"Somebody is connected to {kept.database}. It was not dropped.",
+        detail=detail,
+        hint="Close the session, and try again.",
+    )
 
 
 def _swapped(moves: Moves, seconds: float) -> Swapped:

@@ -22,9 +22,10 @@ APPLICATION = "restore: plan"
 # Anything of a user's: a relation, a function, a type, a schema or an extension that a new database does not have.
 _OBJECTS = """
     SELECT kind, name FROM (
-        SELECT 'table or view' AS kind, n.nspname || '.' || c.relname AS name
+        SELECT CASE c.relkind WHEN 'S' THEN 'sequence' WHEN 'v' THEN 'view' WHEN 'm' THEN 'materialized view' ELSE 'table' END
+               AS kind, n.nspname || '.' || c.relname AS name
         FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-        WHERE n.nspname <> 'information_schema' AND n.nspname !~ '^pg_'
+        WHERE n.nspname <> 'information_schema' AND n.nspname !~ '^pg_' AND c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S')
         UNION ALL SELECT 'function', n.nspname || '.' || p.proname FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
         WHERE n.nspname <> 'information_schema' AND n.nspname !~ '^pg_'
         UNION ALL SELECT 'type', n.nspname || '.' || t.typname FROM pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace
@@ -74,6 +75,7 @@ _ENVIRONMENTS = """
     SELECT DISTINCT environment FROM admin.backup_history
     WHERE database = current_database() AND system_identifier IN (%s, '')
 """
+_ROLES_OF_OURS = "SELECT rolname FROM pg_roles WHERE pg_has_role(oid, 'MEMBER')"
 _ENCODED = "SELECT pg_char_to_encoding(%s) >= 0"
 
 
@@ -106,6 +108,7 @@ class Target:
     is_superuser: bool
     may_create: bool
     roles: frozenset[str]
+    roles_of_ours: frozenset[str]  # that our role is a member of, or all, as a superuser
     extensions: dict[str, str]  # that can be installed there, with their versions
     free_bytes: int | None
     database: Database | None
@@ -129,6 +132,7 @@ def examine(server: Server) -> Target:
             is_superuser=is_superuser,
             may_create=may_create,
             roles=frozenset(name for (name,) in connection.execute("SELECT rolname FROM pg_roles")),
+            roles_of_ours=frozenset(name for (name,) in connection.execute(_ROLES_OF_OURS)),
             extensions=dict(connection.execute("SELECT name, default_version FROM pg_available_extensions").fetchall()),
             free_bytes=_free_bytes(connection),
             database=_database(connection, server, identifier),

@@ -3,16 +3,20 @@
 import os
 import subprocess
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 
 import pytest
 from django.core.management import load_command_class
 from django.db import connection
 from pytest_django.fixtures import Settings
 
+from backups.backup import DatabaseBackup
+from backups.models import BackupHistory
+from backups.postgres import swap
 from backups.types import Server
 from ichrisbirch_site.embedded import PROJECT
+from tests.conftest import connect, drop_database
 from tests.faults.conftest import url_of
 
 
@@ -23,6 +27,9 @@ class Done:
     code: int
     out: str
     err: str
+
+
+Run = Callable[..., Done]
 
 
 @pytest.fixture
@@ -73,3 +80,38 @@ def python(*words: str, env: dict[str, str], **options: object) -> Done:
         [sys.executable, *words], cwd=PROJECT, env=env, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
     )
     return Done(done.returncode, done.stdout, done.stderr)
+
+
+@pytest.fixture
+def backup(source: Server, bucket: str) -> BackupHistory:
+    """A whole backup of `source`."""
+    return DatabaseBackup(description="good", database="source").run()
+
+
+@pytest.fixture
+def live(source: Server, backup: BackupHistory, admin: Server) -> Iterator[Server]:
+    """`source` as it went on after its backup: a table lost, rows changed. What is kept beside it goes after the test."""
+    with connect(source) as session:
+        session.execute("DROP TABLE shop.purchase")
+        session.execute("INSERT INTO event SELECT n, 'later' FROM generate_series(5001, 5010) n")
+    yield source
+    for kept in swap.kept_copies(admin):
+        if kept.replaced == source.database:
+            drop_database(replace(admin, database=kept.database))
+
+
+def rows_of(server: Server, table: str) -> int:
+    with connect(server) as session:
+        row = session.execute(f"SELECT count(*) FROM {table}".encode()).fetchone()
+    assert row is not None
+    return int(str(row[0]))
+
+
+def databases_beside(admin: Server, target: Server) -> list[str]:
+    with connect(admin) as session:
+        query = "SELECT datname FROM pg_database WHERE starts_with(datname, %s) AND datname <> %s ORDER BY 1"
+        return [str(name) for (name,) in session.execute(query, [target.database, target.database])]
+
+
+def restore_over(run: Run, live: Server, *words: str) -> Done:
+    return run("db_restore", "latest", "--database", "source", "--target-dbname", live.database, *words)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from backups.exceptions import LoadError, RefusedError, UsageError
-from backups.postgres import beside, commands, parts
+from backups.postgres import beside, commands, in_place, parts
 from backups.postgres.contents import read_contents
 from backups.postgres.load import load_archive
 from backups.types import Server
@@ -481,11 +481,24 @@ def test_a_list_without_a_schema_restores_in_place_all_but_that_schema(archive: 
     with connect(server) as connection:
         connection.execute("DROP EVENT TRIGGER refusing; DROP TABLE measured; DELETE FROM shop.ticket")
         connection.execute('INSERT INTO "we ird"."a b" VALUES (99)')
-    use_list = parts.list_without_schema(archive, schema="we ird", folder=tmp_path)
+    use_list = parts.list_in_place(archive, staying=(), without_schema="we ird", folder=tmp_path)
     load_archive(programs(17)[1], server, archive=archive, run_id=RUN, single_transaction=True, clean=True, use_list=use_list)
 
     assert asked(server, 'SELECT count(*) FROM "we ird"."a b"') == [(2,)]
     assert asked(server, "SELECT count(*) FROM shop.ticket") == [(30,)]
+
+
+def test_a_list_in_place_leaves_schemas_and_extensions_where_they_are(archive: Path, make_database, tmp_path: Path) -> None:
+    server = make_database()
+    load_archive(programs(17)[1], server, archive=archive, run_id=RUN)
+    with connect(server) as connection:
+        connection.execute("DROP EVENT TRIGGER refusing; DROP TABLE measured; DELETE FROM shop.ticket")
+        connection.execute("CREATE TABLE shop.newer (id int)")
+    use_list = parts.list_in_place(archive, staying=in_place.containers(server), without_schema="", folder=tmp_path)
+    load_archive(programs(17)[1], server, archive=archive, run_id=RUN, single_transaction=True, clean=True, use_list=use_list)
+
+    assert asked(server, "SELECT count(*) FROM shop.ticket") == [(30,)]
+    assert asked(server, "SELECT count(*) FROM shop.newer") == [(0,)]
 
 
 def test_pg_restore_can_not_clean_partitions_with_a_primary_key_and_leaves_all_as_it_was(archive: Path, make_database) -> None:

@@ -10,10 +10,8 @@ from dataclasses import replace
 from uuid import uuid4
 
 import pytest
-from django.db import connection
 from pytest_django.fixtures import Settings
 
-from backups.backup import DatabaseBackup
 from backups.models import BackupHistory, BackupRestore
 from backups.postgres.target import identity
 from backups.types import Locale, Server
@@ -22,10 +20,9 @@ from ichrisbirch_site.embedded.postgres import PostgreSQL
 from tests.conftest import connect, drop_database, server_of
 from tests.faults.proxy import Proxy
 from tests.integration import shelf
-from tests.integration.conftest import Done
+from tests.integration.conftest import Done, Run
 
 pytestmark = pytest.mark.usefixtures("history")
-Run = Callable[..., Done]
 MUCH = 1 << 60
 
 
@@ -157,12 +154,6 @@ def test_a_server_that_is_older_is_told_with_all_the_rest(
 # The name
 
 
-@pytest.fixture
-def backup(source: Server, bucket: str) -> BackupHistory:
-    """A whole backup of `source`."""
-    return DatabaseBackup(description="good", database="source").run()
-
-
 def a_database_of_somebody(make_database: Callable[..., Server]) -> Server:
     made = make_database()
     with connect(made) as session:
@@ -170,7 +161,7 @@ def a_database_of_somebody(make_database: Callable[..., Server]) -> Server:
     return made
 
 
-@pytest.mark.parametrize("kind", ["the source", "the site's own", "somebody else's"])
+@pytest.mark.parametrize("kind", ["the source", "somebody else's"])
 @pytest.mark.parametrize("typed", [(), ("--yes", "yes"), ("--yes", "")], ids=["nothing", "another word", "an empty one"])
 def test_nothing_that_is_there_is_replaced_without_its_name(
     kind: str,
@@ -178,13 +169,10 @@ def test_nothing_that_is_there_is_replaced_without_its_name(
     run: Run,
     source: Server,
     backup: BackupHistory,
-    admin: Server,
     make_database: Callable[..., Server],
 ) -> None:
     if kind == "the source":
         target, words = source, ("--target-dbname", source.database)
-    elif kind == "the site's own":
-        target, words = replace(admin, database=str(connection.settings_dict["NAME"])), ()
     else:
         target = a_database_of_somebody(make_database)
         words = ("--target-dbname", target.database)
@@ -275,3 +263,70 @@ def test_a_name_that_was_given_is_not_asked_for(
     done = at_a_terminal("", backup.filename, "--yes", "another")
     assert done.code == 3
     assert "Type the database's name" not in done.err
+
+
+# What was chosen
+
+
+def test_a_table_that_is_not_in_the_backup_is_told_with_the_nearest(
+    run: Run, backup: BackupHistory, fresh_target: Server
+) -> None:
+    done = run("db_restore", backup.filename, "--table", "shop.purchases", "--target-dbname", fresh_target.database, "--dry-run")
+    assert done.code == 3
+    assert "STOP shop.purchases: not among the backup's tables." in done.out
+    assert "The nearest are: shop.purchase" in done.out
+
+
+def test_a_schema_that_is_there_is_told_before_anything_is_downloaded(run: Run, backup: BackupHistory, source: Server) -> None:
+    done = run(
+        *("db_restore", backup.filename, "--table", "event", "--into-schema", "shop"),
+        *("--target-dbname", source.database, "--dry-run"),
+    )
+    assert done.code == 3
+    assert f"STOP The database {source.database} has a schema shop already." in done.out
+
+
+def test_the_steps_name_what_was_chosen(run: Run, backup: BackupHistory, fresh_target: Server) -> None:
+    options = ("--target-dbname", fresh_target.database, "--dry-run")
+    assert "Load public.event under another name" in run("db_restore", backup.filename, "--table", "event", *options).out
+    assert "Load everything, without rows, under" in run("db_restore", backup.filename, "--schema-only", *options).out
+
+
+def test_definitions_without_rows_are_reported_as_such(run: Run, backup: BackupHistory, fresh_target: Server) -> None:
+    done = run("db_restore", backup.filename, "--schema-only", "--target-dbname", fresh_target.database)
+    assert done.code == 0, done.err
+    assert "3 tables, without rows, as you chose: all are there" in done.out
+
+
+# Roles
+
+
+@pytest.fixture
+def limited(admin: Server) -> Iterator[Server]:
+    """A role that may create databases, and is a member of none."""
+    name = f"limited_{uuid4().hex[:8]}"
+    with connect(admin) as session:
+        session.execute(f"CREATE ROLE {name} LOGIN CREATEDB PASSWORD 'p'".encode())
+        yield replace(admin, user=name, password="p")
+        session.execute(f"DROP OWNED BY {name}; DROP ROLE {name}".encode())
+
+
+def test_a_role_that_can_not_give_things_away_is_warned_and_the_failure_says_what_to_do(
+    run: Run, backup: BackupHistory, limited: Server, admin: Server, fresh_target: Server
+) -> None:
+    options = ("--target-username", limited.user, "--target-password", "p", "--target-dbname", fresh_target.database)
+    done = run("db_restore", backup.filename, *options)
+
+    assert f"WARN The role {limited.user} is not a member of {admin.user}, and can't make anything theirs." in done.err
+    assert done.code == 1
+    assert "The target was not touched." in done.err
+    assert identity(fresh_target)[1] is None
+    assert run("db_restore", backup.filename, *options, "--no-owner", "--no-privileges").code == 0
+
+
+def test_that_a_role_will_be_made_and_stays_is_told(
+    run: Run, demanding: str, role: str, admin: Server, fresh_target: Server
+) -> None:
+    pair = f"{role}={admin.user}"
+    done = run("db_restore", demanding, "--map-role", pair, "--target-dbname", fresh_target.database, "--dry-run")
+    assert f"WARN The role {role} will be made, without login, and {admin.user} its member; so it stays" in done.out

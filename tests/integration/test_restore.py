@@ -20,50 +20,13 @@ from pytest_django.fixtures import Settings
 
 from backups.backup import DatabaseBackup
 from backups.models import BackupHistory, BackupRestore
-from backups.postgres import swap
 from backups.types import Server
 from ichrisbirch_site.embedded import PROJECT
 from tests.conftest import connect, drop_database, until
 from tests.faults.conftest import url_of
-from tests.integration.conftest import Done
+from tests.integration.conftest import Done, Run, databases_beside, restore_over, rows_of
 
 pytestmark = pytest.mark.usefixtures("history")
-Run = Callable[..., Done]
-
-
-@pytest.fixture
-def backup(source: Server, bucket: str) -> BackupHistory:
-    """A whole backup of `source`."""
-    return DatabaseBackup(description="good", database="source").run()
-
-
-@pytest.fixture
-def live(source: Server, backup: BackupHistory, admin: Server) -> Iterator[Server]:
-    """`source` as it went on after its backup: a table lost, rows changed. What is kept beside it goes after the test."""
-    with connect(source) as session:
-        session.execute("DROP TABLE shop.purchase")
-        session.execute("INSERT INTO event SELECT n, 'later' FROM generate_series(5001, 5010) n")
-    yield source
-    for kept in swap.kept_copies(admin):
-        if kept.replaced == source.database:
-            drop_database(replace(admin, database=kept.database))
-
-
-def rows_of(server: Server, table: str) -> int:
-    with connect(server) as session:
-        row = session.execute(f"SELECT count(*) FROM {table}".encode()).fetchone()
-    assert row is not None
-    return int(str(row[0]))
-
-
-def databases_beside(admin: Server, target: Server) -> list[str]:
-    with connect(admin) as session:
-        query = "SELECT datname FROM pg_database WHERE starts_with(datname, %s) AND datname <> %s ORDER BY 1"
-        return [str(name) for (name,) in session.execute(query, [target.database, target.database])]
-
-
-def restore_over(run: Run, live: Server, *words: str) -> Done:
-    return run("db_restore", "latest", "--database", "source", "--target-dbname", live.database, *words)
 
 
 # The plan
@@ -288,14 +251,31 @@ def test_in_place_drops_and_loads_in_one_transaction_after_a_safety_backup(run: 
 
 def test_in_place_is_all_or_nothing(run: Run, live: Server) -> None:
     with connect(live) as session:
-        session.execute("CREATE VIEW newer AS SELECT * FROM event")
+        session.execute("CREATE FUNCTION newer(event) RETURNS int LANGUAGE sql AS 'SELECT 1'")
     done = restore_over(run, live, "--in-place", "--no-safety-backup", "--yes", live.database)
 
     assert done.code == 1
     assert "depend" in done.err
     assert f"It was one transaction: {live.database} is as it was." in done.err
-    assert rows_of(live, "newer") == 5010
+    assert rows_of(live, "event") == 5010
     assert not BackupHistory.objects.filter(backup_type="pre-restore").exists()
+
+
+def test_what_is_newer_and_stands_in_the_way_in_place_is_told_with_the_statements_that_help(run: Run, live: Server) -> None:
+    with connect(live) as session:
+        session.execute('CREATE VIEW "newer one" AS SELECT * FROM event')
+        session.execute("CREATE TABLE newer (id int, customer_id int REFERENCES shop.customer)")
+    done = restore_over(run, live, "--in-place", "--yes", live.database)
+
+    assert done.code == 3
+    statements = ['DROP VIEW public."newer one";', "ALTER TABLE public.newer DROP CONSTRAINT newer_customer_id_fkey;"]
+    with connect(live) as session:
+        for statement in statements:
+            assert f"    {statement}\n" in done.err
+            session.execute(statement.encode())
+    again = restore_over(run, live, "--in-place", "--yes", live.database)
+    assert again.code == 0, again.err
+    assert rows_of(live, "newer") == 0
 
 
 def test_a_partitioned_key_is_told_before_an_attempt_in_place(run: Run, live: Server) -> None:

@@ -117,7 +117,7 @@ def test_the_warning_names_the_version_with_the_fix_and_what_to_install() -> Non
     warning = warning_of(ClientProgram(path="/usr/bin/pg_restore", version="17.6", major=17))
 
     assert "pg_restore 17.6" in warning
-    assert "fixed in 17.12" in warning
+    assert "install 17.12 or newer" in warning
     assert "Restore only backups of your own" in warning
     assert "apt install postgresql-client-17" in warning
 

@@ -8,6 +8,7 @@ from backups.exceptions import BackupsError, UsageError
 from backups.management import options, report, table
 from backups.management.base import BackupsCommand, raise_as_command_error, translated
 from backups.postgres.swap import Kept
+from backups.types import Server
 
 
 class Command(BackupsCommand):
@@ -26,19 +27,20 @@ class Command(BackupsCommand):
             if given["limit"] < 0:
                 raise UsageError("--limit must be 0 or more.", hint="0 lists them all.")
             listing = catalog.list_backups(limit=given["limit"] or None, all_environments=given["all_environments"])
-            kept = _kept()
+            server = history.server()
+            kept = _kept(server)
         if given["json"]:
             self.stdout.write(report.listing_as_json(listing, kept))
         else:
             table.print_listing(listing, self.stdout)
-            table.print_kept(kept, self.stdout)
+            table.print_kept(kept, server, self.stdout)
         if listing.problems:
             raise_as_command_error(*listing.problems)
 
 
-def _kept() -> tuple[Kept, ...]:
+def _kept(server: Server) -> tuple[Kept, ...]:
     """What restores have replaced on the site's own server; where it is away, the list of backups says so already."""
     try:
-        return undo.kept_copies(history.server())
+        return undo.kept_copies(server)
     except BackupsError:
         return ()

@@ -8,7 +8,7 @@ from typing import Any
 from django.core.management.base import CommandParser
 
 from backups import undo, words
-from backups.exceptions import CancelledError, UsageError
+from backups.exceptions import BackupsError, CancelledError, UsageError
 from backups.interrupts import interruptible
 from backups.management import options, plan_text, progress, report, target
 from backups.management.base import BackupsCommand, translated
@@ -65,11 +65,18 @@ class Command(BackupsCommand):
         self._ask(story, plan)
         with progress.shown() as story.on_progress:
             row = story.run()
-        self.stdout.write(report.restore_as_json(row) if given["json"] else report.restore_as_text(row))
-        for problem in story.problems:
+        self.stdout.write(report.restore_as_json(row) if given["json"] else report.restore_as_text(row, story.target))
+        for problem in dict.fromkeys(story.problems):
             self._say(f"Also: {problem}")
-        for kept in undo.discard_expired(story.target):
-            self._say(f"Dropped {words.printable(kept.database)}, {words.size(kept.size_bytes)}: it was kept long enough.")
+        self._let_go_of_expired(story)
+
+    def _let_go_of_expired(self, story: DatabaseRestore) -> None:
+        """The restore has succeeded, whatever comes of this."""
+        try:
+            for kept in undo.discard_expired(story.target):
+                self._say(f"Dropped {words.printable(kept.database)}, {words.size(kept.size_bytes)}: it was kept long enough.")
+        except BackupsError as error:
+            self._say(f"Also: what was kept long enough could not all be dropped. {error}")
 
     def _ask(self, story: DatabaseRestore, plan: Plan) -> None:
         """The name of what is replaced, and what else only a person can decide; where nobody sits there, the story refuses."""
@@ -82,18 +89,19 @@ class Command(BackupsCommand):
             story.decide(neutralize=answer.lower() not in ("n", "no"))
 
     def _undo(self, given: dict[str, Any]) -> None:
-        story = undo.RestoreUndo(target=target.from_options(given), confirm=given["yes"] or "")
+        story = undo.RestoreUndo(target=target.from_options(given), kept=given["kept"] or "", confirm=given["yes"] or "")
         kept = story.find()
         name = words.printable(story.target.database)
         self._say(
-            f"{kept.database} ({words.size(kept.size_bytes)}), replaced {kept.kept_at:%Y-%m-%d %H:%M} UTC,"
-            f" takes the place of {name} on {story.target.host}:{story.target.port}. What is in {name} now stays beside it."
+            f"{words.printable(kept.database)} ({words.size(kept.size_bytes)}), replaced {kept.kept_at:%Y-%m-%d %H:%M} UTC,"
+            f" takes the place of {name} on {story.target.host}:{story.target.port}."
+            f" What is in {name} now, if it is there, stays beside it."
         )
         if not story.confirm and sys.stdin.isatty():
             story.confirm = _typed(f"Type the database's name, {name}, to go on: ")
         swapped = story.run()
-        self.stdout.write(report.undo_as_json(name, swapped) if given["json"] else report.undo_as_text(name, swapped))
-        for problem in story.problems:
+        self.stdout.write(report.undo_as_json(story, swapped) if given["json"] else report.undo_as_text(story, kept, swapped))
+        for problem in dict.fromkeys(story.problems):
             self._say(f"Also: {problem}")
 
     def _discard(self, given: dict[str, Any]) -> None:
@@ -117,6 +125,8 @@ def _filename(given: dict[str, Any]) -> str:
     filename = named or option or ""
     if filename and given["from_file"]:
         raise UsageError("A filename and a file are given.", hint="Leave one of them out.")
+    if given["kept"]:
+        raise UsageError("--kept is only for --undo.")
     if given["trust_unsigned"] and not given["from_file"]:
         raise UsageError("--trust-unsigned is only for --from-file.", hint="What is in the bucket must be signed by us.")
     if not filename and not given["from_file"]:
@@ -128,6 +138,8 @@ def _refuse_backup(given: dict[str, Any]) -> None:
     word = "--undo" if given["undo"] else "--discard-previous"
     if given["undo"] and given["discard_previous"]:
         raise UsageError("--undo and --discard-previous exclude each other.")
+    if given["kept"] and not given["undo"]:
+        raise UsageError("--kept is only for --undo.", hint="--discard-previous drops all that was kept.")
     if given["backup"] or given["filename"] or given["from_file"]:
         raise UsageError(f"{word} takes no backup: it is about what a restore has replaced.")
 
