@@ -21,7 +21,7 @@ VERBS = {
     "up": "start what runs here (only what the environment does not name), and prepare the database",
     "down": "stop it; nothing is lost   [--force: also while a backup or restore is at work]",
     "status": "what runs, where, how large   [--json]",
-    "psql": "a psql on the embedded PostgreSQL   [DATABASE] [psql's own options]",
+    "psql": "a psql on the site's server   [DATABASE] [psql's own options]",
     "manage": "Django's manage.py",
     "setup": "only install   [--dev]",
     "test": "the test suite   [pytest's own options]",

@@ -110,26 +110,29 @@ def status(words: list[str]) -> int:
 
 
 def psql(words: list[str]) -> int:
-    """Becomes a psql on the embedded PostgreSQL."""
-    from ichrisbirch_site.embedded import programs
-    from ichrisbirch_site.embedded.postgres import PostgreSQL
+    """Becomes a psql on the site's server; the first word may name another database there."""
+    from django.db.backends.postgresql.client import DatabaseClient
 
-    if Service.DATABASE not in embedded.missing(os.environ):
-        sys.stderr.write("The environment names a PostgreSQL of its own: use its psql (icb manage dbshell).\n")
-        return 3
     embedded.ensure_running_or_exit(os.environ)
-    try:
-        program = programs.find() / "psql"
-        connection = PostgreSQL(embedded.home(os.environ)).connection()
-    except EmbeddedError as error:
-        return _failed(error)
-    if not program.exists():
-        program = Path(shutil.which("psql") or program)
+    _django()
+    from django.conf import settings
+
+    site = {"OPTIONS": {}, **settings.DATABASES["default"]}
     if words and not words[0].startswith("-"):
-        connection["dbname"] = words.pop(0)
-    names = {"PGHOST": "host", "PGPORT": "port", "PGUSER": "user", "PGPASSWORD": "password", "PGDATABASE": "dbname"}
-    others = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
-    return _become([str(program), *words], environment=others | {name: str(connection[key]) for name, key in names.items()})
+        site["NAME"] = words.pop(0)
+    (_psql, *address), env = DatabaseClient.settings_to_cmd_args_env(site, [])
+    if (program := _program("psql")) is None:
+        sys.stderr.write("There is no psql here. Debian: apt install postgresql-client\n")
+        return 1
+    return _become([program, *address, *words], environment={**os.environ, **(env or {})})
+
+
+def _program(name: str) -> str | None:
+    """The wheel's, else the one of PATH."""
+    from ichrisbirch_site.embedded import programs
+
+    own = programs.wheel()
+    return str(own / name) if own and (own / name).is_file() else shutil.which(name)
 
 
 def manage(words: list[str]) -> int:

@@ -598,3 +598,15 @@ def waiting(server: Server) -> int:
         query = "SELECT count(*) FROM pg_stat_activity WHERE datname = %s AND wait_event_type = 'Lock'"
         (count,) = session.execute(query, [server.database]).fetchone() or (0,)
         return int(str(count))
+
+
+# icb psql
+
+
+def test_icb_psql_goes_to_the_sites_server(environment: Callable[..., dict[str, str]], source: Server) -> None:
+    asked = ("--no-psqlrc", "-Atc", "SELECT current_database()")
+    site, other = (
+        python("-m", "ichrisbirch_site.cli", "psql", *words, env=environment()) for words in (asked, (source.database, *asked))
+    )
+    assert (site.code, site.out) == (0, f"{connection.settings_dict['NAME']}\n"), site.err
+    assert (other.code, other.out) == (0, f"{source.database}\n"), other.err
