@@ -8,6 +8,15 @@ import sys
 def main() -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "ichrisbirch_site.settings")
     from django.core.exceptions import ImproperlyConfigured
+
+    try:
+        run()
+    except ImproperlyConfigured as error:
+        sys.stderr.write(f"Settings: {error}\n")
+        raise SystemExit(2) from None
+
+
+def run() -> None:
     from django.core.management import execute_from_command_line
 
     from ichrisbirch_site import embedded
@@ -21,12 +30,8 @@ def main() -> None:
             from ichrisbirch_site.embedded.database import prepare_database
             from ichrisbirch_site.loading import loading
 
-            try:
-                with loading():
-                    django.setup()
-            except ImproperlyConfigured as error:
-                sys.stderr.write(f"Settings: {error}\n")
-                raise SystemExit(2) from None
+            with loading():
+                django.setup()
             prepare_database(os.environ)
     execute_from_command_line(sys.argv)
 

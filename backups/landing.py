@@ -181,7 +181,6 @@ class Swapped:
         if choices.neutralize:
             self.work.tell("neutralizing")
             told += neutralize(self.staging.server, statements=conf.current().neutralize_sql)
-        self.work.tell("carrying the history over")
         told += self._carry_history(own_row)
         if self.plan.there.database is not None:
             properties.carry(self.plan.target, self.staging.server)
@@ -190,6 +189,7 @@ class Swapped:
     def _carry_history(self, own_row: dict[str, Any]) -> list[str]:
         if self.plan.choices.tables or self.plan.choices.schema_only:
             return []
+        self.work.tell("carrying the history over")
         if self.plan.history is HistoryPlace.ELSEWHERE:
             return carry_over.apply(self.loaded, None, own=None, restored=self.plan.manifest)
         told, known = [], frozenset[str]()

@@ -1,5 +1,6 @@
 """All backups, newest first: rows of the history and objects of the stores, joined by their key."""
 
+import re
 from collections.abc import Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -78,14 +79,13 @@ def _rows(environment: str | None, problems: list[BackupsError]) -> dict[str, Ba
 
 
 def _unread(error: Exception) -> HistoryError:
-    not_migrated = getattr(error.__cause__, "sqlstate", None) in _NOT_MIGRATED
-    return HistoryError(
-        "The history could not be read: this list is what the stores tell.",
-        detail=str(error).strip(),
-        hint="Make its tables with: ./icb manage migrate"
-        if not_migrated
-        else "Is the site's own database running? A backup can be restored without it: icb db restore FILENAME --target-…",
-    )
+    if getattr(error.__cause__, "sqlstate", None) in _NOT_MIGRATED:
+        hint = "Make its tables with: ./icb manage migrate"
+    elif re.search('database ".*" does not exist', str(error)):  # libpq gives no code for what happens while connecting
+        hint = "If that database is lost, this brings it back, with its history: icb db restore latest"
+    else:
+        hint = "Is the site's own database running? A backup can be restored without it: icb db restore FILENAME --target-…"
+    return HistoryError("The history could not be read: this list is what the stores tell.", detail=str(error).strip(), hint=hint)
 
 
 def _held(

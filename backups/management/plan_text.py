@@ -122,7 +122,7 @@ def _steps(plan: Plan) -> list[str]:
     if choices.into_schema:
         return [
             prove,
-            f"Load {what} into a database of their own, and compare",
+            f"Load {what} apart from {name}, and compare",
             f"Put them into the schema {words.printable(choices.into_schema)} of {name}; no live table is touched",
         ]
     beside = f" beside {name}, which goes on working" if plan.there.database else ""

@@ -34,7 +34,8 @@ def make_plan(
     manifest = source.manifest
     program, program_check = checks.of_program(manifest, there, client_folders)
     size_bytes = manifest.size_bytes if manifest else source.path.stat().st_size  # type: ignore[union-attr]
-    seconds, measured = _expected(size_bytes, target)
+    is_whole = not (choices.tables or choices.schema_only)
+    seconds, measured = _expected(size_bytes, target) if is_whole else (None, 0)
     place = place_of_history(target, there)
     return Plan(
         source=source,
@@ -77,7 +78,8 @@ def place_of_history(target: Server, there: Target) -> HistoryPlace:
 def _restored_at(manifest: Manifest | None) -> datetime | None:
     if manifest is None:
         return None
-    rows = BackupRestore.objects.filter(backup_id=manifest.id, status=Status.SUCCEEDED).order_by("-finished_at")
+    whole = (RestoreMode.SWAP, RestoreMode.IN_PLACE)
+    rows = BackupRestore.objects.filter(backup_id=manifest.id, status=Status.SUCCEEDED, mode__in=whole).order_by("-finished_at")
     try:
         with transaction.atomic():
             return rows.values_list("finished_at", flat=True).first()
