@@ -138,7 +138,7 @@ class Pool:
     def __init__(self, server: Server, *, threads: int = 8) -> None:
         self.server = server
         self.seen: list[tuple[float, str]] = []
-        self.errors: list[tuple[float, str]] = []
+        self.errors: list[tuple[float, str]] = []  # by when its session was begun: one of before may find out late that it ended
         self._stop = threading.Event()
         self._threads = [threading.Thread(target=self._work) for _ in range(threads)]
 
@@ -163,7 +163,7 @@ class Pool:
                 self._session()
 
     def _session(self) -> None:
-        began = time.monotonic()
+        connected = time.monotonic()
         try:
             with connect(self.server) as session:
                 while not self._stop.is_set():
@@ -173,7 +173,7 @@ class Pool:
                     if random.random() < 0.2:
                         return
         except psycopg.Error as error:
-            self.errors.append((began, str(error)))
+            self.errors.append((connected, str(error)))
             raise
 
 
@@ -351,7 +351,7 @@ def test_a_busy_pool_sees_only_the_new_database_after_the_swap(world: World) -> 
 
     assert {word for began, word in pool.seen if began > after} == {"new"}
     assert {word for began, word in pool.seen if began < before} == {"old"}
-    assert not [error for began, error in pool.errors if began > after]
+    assert not [error for connected, error in pool.errors if connected > after]
     assert swapped.seconds < 1
 
 
