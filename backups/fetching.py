@@ -1,9 +1,13 @@
 """Brings an archive to this machine and proves its bytes, before any program that reads archives is given them."""
 
+import fcntl
 import hashlib
+import os
 import shutil
+import stat
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -12,32 +16,55 @@ from backups.exceptions import ChecksumError, StorageError
 from backups.types import OnProgress, Progress
 
 READ_BYTES = 1 << 20
+FOLDER_PREFIX = "icb-"
+YOUNG_SECONDS = 60
 _HINT = "Make room, or name another folder in BACKUPS_SCRATCH_FOLDER."
 
 
 @contextmanager
 def scratch(folder: Path) -> Iterator[Path]:
-    """A folder for the length of the block, for its owner's eyes only. Raises StorageError when it can't be made."""
+    """A folder for the length of the block, for its owner's eyes only. Removes those that dead runs have left beside it.
+
+    Raises StorageError when it can't be made.
+    """
     try:
         folder.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        _sweep(folder.parent)
         folder.mkdir(mode=0o700)
+        lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)  # and not a file in it: a folder without its lock would be swept
+        fcntl.flock(lock, fcntl.LOCK_EX)
     except OSError as error:
         raise StorageError(f"The folder {folder} can't be made.", detail=str(error), hint=_HINT) from error
     try:
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+        os.close(lock)
+
+
+def _sweep(base: Path) -> None:
+    """A folder of ours that nobody has locked belongs to nobody alive. One that was just made is given time to be locked."""
+    for folder in base.glob(f"{FOLDER_PREFIX}*"):
+        with suppress(OSError):
+            seen = folder.lstat()
+            if not stat.S_ISDIR(seen.st_mode) or seen.st_uid != os.geteuid() or time.time() - seen.st_mtime < YOUNG_SECONDS:
+                continue
+            lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(folder, ignore_errors=True)
+            finally:
+                os.close(lock)
 
 
 def fetch(source: Found | LocalArchive, folder: Path, *, on_progress: OnProgress) -> Path:
-    """The archive as a file, its size and SHA-256 equal to the manifest's. A file that is here already is only read.
+    """The archive as a file in `folder`, its size and SHA-256 equal to the manifest's: what was proven is what will be loaded.
 
-    Raises ChecksumError, StorageError. The archive of a LocalArchive without manifest is not proven: there is nothing to hold
-    it against.
+    Raises ChecksumError, StorageError. The archive of a LocalArchive without manifest is not proven and stays where it is: there
+    is nothing to hold it against.
     """
     if isinstance(source, LocalArchive):
-        _prove_file(source, on_progress=on_progress)
-        return source.path
+        return source.path if source.manifest is None else _copy(source, folder / "backup.dump", on_progress=on_progress)
     return _download(source, folder / "backup.dump", on_progress=on_progress)
 
 
@@ -56,20 +83,29 @@ def _download(found: Found, archive: Path, *, on_progress: OnProgress) -> Path:
     return archive
 
 
-def _prove_file(source: LocalArchive, *, on_progress: OnProgress) -> None:
-    if source.manifest is None:
-        return
+def _copy(source: LocalArchive, archive: Path, *, on_progress: OnProgress) -> Path:
+    assert source.manifest is not None
     size = source.manifest.size_bytes
     digest, done = hashlib.sha256(), 0
+    with archive.open("wb", buffering=0) as copy:
+        for chunk in _pieces(source):
+            digest.update(chunk)
+            _write(copy, chunk)
+            done += len(chunk)
+            on_progress(Progress(phase="proving", done_bytes=done, total_bytes=size, stored_bytes=done))
+            if done > size:
+                break
+    _require_equal(source.location, size, source.manifest.checksum, done=done, digest=digest.hexdigest())
+    return archive
+
+
+def _pieces(source: LocalArchive) -> Iterator[bytes]:
     try:
         with source.path.open("rb", buffering=0) as file:
             while chunk := file.read(READ_BYTES):
-                digest.update(chunk)
-                done += len(chunk)
-                on_progress(Progress(phase="proving", done_bytes=done, total_bytes=size))
+                yield chunk
     except OSError as error:
         raise StorageError(f"{source.location} can't be read.", detail=str(error)) from error
-    _require_equal(source.location, size, source.manifest.checksum, done=done, digest=digest.hexdigest())
 
 
 def _require_equal(location: str, size: int, checksum: str, *, done: int, digest: str) -> None:

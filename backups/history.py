@@ -8,7 +8,7 @@ from typing import Any
 from django.core.exceptions import ValidationError
 from django.db import Error as DatabaseError
 from django.db import close_old_connections, connections, router, transaction
-from django.db.utils import IntegrityError
+from django.db.utils import IntegrityError, InterfaceError, OperationalError
 from django.utils import timezone
 
 from backups import conf
@@ -40,7 +40,13 @@ def update(run: Run, **values: Any) -> None:
     for name, value in values.items():
         setattr(run, name, value)
     try:
-        run.save(update_fields=list(values))
+        try:
+            run.save(update_fields=list(values))
+        except (OperationalError, InterfaceError):  # the connection was ended, as a restore in place does with all of them
+            if transaction.get_connection(router.db_for_write(type(run))).in_atomic_block:
+                raise
+            reconnect()
+            run.save(update_fields=list(values))
     except DatabaseError as error:
         raise unreachable(error) from error
 

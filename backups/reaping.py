@@ -10,7 +10,7 @@ from django.utils import timezone
 from backups import conf, history
 from backups.exceptions import BackupsError, ManifestError, ObjectMissingError, StorageError
 from backups.manifest import LIMIT_BYTES, parse
-from backups.models import BackupHistory, BackupRestore, Status
+from backups.models import BackupHistory, BackupRestore, RestoreMode, Status
 from backups.postgres import databases, marks
 from backups.postgres.connect import Connection
 from backups.postgres.lock import end_sessions_of
@@ -21,6 +21,10 @@ from backups.stores import Stores, secrets
 from backups.types import Manifest, Server
 
 # A run is pending while it checks whether it can be made, which takes seconds, and is bounded by the timeouts of the store.
+_MAY_BE_THERE = {  # what was loaded in one transaction, of which only its end was not told
+    str(RestoreMode.IN_PLACE): "It may have been loaded whole before: look what is in the database. ",
+    str(RestoreMode.BESIDE): "What it brought may be there whole: look for its schema or database. ",
+}
 PREFLIGHT_LIMIT = timedelta(hours=1)
 
 
@@ -91,7 +95,7 @@ def settle_lost_restores(session: Connection, own: BackupRestore, *, target: Ser
             kept = next((kept.database for kept in marks.kept_copies(target) if kept.restore_id == str(run.id)), "")
             history.succeed(run, finished_at=timezone.now(), kept_database=kept)
         else:
-            history.fail(run, _worker_lost(left, target))
+            history.fail(run, _worker_lost(f"{_MAY_BE_THERE.get(run.mode, '')}{left}", target))
     for database, restore in marked:  # whose row was lost with its history
         if restore not in alive and restore != str(own.id):
             _drop(replace(target, database=database))

@@ -10,26 +10,25 @@ if __name__ == "__main__":  # python -m backups.restore: the same as manage.py d
 
 import time
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from tempfile import gettempdir
 from typing import Any
 from uuid import uuid4
 
-from django.db import Error as DatabaseError
-from django.utils import timezone
-
-from backups import catalog, conf, history, interrupts, stores
+from backups import catalog, conf, interrupts, stores, words
 from backups.backup import DatabaseBackup
-from backups.exceptions import BackupsError, CancelledError, ComparisonError, HistoryError, RefusedError
+from backups.exceptions import BackupsError, ComparisonError, RefusedError
 from backups.fetching import fetch, scratch
+from backups.kept import drop_kept, expired_of
 from backups.landing import Landing, Work, landing_for
 from backups.migration_verdict import check_database
-from backups.models import BackupHistory, BackupRestore, BackupType, RestoreMode, Status
+from backups.models import BackupRestore, BackupType, RestoreMode, Status
 from backups.plan import Choices, Plan, make_plan
 from backups.postgres import databases
 from backups.postgres.compare import Comparison
-from backups.postgres.connect import Connection
-from backups.reaping import scratch_folder, settle_lost_restores
+from backups.reaping import scratch_folder
+from backups.recorded import Recorded
 from backups.types import OnProgress, Progress, Server, silent
 
 _WITHOUT_BACKUP = "That was the backup of what is in {} now; nothing in it was changed. To go on without it: --no-safety-backup"
@@ -72,7 +71,6 @@ class DatabaseRestore:
         self.safety_backup = safety_backup
         self.on_progress = on_progress
         self.problems: list[str] = []  # what did not stop the restore, but should be told
-        self._not_written: list[str] = []  # why the history does not know of it
         self.row = BackupRestore(
             id=uuid4(),
             target_host=target.host,
@@ -83,7 +81,9 @@ class DatabaseRestore:
             restored_by=user,
         )
         self.run_id = str(self.row.id)
+        self.recorded = Recorded(self.row, target)
         self._plan: Plan | None = None
+        self._left_behind = ""  # by a restore that failed, in words
 
     def plan(self) -> Plan:
         """What it would do. Looked up once; changes nothing.
@@ -115,32 +115,42 @@ class DatabaseRestore:
         Raises RefusedError before anything is touched, ComparisonError when the loaded database is not the one that was
         backed up, and other BackupsErrors, after what was begun was removed.
         """
-        landing: Landing | None = None
         try:
             plan = self._agreed()
             with (
                 databases.restoring(self.target, run_id=self.run_id) as session,
                 scratch(scratch_folder(self._scratch_base(), self.row)) as folder,
             ):
-                self._record(plan, session)
-                archive = fetch(plan.source, folder, on_progress=self.on_progress)
-                self._back_up_first(plan)
-                landing = landing_for(
-                    Work(
-                        plan=plan,
-                        archive=archive,
-                        folder=folder,
-                        run_id=self.run_id,
-                        safety_backup=self.row.safety_backup,
-                        on_progress=self.on_progress,
-                    )
-                )
-                self._land(plan, landing)
+                self.recorded.begin(plan, session, scratch=self._scratch_base())
+                self._restore(plan, folder)
         except BaseException as error:
             if self.row.status == Status.SUCCEEDED:  # a signal came when all was done
                 return self.row
-            raise self._failed(error, left_behind=landing.clear() if landing else "") from error
+            with interrupts.held():
+                raise self.recorded.fail(error, left_behind=self._left_behind) from error
         return self.row
+
+    def _restore(self, plan: Plan, folder: Path) -> None:
+        landing: Landing | None = None
+        try:
+            archive = fetch(plan.source, folder, on_progress=self.on_progress)
+            self._back_up_first(plan)
+            landing = landing_for(
+                Work(
+                    plan=plan,
+                    archive=archive,
+                    folder=folder,
+                    run_id=self.run_id,
+                    safety_backup=self.row.safety_backup,
+                    on_progress=self.on_progress,
+                )
+            )
+            self._land(plan, landing)
+        except BaseException:
+            if landing is not None and self.row.status != Status.SUCCEEDED:
+                with interrupts.held():
+                    self._left_behind = landing.clear()
+            raise
 
     def _source(self) -> catalog.Found | catalog.LocalArchive:
         if self.from_file is not None:
@@ -152,30 +162,17 @@ class DatabaseRestore:
         plan = self.plan()
         plan.require_possible()
         plan.require_confirmed(self.confirm)
+        if self.choices.in_place and (self.choices.neutralize or (plan.asks_neutralize and self.choices.neutralize is None)):
+            raise RefusedError(
+                "In place, sessions, tokens and scheduled tasks are alive before they can be emptied. Nothing was touched.",
+                hint="Restore without --in-place; or say --no-neutralize, where they may be alive.",
+            )
         if plan.asks_neutralize and self.choices.neutralize is None:
             raise RefusedError(
                 "This is a backup of production, and this is not: shall its sessions, tokens and scheduled tasks be alive here?",
                 hint="Say --neutralize to empty and disable them, or --no-neutralize to keep them.",
             )
         return plan
-
-    def _record(self, plan: Plan, session: Connection) -> None:
-        """The row, and final states for lost ones. Where the history is lost, the restore goes on without one, and says so."""
-        row = self.row
-        row.source_key = plan.source.location
-        row.target_host, row.target_port = plan.target.host, plan.target.port
-        row.target_system_identifier = plan.there.system_identifier
-        row.size_bytes = plan.size_bytes
-        try:
-            row.backup = BackupHistory.objects.filter(id=plan.manifest.id).first() if plan.manifest else None
-            history.add(row)
-            history.start(row)
-            settle_lost_restores(session, row, target=self.target, scratch=self._scratch_base())
-        except BackupsError as error:
-            self._unrecorded(error)
-        except DatabaseError as error:
-            self._unrecorded(history.unreachable(error))
-        row.started_at = row.started_at or timezone.now()
 
     def _back_up_first(self, plan: Plan) -> None:
         """In place there is no database to go back to, so what is there is backed up before."""
@@ -211,77 +208,31 @@ class DatabaseRestore:
             if self.choices.into_schema:
                 self.row.comparison_report["schema"] = self.choices.into_schema
             _require_equal(comparison, in_place=self.choices.in_place)
-        self.problems += landing.prepare(self._own_row())
+        self.problems += landing.prepare(self.recorded.when_done())
         interrupts.check()
         with interrupts.held():  # what is in place is restored, and its row must say so
             self.row.kept_database = landing.place()
             self._finish(landing)
 
     def _finish(self, landing: Landing) -> None:
-        try:
-            if self.row._state.adding:  # the history was lost, and may just have come back, with this row in it or without
-                history.add(self.row)
-                self.row._state.adding = False
-            history.succeed(
-                self.row,
-                finished_at=timezone.now(),
-                comparison_report=self.row.comparison_report,
-                kept_database=self.row.kept_database,
-                safety_backup=self.row.safety_backup,
-                load_seconds=self.row.load_seconds,
-            )
-            self._not_written.clear()
-        except HistoryError as error:
-            self.row.status = Status.SUCCEEDED
-            self._unrecorded(error)
-        self.problems += self._not_written
-        try:
-            self.problems += landing.settle(self._own_row())
-        except BackupsError as error:
-            self.problems.append(str(error.scrub(self._secrets())))
-
-    def _own_row(self) -> dict[str, Any]:
-        """The row as it will be when the restore has succeeded, by column: it must be in the history that is swapped in."""
-        now = timezone.now()
-        values = {str(field.column): getattr(self.row, field.attname) for field in self.row._meta.concrete_fields}
-        started = self.row.started_at or self.row.created_at
-        return values | {
-            "status": Status.SUCCEEDED.value,
-            "finished_at": now,
-            "duration_seconds": (now - started).total_seconds(),
-        }
-
-    def _failed(self, error: BaseException, *, left_behind: str) -> BackupsError:
-        if isinstance(error, BackupsError):
-            reason = error
-        elif isinstance(error, KeyboardInterrupt | SystemExit):
-            reason = CancelledError(
-                "The restore was cancelled."
-                if left_behind
-                else "The restore was cancelled. What it had begun was removed; the target is as it was."
-            )
-        else:
-            reason = BackupsError("The restore failed unexpectedly.", detail=f"{type(error).__name__}: {error}")
-        reason.detail = f"{reason.detail}\n{left_behind}".strip()
-        reason.scrub(self._secrets())
-        if not self.row._state.adding:
+        self.recorded.succeed()
+        self.problems += self.recorded.problems
+        for rest in (partial(landing.settle, self.recorded.when_done()), self._let_go_of_expired):
             try:
-                history.update(self.row, comparison_report=self.row.comparison_report, safety_backup=self.row.safety_backup)
-                history.fail(self.row, reason, cancelled=isinstance(reason, CancelledError))
-            except HistoryError as unrecorded:
-                reason.detail = f"{reason.detail}\nThe history could not be written either: {unrecorded.detail}".strip()
-        return reason
+                self.problems += rest()
+            except BackupsError as error:
+                self.problems.append(str(error.scrub(stores.secrets(self.target))))
+            except Exception as error:  # noqa: BLE001 - the restore has succeeded; what is left to do must not hide that
+                self.problems.append(f"Something after the restore failed unexpectedly: {type(error).__name__}: {error}")
 
-    def _unrecorded(self, error: BackupsError) -> None:
-        if not self.row._state.adding and self.row.started_at is None:
-            self.row._state.adding = True
-        self._not_written = [str(error.scrub(self._secrets()))]
+    def _let_go_of_expired(self) -> list[str]:
+        """What earlier restores of this very database have replaced, and the settings say was kept long enough."""
+        expired = expired_of(self.target)
+        drop_kept(self.target, expired)
+        return [f"Dropped {one.database}, {words.size(one.size_bytes)}: it was kept long enough." for one in expired]
 
     def _scratch_base(self) -> Path:
         return self.settings.scratch_folder or Path(gettempdir())
-
-    def _secrets(self) -> list[str]:
-        return stores.secrets(self.target)
 
     def _tell(self, phase: str) -> None:
         self.on_progress(Progress(phase=phase))

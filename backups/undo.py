@@ -1,7 +1,6 @@
 """The way back from a restore: the database that was replaced takes its name again, or is let go of at last."""
 
 from dataclasses import replace
-from datetime import datetime, timedelta
 from pathlib import Path
 from tempfile import gettempdir
 from uuid import uuid4
@@ -13,23 +12,13 @@ from django.utils import timezone
 from backups import carry_over, conf, history, interrupts, next_command
 from backups.exceptions import BackupNotFoundError, BackupsError, RefusedError
 from backups.fetching import scratch
+from backups.kept import drop_kept, kept_of
 from backups.models import BackupRestore, Status
-from backups.plan import HistoryPlace, place_of_history
+from backups.plan import HistoryPlace, Level, of_environment, place_of_history
 from backups.postgres import swap
 from backups.postgres import target as at_target
 from backups.postgres.swap import Kept
 from backups.types import Server
-
-
-def kept_copies(server: Server) -> tuple[Kept, ...]:
-    """Databases that restores have replaced on that server, newest first. Raises ConnectError, PostgresError."""
-    return swap.kept_copies(server)
-
-
-def kept_until(kept: Kept) -> datetime | None:
-    """When it may be dropped by itself; None for never."""
-    days = conf.current().keep_replaced_days
-    return kept.kept_at + timedelta(days=days) if days else None
 
 
 class RestoreUndo:
@@ -46,7 +35,7 @@ class RestoreUndo:
 
     def find(self) -> Kept:
         """What would come back. Raises BackupNotFoundError where nothing was kept."""
-        kept = _kept_of(self.target)
+        kept = kept_of(self.target)
         # What was undone does not come back unless it is named: a second undo goes on to the restore before.
         found = [one for one in kept if (one.database == self.kept if self.kept else one.kind == "before")]
         if not found:
@@ -54,7 +43,9 @@ class RestoreUndo:
         return found[0]
 
     def run(self) -> swap.Swapped:
-        """Swaps back, within a second. Raises RefusedError, BackupNotFoundError, PostgresError; then nothing has changed."""
+        """Swaps back, within a second. Raises RefusedError, BackupNotFoundError, PostgresError; then nothing has changed but that
+        the history of the kept database may have got newer rows.
+        """
         kept = self.find()
         if self.confirm != self.target.database:
             raise RefusedError(
@@ -62,6 +53,7 @@ class RestoreUndo:
                 f" {f'given as {self.confirm}' if self.confirm else 'not given'}. Nothing was touched.",
                 hint=f"Say its name: {next_command.undo(self.target, kept=self.kept)}",
             )
+        _require_ours(self.target, kept)
         place = place_of_history(self.target, at_target.examine(self.target))
         base = conf.current().scratch_folder or Path(gettempdir())
         with scratch(base / f"icb-undo-{uuid4()}") as folder:
@@ -99,40 +91,33 @@ class RestoreUndo:
 
 
 def discard(target: Server, *, confirm: str) -> tuple[Kept, ...]:
-    """Drops every database that was kept when `target` was replaced or undone; returns them. Raises as RestoreUndo does."""
-    found = _kept_of(target)
+    """Drops every database that was kept when `target` was replaced or undone; returns them. Raises as RestoreUndo does.
+
+    An empty `confirm` is refused with all that would be dropped.
+    """
+    found = kept_of(target)
     if not found:
         place = f"{target.database} on {target.host}:{target.port}"
         raise BackupNotFoundError(f"No database was kept from a restore of {place}: there is nothing to discard.")
     if confirm != target.database:
-        names = ", ".join(kept.database for kept in found)
+        names = ", ".join(one.database for one in found)
         raise RefusedError(
             f"{names} would be dropped for good, and {target.database} was not named. Nothing was touched.",
             hint=f"Say its name: {next_command.discard(target)}",
         )
-    _discard(target, found)
+    _require_ours(target, *found)
+    drop_kept(target, found)
     return found
 
 
-def discard_expired(server: Server) -> tuple[Kept, ...]:
-    """Drops what was kept longer than the settings say; returns it, so that it can be told."""
-    now = timezone.now()
-    expired = tuple(kept for kept in kept_copies(server) if (until := kept_until(kept)) is not None and until < now)
-    _discard(server, expired)
-    return expired
-
-
-def _discard(server: Server, copies: tuple[Kept, ...]) -> None:
-    try:
-        swap.discard(server, *copies)
-    finally:
-        left = {kept.database for kept in kept_copies(server)}
-        gone = [kept.database for kept in copies if kept.database not in left]
-        history.forget_kept(gone, ids=[kept.restore_id for kept in copies])
-
-
-def _kept_of(target: Server) -> tuple[Kept, ...]:
-    return tuple(kept for kept in kept_copies(target) if kept.replaced == target.database)
+def _require_ours(target: Server, *kept: Kept) -> None:
+    """Nobody swaps or drops production from a laptop, whatever name was typed. What was kept of it is production, too."""
+    environment = conf.current().environment
+    for database in (target.database, *(one.database for one in kept)):
+        there = at_target.examine(replace(target, database=database))
+        for check in of_environment(target, there, environment):
+            if check.level is Level.BLOCK:
+                raise RefusedError(f"{check.text} Nothing was touched.", detail=check.detail, hint=check.hint)
 
 
 def _nothing_kept(target: Server, wanted: str, kept: tuple[Kept, ...]) -> BackupNotFoundError:

@@ -7,7 +7,7 @@ from django.utils import timezone
 
 from backups import words
 from backups.catalog import Found
-from backups.plan import NOT_IN_A_BACKUP, Level, Plan
+from backups.plan import NOT_IN_A_BACKUP, HistoryPlace, Level, Plan
 
 MARKS = {Level.OK: "OK   ", Level.WARN: "WARN ", Level.BLOCK: "STOP "}
 
@@ -92,6 +92,11 @@ def _target(plan: Plan) -> list[str]:
     return [*lines, f"  There now: {size}{rows}, {_connections(found.sessions)}."]
 
 
+def _kept_how_long(plan: Plan) -> str:
+    days = plan.keep_replaced_days
+    return "until you discard it" if days is None else f"for {words.things(days, 'day')}, after which the next restore drops it"
+
+
 def _connections(count: int) -> str:
     return {0: "nobody connected", 1: "1 connection"}.get(count, f"{count} connections")
 
@@ -112,11 +117,12 @@ def _steps(plan: Plan) -> list[str]:
     if choices.in_place:
         steps = [prove]
         if not plan.there.is_empty:
-            steps.append(f"Back up what is in {name} now, unless --no-safety-backup")
+            steps.append(f"Back up what is in {name} now, unless --no-safety-backup; what is written there from then on is lost")
         return [
             *steps,
             f"Send away who is connected ({_connections(connected)} now)",
-            f"Drop and load {name} in one transaction, all or nothing; who comes meanwhile waits",
+            f"Drop and load {name} in one transaction, all or nothing; who comes meanwhile waits, or is sent away"
+            + ("; the history of backups in it stays" if plan.history is HistoryPlace.TARGET else ""),
             "Compare with the manifest",
         ]
     if choices.into_schema:
@@ -134,5 +140,5 @@ def _steps(plan: Plan) -> list[str]:
     return [
         *steps,
         f"Swap the two names in one transaction; who is connected then is sent away ({_connections(connected)} now)",
-        f"Keep what is in {name} now beside it, until you discard it: icb db restore --undo swaps back",
+        f"Keep what is in {name} now beside it, {_kept_how_long(plan)}: icb db restore --undo swaps back",
     ]

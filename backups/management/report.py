@@ -145,6 +145,11 @@ def undo_as_json(undo: RestoreUndo, swapped: Swapped) -> str:
     return _json({"database": undo.target.database, "kept_database": swapped.kept, "seconds": swapped.seconds})
 
 
+def dropped_as_json(dropped: Sequence[Kept]) -> str:
+    """What was let go of."""
+    return _json({"dropped": [asdict(kept) for kept in dropped]})
+
+
 def listing_as_json(listing: Listing, kept: Sequence[Kept]) -> str:
     """Every entry with full precision; `mark` is empty when nothing is odd, `is_whole` tells whether it can be restored."""
     return _json(

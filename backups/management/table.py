@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, cast
 from django.core.management.base import OutputWrapper
 from django.utils import timezone
 
-from backups import next_command, undo, words
+from backups import next_command, words
 from backups.catalog import Entry, Listing
+from backups.kept import kept_until
 from backups.models import BackupType
 from backups.postgres.swap import Kept
 from backups.types import Server
@@ -63,7 +64,7 @@ def print_kept(kept: Sequence[Kept], server: Server, out: OutputWrapper) -> None
     now = timezone.now()
     out.write(f"\nKept from restores, {words.size(sum(one.size_bytes or 0 for one in kept))}:")
     for one in kept:
-        until = undo.kept_until(one)
+        until = kept_until(one)
         limit = f", until {until:%Y-%m-%d %H:%M} UTC" if until else ""
         what = "what a restore had brought" if one.kind == "undone" else "replaced by a restore"
         name = words.printable(one.database)

@@ -5,8 +5,9 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from backups import catalog, migration_verdict, words
-from backups.exceptions import ClientProgramError
+from backups.exceptions import BackupsError, ClientProgramError
 from backups.plan.nouns import Check, Choices, HistoryPlace, Level
+from backups.postgres.connect import quoted
 from backups.postgres.programs import ClientProgram, choose_pg_restore, major_of, warning_of
 from backups.postgres.target import Database, Target
 from backups.types import Manifest, Server
@@ -24,7 +25,8 @@ def of_match(manifest: Manifest, target: Server, there: Target, *, choices: Choi
     if manifest.database == target.database or there.is_empty or choices.into_schema:
         return
     told = f"The backup is of the database {manifest.database}; the target is {target.database}."
-    if history is HistoryPlace.TARGET and not verdict_of(manifest).is_ours:
+    verdict = verdict_of(manifest)
+    if history is HistoryPlace.TARGET and verdict is not None and not verdict.is_ours:
         yield Check(
             Level.BLOCK,
             f"{told} {target.database} is the site's own database, and the backup has nothing of this site.",
@@ -51,7 +53,7 @@ def of_target(target: Server, there: Target, *, choices: Choices, environment: s
     place = f"{target.host}:{target.port}"
     if there.is_standby:
         yield Check(Level.BLOCK, f"The server {place} is a standby: nothing can be written to it.", hint="Name its primary.")
-    yield from _production_check(target, there, environment)
+    yield from of_environment(target, there, environment)
     found = there.database
     in_place = choices.in_place or bool(choices.into_schema)
     if not there.may_create and not choices.in_place:
@@ -103,10 +105,14 @@ def _checks_of_what_is_there(found: Database, name: str, *, choices: Choices) ->
         )
 
 
-def _production_check(target: Server, there: Target, environment: str) -> Iterable[Check]:
-    """Nobody restores onto production from a laptop, whatever name was typed."""
+def of_environment(target: Server, there: Target, environment: str) -> Iterable[Check]:
+    """Nobody touches production from a laptop, whatever name was typed."""
     if environment == PRODUCTION or there.database is None:
         return
+    if not there.system_identifier:
+        yield Check(
+            Level.WARN, f"The server does not tell its identity, so whether {target.database} is production is not certain."
+        )
     is_production = PRODUCTION in there.database.environments or catalog.is_database_of(
         PRODUCTION, system_identifier=there.system_identifier, database=target.database
     )
@@ -115,7 +121,7 @@ def _production_check(target: Server, there: Target, environment: str) -> Iterab
             Level.BLOCK,
             f"{target.address} is production, and this process is {environment}.",
             detail="Backups of the environment production were made of this very database.",
-            hint="Restore onto it from the production site itself, or into another database: --target-dbname NEW_NAME",
+            hint="Do it from the production site itself, or take another database: --target-dbname NEW_NAME",
         )
 
 
@@ -134,11 +140,9 @@ def of_scratch(scratch: Path, size_bytes: int, *, already_here: bool) -> Check:
     return Check(Level.OK, f"Room for the download: {words.size(free)} free, {words.size(size_bytes)} needed.")
 
 
-def verdict_of(manifest: Manifest) -> migration_verdict.MigrationVerdict:
-    """How the migrations of the backup fit this code."""
-    return migration_verdict.verdict(manifest.snapshot.migrations, application_version=manifest.application_version)
-
-
-def quoted(name: str) -> str:
-    """As an identifier of SQL."""
-    return '"' + name.replace('"', '""') + '"'
+def verdict_of(manifest: Manifest) -> migration_verdict.MigrationVerdict | None:
+    """How the migrations of the backup fit this code; None where this code's can't be read: no reason not to restore."""
+    try:
+        return migration_verdict.verdict(manifest.snapshot.migrations, application_version=manifest.application_version)
+    except BackupsError:
+        return None

@@ -8,7 +8,7 @@ from statistics import median
 from django.db import Error as DatabaseError
 from django.db import transaction
 
-from backups import catalog, history
+from backups import conf, history
 from backups.exceptions import BackupsError
 from backups.models import BackupRestore, RestoreMode, Status
 from backups.plan import checks, needs
@@ -46,8 +46,8 @@ def make_plan(
         checks=(
             *(checks.of_match(manifest, target, there, choices=choices, history=place) if manifest else [checks.FOREIGN]),
             *checks.of_target(target, there, choices=choices, environment=environment),
-            *(needs.of_backup(manifest, target, there, choices=choices) if manifest else []),
-            checks.of_scratch(scratch, size_bytes, already_here=isinstance(source, catalog.LocalArchive)),
+            *(needs.of_backup(manifest, target, there, choices=choices, client_folders=client_folders) if manifest else []),
+            checks.of_scratch(scratch, size_bytes, already_here=manifest is None),
             program_check,
         ),
         asks_neutralize=bool(manifest and manifest.environment == checks.PRODUCTION != environment and not choices.into_schema),
@@ -56,6 +56,7 @@ def make_plan(
         measured_restores=measured,
         size_bytes=size_bytes,
         history=place,
+        keep_replaced_days=conf.current().keep_replaced_days,
     )
 
 

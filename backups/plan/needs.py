@@ -1,20 +1,24 @@
 """What a backup needs that the target's server may not have: roles, extensions, a locale, room."""
 
 import shlex
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from backups import words
-from backups.exceptions import RefusedError, UsageError
-from backups.plan.checks import quoted, verdict_of
+from backups.exceptions import ClientProgramError, RefusedError, UsageError
+from backups.plan.checks import verdict_of
 from backups.plan.nouns import Check, Choices, Level
 from backups.postgres import beside, parts
 from backups.postgres import target as at_target
+from backups.postgres.connect import quoted
 from backups.postgres.in_place import in_the_way
+from backups.postgres.programs import choose_pg_dump
 from backups.postgres.target import Target
 from backups.types import Manifest, Server, Snapshot
 
 
-def of_backup(manifest: Manifest, target: Server, there: Target, *, choices: Choices) -> Iterable[Check]:
+def of_backup(
+    manifest: Manifest, target: Server, there: Target, *, choices: Choices, client_folders: Sequence[str]
+) -> Iterable[Check]:
     """What the backup needs that the server may not have."""
     snapshot = manifest.snapshot
     wanted_major = snapshot.server_version_num // 10000
@@ -27,11 +31,11 @@ def of_backup(manifest: Manifest, target: Server, there: Target, *, choices: Cho
     else:
         yield Check(Level.OK, f"PostgreSQL {there.server_version} takes a backup of {snapshot.server_version}.")
     yield from _roles_checks(snapshot, target, there, choices)
-    yield from _parts_checks(manifest, target, there, choices)
+    yield from _parts_checks(manifest, target, there, choices, client_folders)
     if choices.in_place and there.database is not None:
         yield from _in_place_checks(manifest, target)
     yield from _extension_checks(snapshot, there)
-    if not choices.in_place and not choices.into_schema and there.may_create:
+    if not choices.in_place and there.may_create:
         said = at_target.missing_locale(target, encoding=snapshot.encoding, locale=snapshot.locale)
         name = snapshot.locale.name or snapshot.locale.collate
         yield (
@@ -57,12 +61,18 @@ def _roles_checks(snapshot: Snapshot, target: Server, there: Target, choices: Ch
             hint="Correct --map-role.",
         )
     for old, new in choices.map_roles:
-        what = (
-            f"{new} will be a member of {old}"
-            if old in there.roles
-            else f"{old} will be made, without login, and {new} its member"
-        )
-        yield Check(Level.WARN, f"The role {what}; so it stays on the server afterwards.")
+        if old in there.roles:
+            yield Check(
+                Level.BLOCK,
+                f"The role {old} is on the server: nobody needs to act for it, and nobody becomes a member of it by a restore.",
+                hint=f"Leave out --map-role {shlex.quote(f'{old}={new}')}.",
+            )
+        elif old not in snapshot.roles:
+            yield Check(Level.BLOCK, f"The backup names no role {old}.", hint="Correct --map-role OLD=NEW: OLD is of the backup.")
+        else:
+            yield Check(
+                Level.WARN, f"The role {old} will be made, without login, with {new} as a member, and stays on the server."
+            )
     missing = sorted(set(snapshot.roles) - there.roles - set(mapped))
     if not missing:
         yield Check(Level.OK, f"The roles of the backup are there: {', '.join(snapshot.roles) or 'it names none'}.")
@@ -92,16 +102,26 @@ def _membership_check(snapshot: Snapshot, target: Server, there: Target, choices
         )
 
 
-def _parts_checks(manifest: Manifest, target: Server, there: Target, choices: Choices) -> Iterable[Check]:
+def _parts_checks(
+    manifest: Manifest, target: Server, there: Target, choices: Choices, client_folders: Sequence[str]
+) -> Iterable[Check]:
     try:
         parts.require_known(choices.tables, _tables_of(manifest))
     except UsageError as error:
         yield Check(Level.BLOCK, error.message, error.detail, error.hint)
-    if choices.into_schema and there.database is not None:
-        try:
-            beside.require_free_schema(target, schema=choices.into_schema)
-        except (UsageError, RefusedError) as error:
-            yield Check(Level.BLOCK, error.message.removesuffix(" Nothing was touched."), error.detail, error.hint)
+    if not choices.into_schema or there.database is None:
+        return
+    try:
+        beside.require_free_schema(target, schema=choices.into_schema)
+        choose_pg_dump(there.server_major, folders=client_folders)
+    except (UsageError, RefusedError, ClientProgramError) as error:
+        yield Check(Level.BLOCK, error.message.removesuffix(" Nothing was touched."), error.detail, error.hint)
+    if not there.database.may_make_schemas:
+        yield Check(
+            Level.BLOCK,
+            f"The role {target.user} may not make a schema in {target.database}.",
+            hint=f"Let its owner run: GRANT CREATE ON DATABASE {quoted(target.database)} TO {quoted(target.user)}",
+        )
 
 
 def _in_place_checks(manifest: Manifest, target: Server) -> Iterable[Check]:
@@ -160,6 +180,8 @@ def _room_check(snapshot: Snapshot, there: Target) -> Check:
 
 def _migration_check(manifest: Manifest) -> Iterable[Check]:
     verdict = verdict_of(manifest)
-    if verdict.is_ours:
+    if verdict is None:
+        yield Check(Level.WARN, "The migrations of this code can't be read, so how the backup fits it is not known.")
+    elif verdict.is_ours:
         level = Level.WARN if verdict.behind or verdict.unknown else Level.OK
         yield Check(level, f"Migrations: {verdict}.")

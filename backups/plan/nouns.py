@@ -79,6 +79,7 @@ class Plan:
     expected_seconds: float | None = None
     measured_restores: int = 0
     size_bytes: int = 0
+    keep_replaced_days: int | None = None  # what is replaced; None keeps it until somebody lets go of it
     history: HistoryPlace = HistoryPlace.ELSEWHERE
 
     @property

@@ -33,39 +33,37 @@ def require_free_schema(target: Server, *, schema: str) -> None:
             )
 
 
-def move_beside(
-    pg_dump: ClientProgram,
-    pg_restore: ClientProgram,
-    *,
-    staging: Server,
-    target: Server,
-    schema: str,
-    tables: Iterable[Name],
-    folder: Path,
-    run_id: str,
-) -> None:
-    """Puts tables of the staging database into a new schema of the live target, in one transaction: all or nothing.
+def dump_gathered(
+    program: ClientProgram, staging: Server, *, schema: str, tables: Iterable[Name], folder: Path, run_id: str
+) -> Path:
+    """Gathers tables of the staging database in a new schema there, and dumps it into `folder`; returns the dump.
 
-    They bring their partitions, rows, indexes, constraints and own sequences, and belong to the target's user. Foreign keys,
-    triggers and rules stay behind, so that nothing there refers to the live tables. Types, functions and sequences of other
-    schemas are not brought: the target must have them. `folder` needs room for the dump of these tables.
+    They bring their partitions, rows, indexes, constraints and own sequences. Foreign keys, triggers and rules stay behind, so
+    that nothing will refer to the live tables. Types, functions and sequences of other schemas are not brought.
 
-    Raises RefusedError when the schema is there, UsageError when two tables would have the same name, PostgresError when
-    the staging database can't be rearranged, DumpError, and LoadError: in every case the target is as it was.
+    Raises UsageError when two tables would have the same name, PostgresError when the staging database can't be rearranged, and
+    DumpError.
     """
-    require_free_schema(target, schema=schema)
     with connected(staging, application_name=f"restore:{run_id}") as connection, connection.transaction():
         _gather(connection, tables, schema=schema)
     file = folder / "beside.dump"
-    with Process(commands.dump_schema(pg_dump, staging, schema=schema, file=file, run_id=run_id)) as process:
+    with Process(commands.dump_schema(program, staging, schema=schema, file=file, run_id=run_id)) as process:
         process.drain()
         code = process.wait()
         if code != 0:
             raise DumpError(f"pg_dump {describe_exit(code)}. The target was not touched.", detail=process.stderr_tail())
+    return file
+
+
+def load_schema(program: ClientProgram, dump: Path, *, target: Server, run_id: str) -> None:
+    """Loads the dump into the live target, in one transaction: all or nothing. All of it belongs to the target's user.
+
+    Raises LoadError, as where the target lacks a type that a column has: then the target is as it was.
+    """
     load_archive(
-        pg_restore,
+        program,
         target,
-        archive=file,
+        archive=dump,
         run_id=run_id,
         single_transaction=True,
         keep_owners=False,

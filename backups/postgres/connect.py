@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import psycopg
+from psycopg import sql
 
 from backups.exceptions import ConnectError, PostgresError
 from backups.postgres.commands import SERVER_OPTIONS
@@ -73,6 +74,11 @@ def words_of(error: psycopg.Error) -> str:
     """The server's message with its hint, without the row data that the detail of an error may quote."""
     primary = error.diag.message_primary or str(error)
     return f"{primary}\n{error.diag.message_hint}" if error.diag.message_hint else primary
+
+
+def quoted(name: str) -> str:
+    """A name as an identifier of SQL, for statements that people are told to run."""
+    return sql.Identifier(name).as_string(None)
 
 
 # What libpq's message has in it -> what happened, what to do.

@@ -1,4 +1,4 @@
-"""Databases as a whole on a target server: is it there, is it empty, make it, rename it, drop it."""
+"""Databases as a whole on a target server: may it have that name, make it, tell who restores to it, drop it."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -114,18 +114,15 @@ def restores_alive(connection: Connection) -> set[str]:
 def staging_name(database: str, *, run_id: str) -> str:
     """`<name>_restoring_<id>`, shortened to the 63 bytes that PostgreSQL gives a name."""
     suffix = f"_restoring_{run_id[:8]}"
-    return database.encode()[: 63 - len(suffix)].decode(errors="ignore") + suffix
-
-
-def rename(server: Server, *, to: str) -> None:
-    """Gives the database another name. PostgreSQL refuses while anyone is connected to it, or if the name is taken."""
-    with connected(maintenance(server), application_name="restore: rename") as connection:
-        connection.execute(sql.SQL("ALTER DATABASE {} RENAME TO {}").format(sql.Identifier(server.database), sql.Identifier(to)))
+    return database.encode()[: MAX_NAME_BYTES - len(suffix)].decode(errors="ignore") + suffix
 
 
 def drop(server: Server) -> None:
     """Drops the database with its sessions; harmless when it is not there."""
     with connected(maintenance(server), application_name="restore: drop") as connection:
+        templates = connection.execute("SELECT FROM pg_database WHERE datname = %s AND datistemplate", [server.database])
+        if templates.fetchone() is not None:  # as the one is whose place it was to take; a template can't be dropped
+            connection.execute(sql.SQL("ALTER DATABASE {} IS_TEMPLATE false").format(sql.Identifier(server.database)))
         connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(server.database)))
 
 

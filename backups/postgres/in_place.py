@@ -31,6 +31,18 @@ _VIEWS = """
       AND n.nspname || '.' || v.relname <> ALL(%(relations)s)
     ORDER BY 1
 """
+_HOLDING_ROWS = """
+    SELECT c.oid::bigint FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+    WHERE c.relkind IN ('r', 'p', 'm', 'S') AND n.nspname <> 'information_schema' AND n.nspname !~ '^pg_'
+"""
+_END_BLOCKERS = """
+    SELECT count(pg_terminate_backend(b.pid))
+    FROM (SELECT DISTINCT unnest(pg_blocking_pids(a.pid)) AS pid FROM pg_stat_activity a WHERE a.application_name = %s) waited_for
+    JOIN pg_stat_activity b ON b.pid = waited_for.pid JOIN pg_roles me ON me.rolname = current_user
+    LEFT JOIN pg_roles owner ON owner.oid = b.usesysid
+    WHERE b.datname = current_database() AND b.application_name <> %s AND b.usesysid IS NOT NULL
+      AND (me.rolsuper OR NOT owner.rolsuper AND (pg_has_role(owner.oid, 'USAGE') OR pg_has_role('pg_signal_backend', 'USAGE')))
+"""
 
 
 def containers(server: Server) -> frozenset[tuple[str, str]]:
@@ -38,6 +50,21 @@ def containers(server: Server) -> frozenset[tuple[str, str]]:
     query = "SELECT 'SCHEMA', nspname::text FROM pg_namespace UNION ALL SELECT 'EXTENSION', extname::text FROM pg_extension"
     with connected(server, application_name="restore: plan") as connection:
         return frozenset((str(kind), str(name)) for kind, name in connection.execute(query))
+
+
+def generation(server: Server) -> frozenset[int]:
+    """The oids of everything that holds rows: other ones after a restore in place, the same where it was rolled back.
+
+    A restore whose session is not gone yet may still be committing: `end_sessions_of` comes before.
+    """
+    with connected(server, application_name="restore: plan") as connection:
+        return frozenset(oid for (oid,) in connection.execute(_HOLDING_ROWS))
+
+
+def end_blockers(server: Server, *, run_id: str) -> None:
+    """Ends the sessions that hold a lock for which the restore waits. Who may not be ended stays."""
+    with connected(server, application_name=f"restore:{run_id}") as connection:
+        connection.execute(_END_BLOCKERS, [f"restore:{run_id}"] * 2)
 
 
 def in_the_way(server: Server, *, relations: Collection[str], foreign_keys: Collection[str]) -> tuple[str, ...]:

@@ -20,7 +20,6 @@ def load_archive(
     single_transaction: bool = False,
     clean: bool = False,
     schema_only: bool = False,
-    data_only: bool = False,
     use_list: Path | None = None,
     keep_owners: bool = True,
     keep_privileges: bool = True,
@@ -29,19 +28,15 @@ def load_archive(
     """Runs pg_restore to its end. Raises LoadError with its last words unless it exits with 0.
 
     The archive must have been proven before: pg_restore runs what is in it. `single_transaction` is all or nothing, and
-    excludes `jobs`. `clean` drops what is there of what it brings, so it wants `single_transaction`; `data_only` wants
-    the tables to be there, and empty; `use_list` is a file with the ids of the entries to take (`parts`). `each_second` is called
-    meanwhile.
+    excludes `jobs`. `clean` drops what is there of what it brings, so it wants `single_transaction`; `use_list` is a file with
+    the ids of the entries to take (`parts`). `each_second` is called meanwhile.
     """
-    if schema_only and data_only:
-        raise UsageError("Only the definitions and only the data can't be restored at once.", hint="Leave one of them out.")
-    if clean and (data_only or not single_transaction):
+    if clean and not single_transaction:
         raise UsageError("What is there is dropped only in a single transaction that makes all of it anew.")
     extra = {
         "--clean": clean,
         "--if-exists": clean,
         "--schema-only": schema_only,
-        "--data-only": data_only,
         f"--use-list={use_list}": use_list is not None,
         "--no-owner": not keep_owners,
         "--no-privileges": not keep_privileges,

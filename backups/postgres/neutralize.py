@@ -182,4 +182,6 @@ def _failed(number: int, statement: str, why: str) -> PostgresError:
 
 def _shown(statement: str) -> str:
     text = " ".join(statement.split())
+    if values := re.search("['$]", text):  # may be a secret
+        text = f"{text[: values.start()].rstrip()} …"
     return text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"

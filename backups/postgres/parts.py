@@ -24,6 +24,11 @@ RELATIONS = frozenset({"TABLE", "FOREIGN TABLE", "VIEW", "MATERIALIZED VIEW"})
 LARGE_OBJECTS = frozenset({"BLOB", "BLOB METADATA", "BLOBS"})
 # They hang on a table's entry through another entry: an index of a partition on both indexes, a constraint on its domain.
 INDIRECT = frozenset({"INDEX ATTACH", "CHECK CONSTRAINT", "CONSTRAINT"})
+CONSTRAINTS = frozenset({"CONSTRAINT", "CHECK CONSTRAINT", "FK CONSTRAINT"})  # named "table name"
+OF_A_TABLE = frozenset({
+    *("TABLE DATA", "DEFAULT", "INDEX", "TRIGGER", "RULE", "POLICY", "ROW SECURITY", "STATISTICS DATA"),
+    *("SEQUENCE", "SEQUENCE SET", "SEQUENCE OWNED BY"),
+})  # fmt: skip
 BATCH = 100  # tables that are dropped in one statement; each takes locks, of which a server has a fixed number
 
 
@@ -95,14 +100,13 @@ def load_tables(
     return choice.tables
 
 
-def list_in_place(archive: Path, *, staying: Collection[Name], without_schema: str, folder: Path) -> Path:
-    """A list file of what is to be dropped and loaded again where it is: all of an archive, but for what stays, by kind and name
-    (as ("SCHEMA", "shop"), without what is in it), and for one schema with all that is in it ("" is none).
+def list_in_place(archive: Path, *, staying: Collection[Name], without: Collection[Name], folder: Path) -> Path:
+    """A list file of what is to be dropped and loaded again where it is: all of an archive, but for schemas and extensions that
+    stay, by kind and name, and for some tables with all that is theirs.
     """
     contents = read_contents(archive)
-    staying = {*staying, ("SCHEMA", without_schema)}
-    inside = without_schema or None  # what is in no schema has "" there
-    left_out = {entry.id for entry in contents if entry.schema == inside or (entry.kind, entry.name) in staying}
+    tables = {entry.id for entry in contents if entry.kind == "TABLE" and (entry.schema, entry.name) in without}
+    left_out = tables | {entry.id for entry in contents if (entry.kind, entry.name) in staying or _is_of(entry, tables, without)}
     ids = [
         entry.id
         for entry in contents
@@ -134,6 +138,13 @@ def require_known(wanted: Iterable[Name], known: Collection[str]) -> None:
             detail=f"The nearest are: {', '.join(list(nearest)[:10])}" if nearest else "",
             hint="icb db contents FILENAME lists what is in a backup. A table is named with its schema: public.customer",
         )
+
+
+def _is_of(entry: Entry, tables: set[int], names: Collection[Name]) -> bool:
+    """Whether it is a table's own. What only refers to one, as another's foreign key or a view does, is not."""
+    if entry.kind in CONSTRAINTS:
+        return (entry.schema, entry.name.partition(" ")[0]) in names
+    return entry.kind in OF_A_TABLE and not tables.isdisjoint(entry.dependencies)
 
 
 def _with_partitions(contents: Sequence[Entry], chosen: set[int]) -> set[int]:

@@ -24,6 +24,7 @@ GRACE_SECONDS = 5.0
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 _ROW_DATA = ("DETAIL:", "CONTEXT:")  # of an error: they quote keys, rows and lines of COPY
 _OTHER_LINE = re.compile(r"(pg_\w+|Command was|[A-Z]{4,}): ")
+_COMMAND = re.compile(r"Command was: [^('$]*")  # further on may stand anything: a user mapping's password, a function's body
 _F_SETPIPE_SZ = 1031  # Linux; https://man7.org/linux/man-pages/man2/F_SETPIPE_SZ.2const.html
 _PR_SET_PDEATHSIG = 1  # https://man7.org/linux/man-pages/man2/PR_SET_PDEATHSIG.2const.html
 _prctl = getattr(ctypes.CDLL(None), "prctl", None) if sys.platform == "linux" else None
@@ -113,14 +114,16 @@ class Process:
         self.wait()
 
     def stderr_tail(self) -> str:
-        """The last lines that it wrote to stderr, without row data, and without what a table or a terminal would not take."""
-        lines, is_row_data = [], False
+        """The last lines that it wrote to stderr, without row data, the values in a command, and what a table or a terminal would
+        not take.
+        """
+        lines, is_data = [], False
         for line in bytes(self._tail).decode(errors="replace").split("\n"):
-            if line.startswith(_ROW_DATA):
-                is_row_data = True
-            elif _OTHER_LINE.match(line):
-                is_row_data = False
-            if not is_row_data:
+            if command := _COMMAND.match(line):
+                lines.append(_CONTROL.sub("\N{REPLACEMENT CHARACTER}", command[0].rstrip()))
+            if _OTHER_LINE.match(line):
+                is_data = command is not None or line.startswith(_ROW_DATA)
+            if not is_data:
                 lines.append(_CONTROL.sub("\N{REPLACEMENT CHARACTER}", line.removesuffix("\r")))
         return "\n".join(lines).strip()
 

@@ -18,7 +18,7 @@ from psycopg import sql
 from backups import interrupts
 from backups.exceptions import CancelledError, ConnectError, PostgresError, RefusedError
 from backups.postgres import sessions
-from backups.postgres.connect import Connection, connected, words_of
+from backups.postgres.connect import Connection, connected, quoted, words_of
 from backups.postgres.databases import maintenance
 from backups.postgres.marks import Found, comment_on
 from backups.postgres.sessions import Session
@@ -102,10 +102,10 @@ def _require_wanted(moves: Moves) -> None:
 
 def _require_rights(watcher: Connection, moves: Moves) -> None:
     """https://www.postgresql.org/docs/current/sql-alterdatabase.html: the owner, with CREATEDB; or a superuser."""
-    role = sql.Identifier(_role(watcher)).as_string(None)
+    role = quoted(_role(watcher))
     for move in moves:
         if not move.database.is_ours:
-            owner = sql.Identifier(move.database.owner).as_string(None)
+            owner = quoted(move.database.owner)
             raise RefusedError(
                 f"The role {role} may not rename {move.database.name}, which belongs to {owner}. {_UNTOUCHED}",
                 hint=f"Let a superuser run: GRANT {owner} TO {role}; or connect as {owner} or as a superuser.",
@@ -137,7 +137,7 @@ def _require_nothing_prepared(watcher: Connection, moves: Moves) -> None:
 def _require_endable(watcher: Connection, moves: Moves, found: Sequence[Session]) -> None:
     staying = [session for session in found if not session.may_end]
     if staying:
-        role = sql.Identifier(_role(watcher)).as_string(None)
+        role = quoted(_role(watcher))
         raise BusyError(
             f"The role {role} may not end sessions that are connected to {_names(moves)}. {_UNTOUCHED}",
             detail="\n".join(map(str, staying)),

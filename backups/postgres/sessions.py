@@ -41,12 +41,6 @@ class Session:
         return f"{self.user or 'a worker of the server'}{application} from {self.client_addr or 'a socket'}, session {self.pid}"
 
 
-def sessions_on(server: Server) -> tuple[Session, ...]:
-    """Who is connected to the database, by pid; none where it does not exist. Raises ConnectError, PostgresError."""
-    with connected(maintenance(server), application_name=APPLICATION) as connection:
-        return of_users(connection, _oids(connection, server))
-
-
 def end_sessions(server: Server, *, but: str = "restore:") -> tuple[Session, ...]:
     """Ends the sessions on the database, those excepted whose application name has `but` in it: a restore's own, which hold its
     lock. Waits up to 5 s until they are gone; returns those that stayed because our role may not end them, or did not listen.

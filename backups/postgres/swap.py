@@ -12,10 +12,10 @@ from psycopg import sql
 
 from backups.exceptions import RefusedError
 from backups.postgres import databases, marks
-from backups.postgres.connect import Connection, connected
+from backups.postgres.connect import Connection, connected, quoted
 from backups.postgres.marks import Found, Kept, Mark, kept_copies, mark_staging, stagings, was_swapped_in
 from backups.postgres.renaming import BusyError, Move, Moves, rename_all
-from backups.postgres.sessions import Session, end_sessions, of_users, sessions_on
+from backups.postgres.sessions import Session, end_sessions, of_users
 from backups.types import Server
 
 __all__ = [
@@ -26,7 +26,6 @@ __all__ = [
     "end_sessions",
     "kept_copies",
     "mark_staging",
-    "sessions_on",
     "stagings",
     "swap_in",
     "undo",
@@ -173,10 +172,9 @@ def _require_still_kept(copy: Found | None, kept: Kept) -> tuple[Found, Mark]:
 def _require_same_owner(copy: Found, present: Found) -> None:
     """Whoever may create databases could mark one of their own as a kept copy of somebody else's."""
     if copy.owner != present.owner:
-        names = [sql.Identifier(name).as_string(None) for name in (copy.name, present.owner)]
         raise RefusedError(
             f"The database {copy.name} belongs to {copy.owner}, and {present.name} to {present.owner}. {_UNTOUCHED}",
-            hint=f"If it is the right one, run: ALTER DATABASE {names[0]} OWNER TO {names[1]}",
+            hint=f"If it is the right one, run: ALTER DATABASE {quoted(copy.name)} OWNER TO {quoted(present.owner)}",
         )
 
 

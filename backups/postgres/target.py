@@ -15,6 +15,7 @@ from psycopg import sql
 from backups.exceptions import BackupsError
 from backups.postgres.connect import Connection, connected, words_of
 from backups.postgres.databases import PROVIDERS, maintenance
+from backups.postgres.place import address
 from backups.postgres.snapshot import system_identifier
 from backups.types import Locale, Server
 
@@ -41,7 +42,7 @@ _OBJECTS = """
     ) objects ORDER BY 1, 2 LIMIT 5
 """
 _SERVER = """
-    SELECT current_setting('server_version'), current_setting('server_version_num')::int, r.rolsuper, r.rolcreatedb OR r.rolsuper,
+    SELECT current_setting('server_version'), current_setting('server_version_num')::int, r.rolcreatedb OR r.rolsuper,
            pg_is_in_recovery()
     FROM pg_roles r WHERE r.rolname = current_user
 """
@@ -53,7 +54,8 @@ _DATABASE = """
                 THEN pg_database_size(d.oid) END,
            (SELECT count(*) FROM pg_stat_activity a WHERE a.datid = d.oid AND a.pid <> pg_backend_pid()),
            ARRAY(SELECT p.gid FROM pg_prepared_xacts p WHERE p.database = d.datname ORDER BY 1),
-           ARRAY(SELECT s.slot_name::text FROM pg_replication_slots s WHERE s.database = d.datname ORDER BY 1)
+           ARRAY(SELECT s.slot_name::text FROM pg_replication_slots s WHERE s.database = d.datname ORDER BY 1),
+           has_database_privilege(d.oid, 'CREATE')
     FROM pg_database d JOIN pg_tablespace t ON t.oid = d.dattablespace WHERE d.datname = %s
 """
 _ABOUT_ROWS = """
@@ -67,13 +69,14 @@ _PARTITIONED_KEYS = """
 """
 # The history that lies in the target, where it is an application's own database: which backups were made of this very one?
 _HAS_HISTORY = """
-    SELECT count(*) = 3 FROM pg_attribute
+    SELECT count(*) = 4 FROM pg_attribute
     WHERE attrelid = to_regclass('admin.backup_history') AND has_table_privilege(attrelid, 'SELECT')
-      AND attname IN ('environment', 'database', 'system_identifier')
+      AND attname IN ('environment', 'database', 'system_identifier', 'server_address')
 """
 _ENVIRONMENTS = """
     SELECT DISTINCT environment FROM admin.backup_history
-    WHERE database = current_database() AND system_identifier IN (%s, '')
+    WHERE database = current_database() AND system_identifier = %(identifier)s
+      AND (system_identifier <> '' OR server_address = %(address)s)
 """
 _ROLES_OF_OURS = "SELECT rolname FROM pg_roles WHERE pg_has_role(oid, 'MEMBER')"
 _ENCODED = "SELECT pg_char_to_encoding(%s) >= 0"
@@ -86,6 +89,7 @@ class Database:
     oid: int
     owner: str
     may_rename: bool
+    may_make_schemas: bool
     tablespace: str
     size_bytes: int | None
     about_rows: int
@@ -105,7 +109,6 @@ class Target:
     server_major: int
     system_identifier: str
     is_standby: bool
-    is_superuser: bool
     may_create: bool
     roles: frozenset[str]
     roles_of_ours: frozenset[str]  # that our role is a member of, or all, as a superuser
@@ -122,14 +125,13 @@ class Target:
 def examine(server: Server) -> Target:
     """What is at the target. Raises ConnectError when the server can't be reached, PostgresError when it refuses to tell."""
     with connected(maintenance(server), application_name=APPLICATION) as connection:
-        version, number, is_superuser, may_create, is_standby = _one(connection, _SERVER)
+        version, number, may_create, is_standby = _one(connection, _SERVER)
         identifier = system_identifier(connection)
         return Target(
             server_version=version,
             server_major=number // 10000,
             system_identifier=identifier,
             is_standby=is_standby,
-            is_superuser=is_superuser,
             may_create=may_create,
             roles=frozenset(name for (name,) in connection.execute("SELECT rolname FROM pg_roles")),
             roles_of_ours=frozenset(name for (name,) in connection.execute(_ROLES_OF_OURS)),
@@ -179,17 +181,18 @@ def _database(connection: Connection, server: Server, identifier: str) -> Databa
     row = connection.execute(_DATABASE, [server.database]).fetchone()
     if row is None:
         return None
-    oid, owner, is_owner, tablespace, size_bytes, sessions, prepared, slots = row
-    may_rename = is_owner and bool(_one(connection, _SERVER)[3])
+    oid, owner, is_owner, tablespace, size_bytes, sessions, prepared, slots, may_make_schemas = row
+    may_rename = is_owner and bool(_one(connection, _SERVER)[2])
     with connected(server, application_name=APPLICATION) as inside:
         objects = tuple(f"{kind} {name}" for kind, name in inside.execute(_OBJECTS))
         (about_rows,) = _one(inside, _ABOUT_ROWS)
         (has_partitioned_keys,) = _one(inside, _PARTITIONED_KEYS)
-        environments = _environments(inside, identifier)
+        environments = _environments(inside, server, identifier)
     return Database(
         oid=oid,
         owner=owner,
         may_rename=may_rename,
+        may_make_schemas=may_make_schemas,
         tablespace=tablespace,
         size_bytes=size_bytes,
         about_rows=about_rows,
@@ -202,12 +205,13 @@ def _database(connection: Connection, server: Server, identifier: str) -> Databa
     )
 
 
-def _environments(inside: Connection, identifier: str) -> tuple[str, ...]:
+def _environments(inside: Connection, server: Server, identifier: str) -> tuple[str, ...]:
     (has_history,) = _one(inside, _HAS_HISTORY)
-    if not has_history or not identifier:
+    if not has_history:
         return ()
+    known = {"identifier": identifier, "address": address(host=server.host, port=server.port)}
     try:
-        return tuple(sorted(str(name) for (name,) in inside.execute(_ENVIRONMENTS, [identifier])))
+        return tuple(sorted(str(name) for (name,) in inside.execute(_ENVIRONMENTS, known)))
     except psycopg.Error:  # a table of that name that is none of ours
         return ()
 

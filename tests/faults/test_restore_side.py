@@ -433,12 +433,12 @@ def test_a_staging_database_that_can_not_be_dropped_is_named_and_holds_nobody_up
     stuck, after = lost_restore(admin), lost_restore(admin)
     staging = staging_of(stuck)
     try:
-        with connect(admin) as session:
-            session.execute(f"ALTER DATABASE {staging.database} IS_TEMPLATE true".encode())
+        with connect(staging) as session:
+            session.execute("CREATE SUBSCRIPTION s CONNECTION 'host=nowhere' PUBLICATION p WITH (connect = false)")
         assert set(settle(admin, tmp_path)) == {stuck, after}
     finally:
-        with connect(admin) as session:
-            session.execute(f"ALTER DATABASE {staging.database} IS_TEMPLATE false".encode())
+        with connect(staging) as session:
+            session.execute("ALTER SUBSCRIPTION s SET (slot_name = NONE); DROP SUBSCRIPTION s")
     stuck.refresh_from_db()
     after.refresh_from_db()
     assert (stuck.status, after.status) == ("failed", "failed")

@@ -1,14 +1,17 @@
 """Commands as a person runs them: in this process with their exit code, or as a process of its own with the test's settings."""
 
+import json
 import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 
 import pytest
 from django.core.management import load_command_class
 from django.db import connection
+from psycopg import sql
 from pytest_django.fixtures import Settings
 
 from backups.backup import DatabaseBackup
@@ -115,3 +118,11 @@ def databases_beside(admin: Server, target: Server) -> list[str]:
 
 def restore_over(run: Run, live: Server, *words: str) -> Done:
     return run("db_restore", "latest", "--database", "source", "--target-dbname", live.database, *words)
+
+
+def age_mark(admin: Server, database: str, *, days: int) -> None:
+    with connect(admin) as session:
+        query = "SELECT shobj_description(oid, 'pg_database') FROM pg_database WHERE datname = %s"
+        mark = json.loads(str((session.execute(query, [database]).fetchone() or ("",))[0]))
+        mark["at"] = str(datetime.fromisoformat(mark["at"]) - timedelta(days=days))
+        session.execute(sql.SQL("COMMENT ON DATABASE {} IS {}").format(sql.Identifier(database), sql.Literal(json.dumps(mark))))

@@ -213,7 +213,7 @@ def test_statements_run_in_order_and_are_told(make: Callable[..., Server]) -> No
     )
 
     assert done == (
-        "UPDATE auth_user SET email = 'user' || id || '@example.com' WHERE email LIKE '%…: 2 rows.",
+        "UPDATE auth_user SET email = …: 2 rows.",
         "CREATE TABLE kept AS SELECT email FROM auth_user: 2 rows.",
         "ALTER TABLE kept ADD n int: done.",
     )
@@ -232,7 +232,7 @@ def test_a_statement_that_fails_is_named_and_nothing_is_done(make: Callable[...,
     with pytest.raises(PostgresError) as raised:
         neutralize(copy, ["DELETE FROM auth_user", "UPDATE auth_users SET email = ''"])
 
-    assert raised.value.message.startswith("Statement 2 of NEUTRALIZE_SQL failed: UPDATE auth_users SET email = ''")
+    assert raised.value.message.startswith("Statement 2 of NEUTRALIZE_SQL failed: UPDATE auth_users SET email = …")
     assert raised.value.detail == 'relation "auth_users" does not exist'
     assert read(copy, "SELECT (SELECT count(*) FROM auth_user), (SELECT count(*) FROM django_session)") == [(2, 1200)]
 

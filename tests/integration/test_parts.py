@@ -304,6 +304,12 @@ def live(archive: Path, make_database: Callable[..., Server]) -> Server:
     return server
 
 
+def move_beside(pg_dump, pg_restore, *, staging: Server, target: Server, schema: str, tables, folder: Path, run_id: str) -> None:
+    beside.require_free_schema(target, schema=schema)
+    dump = beside.dump_gathered(pg_dump, staging, schema=schema, tables=tables, folder=folder, run_id=run_id)
+    beside.load_schema(pg_restore, dump, target=target, run_id=run_id)
+
+
 @pytest.fixture
 def rescue(load, live: Server, tmp_path: Path) -> Callable[..., None]:
     """Loads chosen tables and moves them beside the live ones."""
@@ -311,9 +317,7 @@ def rescue(load, live: Server, tmp_path: Path) -> Callable[..., None]:
     def rescue(*tables: parts.Name, schema: str = "rescue") -> None:
         staging, loaded = load(*tables)
         pg_dump, pg_restore = programs(17)
-        beside.move_beside(
-            pg_dump, pg_restore, staging=staging, target=live, schema=schema, tables=loaded, folder=tmp_path, run_id=RUN
-        )
+        move_beside(pg_dump, pg_restore, staging=staging, target=live, schema=schema, tables=loaded, folder=tmp_path, run_id=RUN)
 
     return rescue
 
@@ -396,9 +400,7 @@ def test_two_tables_of_the_same_name_are_refused_before_the_target_is_touched(
         ([("a", "u"), ("b", "same")], "a.same and b.same"),
     ):
         with pytest.raises(UsageError, match="same name") as refused:
-            beside.move_beside(
-                *programs(17), staging=staging, target=live, schema="rescue", tables=tables, folder=tmp_path, run_id=RUN
-            )
+            move_beside(*programs(17), staging=staging, target=live, schema="rescue", tables=tables, folder=tmp_path, run_id=RUN)
         assert refused.value.detail == told
     assert as_sql(live) == before
     assert ("a", "t") in listed(staging)
@@ -408,7 +410,7 @@ def test_a_server_of_postgresql_15_takes_them_beside_the_live_ones_too(postgres1
     staging, target = new_database(server_of(postgres15)), new_database(server_of(postgres15))
     with connect(staging) as connection:
         connection.execute("CREATE TABLE t (id serial PRIMARY KEY, n int); INSERT INTO t (n) SELECT generate_series(1, 5)")
-    beside.move_beside(
+    move_beside(
         *programs(15), staging=staging, target=target, schema="rescue", tables=[("public", "t")], folder=tmp_path, run_id=RUN
     )
 
@@ -419,7 +421,7 @@ def test_a_server_of_postgresql_15_takes_them_beside_the_live_ones_too(postgres1
 
 def test_a_table_that_was_not_loaded_is_named(make_database, live: Server, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"shop\.purchase: not among the tables that were loaded"):
-        beside.move_beside(
+        move_beside(
             *programs(17),
             staging=make_database(),
             target=live,
@@ -452,36 +454,18 @@ def test_definitions_alone_bring_no_rows(archive: Path, make_database) -> None:
     assert asked(server, "SELECT count(*) FROM pg_constraint WHERE contype = 'f'") == [(3,)]
 
 
-def test_data_alone_fills_tables_that_are_there(archive: Path, make_database, tmp_path: Path) -> None:
-    server = make_database()
-    load_archive(programs(17)[1], server, archive=archive, run_id=RUN, schema_only=True)
-    with connect(server) as connection:
-        connection.execute("DROP EVENT TRIGGER refusing; ALTER TABLE shop.review DROP CONSTRAINT review_above_fkey")
-    load_archive(programs(17)[1], server, archive=archive, run_id=RUN, data_only=True, single_transaction=True)
-
-    assert asked(server, "SELECT count(*) FROM shop.review") == [(50,)]
-
-
-def test_data_alone_into_a_database_without_tables_fails(archive: Path, make_database) -> None:
-    with pytest.raises(LoadError, match="exit code 1"):
-        load_archive(programs(17)[1], make_database(), archive=archive, run_id=RUN, data_only=True)
-
-
-@pytest.mark.parametrize(
-    "options", [{"schema_only": True, "data_only": True}, {"clean": True}, {"clean": True, "data_only": True}]
-)
-def test_options_that_contradict_each_other_are_wrong_usage(archive: Path, admin: Server, options: dict[str, bool]) -> None:
+def test_dropping_what_is_there_without_a_single_transaction_is_wrong_usage(archive: Path, admin: Server) -> None:
     with pytest.raises(UsageError):
-        load_archive(programs(17)[1], admin, archive=archive, run_id=RUN, **options)
+        load_archive(programs(17)[1], admin, archive=archive, run_id=RUN, clean=True)
 
 
-def test_a_list_without_a_schema_restores_in_place_all_but_that_schema(archive: Path, make_database, tmp_path: Path) -> None:
+def test_a_list_without_a_table_restores_in_place_all_but_that_table(archive: Path, make_database, tmp_path: Path) -> None:
     server = make_database()
     load_archive(programs(17)[1], server, archive=archive, run_id=RUN)
     with connect(server) as connection:
         connection.execute("DROP EVENT TRIGGER refusing; DROP TABLE measured; DELETE FROM shop.ticket")
         connection.execute('INSERT INTO "we ird"."a b" VALUES (99)')
-    use_list = parts.list_in_place(archive, staying=(), without_schema="we ird", folder=tmp_path)
+    use_list = parts.list_in_place(archive, staying=(("SCHEMA", "we ird"),), without=[("we ird", "a b")], folder=tmp_path)
     load_archive(programs(17)[1], server, archive=archive, run_id=RUN, single_transaction=True, clean=True, use_list=use_list)
 
     assert asked(server, 'SELECT count(*) FROM "we ird"."a b"') == [(2,)]
@@ -494,7 +478,7 @@ def test_a_list_in_place_leaves_schemas_and_extensions_where_they_are(archive: P
     with connect(server) as connection:
         connection.execute("DROP EVENT TRIGGER refusing; DROP TABLE measured; DELETE FROM shop.ticket")
         connection.execute("CREATE TABLE shop.newer (id int)")
-    use_list = parts.list_in_place(archive, staying=in_place.containers(server), without_schema="", folder=tmp_path)
+    use_list = parts.list_in_place(archive, staying=in_place.containers(server), without=(), folder=tmp_path)
     load_archive(programs(17)[1], server, archive=archive, run_id=RUN, single_transaction=True, clean=True, use_list=use_list)
 
     assert asked(server, "SELECT count(*) FROM shop.ticket") == [(30,)]

@@ -329,4 +329,34 @@ def test_that_a_role_will_be_made_and_stays_is_told(
 ) -> None:
     pair = f"{role}={admin.user}"
     done = run("db_restore", demanding, "--map-role", pair, "--target-dbname", fresh_target.database, "--dry-run")
-    assert f"WARN The role {role} will be made, without login, and {admin.user} its member; so it stays" in done.out
+    assert f"WARN The role {role} will be made, without login, with {admin.user} as a member, and stays" in done.out
+
+
+def test_nobody_becomes_a_member_of_a_role_that_is_there(
+    run: Run, backup: BackupHistory, admin: Server, fresh_target: Server
+) -> None:
+    done = run("db_restore", backup.filename, "--map-role", f"pg_monitor={admin.user}", "--target-dbname", fresh_target.database)
+    assert done.code == 3
+    assert "nobody becomes a member of it by a restore" in done.err
+
+
+def test_a_role_that_the_backup_does_not_name_has_nobody_act_for_it(
+    run: Run, backup: BackupHistory, admin: Server, role: str, fresh_target: Server
+) -> None:
+    done = run("db_restore", backup.filename, "--map-role", f"{role}={admin.user}", "--target-dbname", fresh_target.database)
+    assert done.code == 3
+    assert f"The backup names no role {role}." in done.err
+
+
+# In place
+
+
+def test_in_place_nothing_is_neutralized_because_it_would_be_alive_before(
+    run: Run, backup: BackupHistory, source: Server
+) -> None:
+    done = run(
+        *("db_restore", backup.filename, "--in-place", "--neutralize"),
+        *("--target-dbname", source.database, "--yes", source.database),
+    )
+    assert done.code == 3
+    assert "alive before they can be emptied" in done.err

@@ -7,7 +7,6 @@ import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from datetime import datetime, timedelta
 from pathlib import Path
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
@@ -24,7 +23,7 @@ from backups.types import Server
 from ichrisbirch_site.embedded import PROJECT
 from tests.conftest import connect, drop_database, until
 from tests.faults.conftest import url_of
-from tests.integration.conftest import Done, Run, databases_beside, restore_over, rows_of
+from tests.integration.conftest import Done, Run, age_mark, databases_beside, restore_over, rows_of
 
 pytestmark = pytest.mark.usefixtures("history")
 
@@ -202,16 +201,10 @@ def test_what_is_kept_longer_than_the_settings_say_is_dropped_by_the_next_restor
     backups_settings.BACKUPS = {**backups_settings.BACKUPS, "KEEP_REPLACED_DAYS": 3}
     assert "Dropped" not in restore_over(run, live, "--yes", live.database).err
     first = BackupRestore.objects.get().kept_database
-    with connect(admin) as session:
-        (comment,) = session.execute(
-            "SELECT shobj_description(oid, 'pg_database') FROM pg_database WHERE datname = %s", [first]
-        ).fetchone() or ("",)
-        mark = json.loads(str(comment))
-        mark["at"] = str(datetime.fromisoformat(mark["at"]) - timedelta(days=4))
-        session.execute(sql.SQL("COMMENT ON DATABASE {} IS {}").format(sql.Identifier(first), sql.Literal(json.dumps(mark))))
+    age_mark(admin, first, days=4)
     done = restore_over(run, live, "--yes", live.database)
 
-    assert f"Dropped {first}, " in done.err
+    assert f"Also: Dropped {first}, " in done.err
     assert first not in databases_beside(admin, live)
     assert len(databases_beside(admin, live)) == 1
 

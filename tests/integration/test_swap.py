@@ -20,7 +20,7 @@ import pytest
 from psycopg import sql
 
 from backups.exceptions import BackupsError, PostgresError, RefusedError
-from backups.postgres import databases, marks, properties, renaming, swap
+from backups.postgres import databases, marks, properties, renaming, sessions, swap
 from backups.postgres.connect import connected
 from backups.types import Locale, Server
 from ichrisbirch_site.embedded import PROJECT, services
@@ -163,7 +163,7 @@ class Pool:
                 self._session()
 
     def _session(self) -> None:
-        connected = time.monotonic()
+        begun = time.monotonic()
         try:
             with connect(self.server) as session:
                 while not self._stop.is_set():
@@ -173,7 +173,7 @@ class Pool:
                     if random.random() < 0.2:
                         return
         except psycopg.Error as error:
-            self.errors.append((connected, str(error)))
+            self.errors.append((begun, str(error)))
             raise
 
 
@@ -237,10 +237,11 @@ def test_where_nothing_was_a_mark_says_who_put_it_there(world: World) -> None:
 
 
 def test_a_run_that_was_not_swapped_in_is_told_from_one_that_was(world: World) -> None:
-    swap.mark_staging(world.staging, run_id=RUN)
-    assert not swap.was_swapped_in(world.admin, run_id=RUN)
+    with databases.restoring(world.admin, run_id=RUN):  # else a restore of another test would tidy it away
+        swap.mark_staging(world.staging, run_id=RUN)
+        assert not swap.was_swapped_in(world.admin, run_id=RUN)
 
-    world.swap_in()
+        world.swap_in()
 
     assert swap.was_swapped_in(world.admin, run_id=RUN)
     assert not swap.was_swapped_in(world.admin, run_id="0a1b2c3d")
@@ -351,7 +352,7 @@ def test_a_busy_pool_sees_only_the_new_database_after_the_swap(world: World) -> 
 
     assert {word for began, word in pool.seen if began > after} == {"new"}
     assert {word for began, word in pool.seen if began < before} == {"old"}
-    assert not [error for connected, error in pool.errors if connected > after]
+    assert not [error for begun, error in pool.errors if begun > after]
     assert swapped.seconds < 1
 
 
@@ -379,12 +380,12 @@ def test_somebody_who_looks_into_the_staging_database_is_told_to_go_as_well(worl
 def test_sessions_are_listed_with_who_they_are(world: World) -> None:
     with connect(world.target) as session:
         session.execute("SET application_name = 'the shop'")
-        (found,) = swap.sessions_on(world.target)
+        with connected(world.admin, application_name="test") as looking:
+            (found,) = sessions.of_users(looking, [world.oid(world.target)])
         pid = session.info.backend_pid
 
     assert (found.pid, found.user, found.application_name) == (pid, world.admin.user, "the shop")
     assert found.may_end
-    assert swap.sessions_on(replace(world.target, database="no such database")) == ()
 
 
 def test_sessions_are_ended_but_those_of_the_run(world: World) -> None:

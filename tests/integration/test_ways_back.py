@@ -1,16 +1,18 @@
 """The ways back from a restore, and the commands by which messages lead there."""
 
+import json
 import shlex
 from dataclasses import replace
 from uuid import uuid4
 
 import pytest
 from psycopg import sql
+from pytest_django.fixtures import Settings
 
 from backups.models import BackupHistory, BackupRestore
 from backups.types import Server
 from tests.conftest import connect
-from tests.integration.conftest import Run, databases_beside, restore_over, rows_of
+from tests.integration.conftest import Run, age_mark, databases_beside, restore_over, rows_of
 
 pytestmark = pytest.mark.usefixtures("history")
 
@@ -144,3 +146,74 @@ def test_a_url_is_no_name_of_a_database(run: Run, live: Server) -> None:
     done = run("db_restore", "latest", "--target-dbname", "postgres://db/shop")
     assert done.code == 2
     assert "takes a name, not a URL" in done.err
+
+
+# What is only asked for
+
+
+@pytest.mark.parametrize("word", ["--undo", "--discard-previous"])
+def test_a_dry_run_of_the_ways_back_tells_and_changes_nothing(word: str, run: Run, live: Server, admin: Server) -> None:
+    kept = restored(run, live)
+    done = run("db_restore", word, "--dry-run", "--target-dbname", live.database, "--yes", live.database)
+
+    assert (done.code, kept in done.err) == (0, True)
+    assert databases_beside(admin, live) == [kept]
+    assert rows_of(live, "event") == 5000
+
+
+@pytest.mark.parametrize("word", ["--undo", "--discard-previous"])
+@pytest.mark.parametrize("other", [("--table", "event"), ("--in-place",), ("--neutralize",), ("--no-owner",)])
+def test_options_of_a_restore_do_not_go_with_the_ways_back(word: str, other: tuple[str, ...], run: Run, live: Server) -> None:
+    done = run("db_restore", word, *other, "--target-dbname", live.database)
+    assert (done.code, f"{word} does not go with {other[0]}" in done.err) == (2, True)
+
+
+def test_what_is_dropped_is_told_as_json(run: Run, live: Server) -> None:
+    kept = restored(run, live)
+    done = run("db_restore", "--discard-previous", "--json", "--target-dbname", live.database, "--yes", live.database)
+    assert [one["database"] for one in json.loads(done.out)["dropped"]] == [kept]
+
+
+# Whose it is
+
+
+@pytest.mark.parametrize("word", ["--undo", "--discard-previous"])
+def test_production_is_not_touched_from_elsewhere_on_the_way_back_either(
+    word: str, run: Run, live: Server, admin: Server, backup: BackupHistory
+) -> None:
+    kept = restored(run, live)
+    with connect(replace(live, database=kept)) as session:
+        session.execute("CREATE SCHEMA admin")
+        session.execute(
+            "CREATE TABLE admin.backup_history (environment text, database text, system_identifier text, server_address text)"
+        )
+        values = ["production", kept, backup.system_identifier, ""]
+        session.execute("INSERT INTO admin.backup_history VALUES (%s, %s, %s, %s)", values)
+    done = run("db_restore", word, "--target-dbname", live.database, "--yes", live.database)
+
+    assert done.code == 3
+    assert "is production, and this process is testing." in done.err
+    assert databases_beside(admin, live) == [kept]
+    assert rows_of(live, "event") == 5000
+
+
+def test_what_another_database_has_kept_is_not_dropped_because_it_is_old(
+    run: Run, live: Server, admin: Server, fresh_target: Server, backups_settings: Settings
+) -> None:
+    kept = restored(run, live)
+    backups_settings.BACKUPS = {**backups_settings.BACKUPS, "KEEP_REPLACED_DAYS": 1}
+    age_mark(admin, kept, days=2)
+    assert run("db_restore", "latest", "--database", "source", "--target-dbname", fresh_target.database).code == 0
+    assert databases_beside(admin, live) == [kept]
+
+
+def test_a_restore_succeeds_though_somebody_looks_at_what_was_kept_long_enough(
+    run: Run, live: Server, admin: Server, backups_settings: Settings
+) -> None:
+    backups_settings.BACKUPS = {**backups_settings.BACKUPS, "KEEP_REPLACED_DAYS": 1}
+    kept = restored(run, live)
+    age_mark(admin, kept, days=2)
+    with connect(replace(live, database=kept)):
+        done = restore_over(run, live, "--yes", live.database)
+    assert done.code == 0, done.err
+    assert f"Also: Somebody is connected to {kept}." in done.err

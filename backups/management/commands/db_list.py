@@ -3,8 +3,9 @@
 from argparse import ArgumentParser
 from typing import Any
 
-from backups import catalog, history, undo
+from backups import catalog, history
 from backups.exceptions import BackupsError, UsageError
+from backups.kept import kept_copies
 from backups.management import options, report, table
 from backups.management.base import BackupsCommand, raise_as_command_error, translated
 from backups.postgres.swap import Kept
@@ -41,6 +42,6 @@ class Command(BackupsCommand):
 def _kept(server: Server) -> tuple[Kept, ...]:
     """What restores have replaced on the site's own server; where it is away, the list of backups says so already."""
     try:
-        return undo.kept_copies(server)
+        return kept_copies(server)
     except BackupsError:
         return ()

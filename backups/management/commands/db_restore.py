@@ -6,14 +6,21 @@ from pathlib import Path
 from typing import Any
 
 from django.core.management.base import CommandParser
+from django.utils import timezone
 
 from backups import undo, words
-from backups.exceptions import BackupsError, CancelledError, UsageError
+from backups.exceptions import CancelledError, UsageError
 from backups.interrupts import interruptible
+from backups.kept import kept_of
 from backups.management import options, plan_text, progress, report, target
 from backups.management.base import BackupsCommand, translated
 from backups.plan import Choices, Plan
 from backups.restore import DatabaseRestore
+
+OF_A_RESTORE = (
+    *("environment", "trust_unsigned", "no_owner", "no_privileges", "map_role", "neutralize", "in_place", "no_safety_backup"),
+    *("table", "into_schema", "schema_only"),
+)
 
 
 class Command(BackupsCommand):
@@ -68,15 +75,6 @@ class Command(BackupsCommand):
         self.stdout.write(report.restore_as_json(row) if given["json"] else report.restore_as_text(row, story.target))
         for problem in dict.fromkeys(story.problems):
             self._say(f"Also: {problem}")
-        self._let_go_of_expired(story)
-
-    def _let_go_of_expired(self, story: DatabaseRestore) -> None:
-        """The restore has succeeded, whatever comes of this."""
-        try:
-            for kept in undo.discard_expired(story.target):
-                self._say(f"Dropped {words.printable(kept.database)}, {words.size(kept.size_bytes)}: it was kept long enough.")
-        except BackupsError as error:
-            self._say(f"Also: what was kept long enough could not all be dropped. {error}")
 
     def _ask(self, story: DatabaseRestore, plan: Plan) -> None:
         """The name of what is replaced, and what else only a person can decide; where nobody sits there, the story refuses."""
@@ -84,7 +82,7 @@ class Command(BackupsCommand):
             return
         if plan.needs_name and not story.confirm:
             story.confirm = _typed(f"Type the database's name, {words.printable(plan.target.database)}, to go on: ")
-        if plan.asks_neutralize and plan.choices.neutralize is None:
+        if plan.asks_neutralize and plan.choices.neutralize is None and not plan.choices.in_place:
             answer = _typed("A backup of production. Empty sessions and tokens, disable scheduled tasks in it? [Y/n] ")
             story.decide(neutralize=answer.lower() not in ("n", "no"))
 
@@ -97,6 +95,8 @@ class Command(BackupsCommand):
             f" takes the place of {name} on {story.target.host}:{story.target.port}."
             f" What is in {name} now, if it is there, stays beside it."
         )
+        if given["dry_run"]:
+            return
         if not story.confirm and sys.stdin.isatty():
             story.confirm = _typed(f"Type the database's name, {name}, to go on: ")
         swapped = story.run()
@@ -107,11 +107,22 @@ class Command(BackupsCommand):
     def _discard(self, given: dict[str, Any]) -> None:
         where = target.from_options(given)
         confirm = given["yes"] or ""
-        if not confirm and sys.stdin.isatty():
-            confirm = _typed(f"Type the database's name, {words.printable(where.database)}, to drop what was kept for it: ")
+        copies, now = kept_of(where), timezone.now()
+        for kept in copies:
+            name = words.printable(kept.database)
+            self._say(
+                f"{name} ({words.size(kept.size_bytes)}), replaced {words.age(kept.kept_at, now=now)}, is dropped for good."
+            )
+        if given["dry_run"]:
+            return
+        if copies and not confirm and sys.stdin.isatty():
+            confirm = _typed(f"Type the database's name, {words.printable(where.database)}, to drop what was kept of it: ")
         dropped = undo.discard(where, confirm=confirm)
+        if given["json"]:
+            self.stdout.write(report.dropped_as_json(dropped))
+            return
         for kept in dropped:
-            self.stdout.write(f"Dropped {kept.database}, {words.size(kept.size_bytes)}.")
+            self.stdout.write(f"Dropped {words.printable(kept.database)}, {words.size(kept.size_bytes)}.")
 
     def _say(self, text: str) -> None:
         """Beside the result, and not in the red of an error."""
@@ -142,6 +153,8 @@ def _refuse_backup(given: dict[str, Any]) -> None:
         raise UsageError("--kept is only for --undo.", hint="--discard-previous drops all that was kept.")
     if given["backup"] or given["filename"] or given["from_file"]:
         raise UsageError(f"{word} takes no backup: it is about what a restore has replaced.")
+    if others := [option for option in OF_A_RESTORE if given[option] not in (None, False, [])]:
+        raise UsageError(f"{word} does not go with --{others[0].replace('_', '-')}.", hint="That is for restoring a backup.")
 
 
 def _choices(given: dict[str, Any]) -> Choices:

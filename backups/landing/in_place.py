@@ -1,0 +1,119 @@
+"""Into the target itself, in one transaction."""
+
+from collections.abc import Sequence
+from contextlib import ExitStack
+from typing import Any
+
+from backups import carry_over, history, next_command
+from backups.exceptions import BackupsError, LoadError, RefusedError
+from backups.landing.work import Work, compared, make_stand_ins
+from backups.plan import HistoryPlace
+from backups.postgres import in_place, parts, swap
+from backups.postgres.compare import Comparison
+from backups.postgres.connect import connected
+from backups.postgres.load import load_archive
+from backups.postgres.lock import end_sessions_of, run_lock
+from backups.types import Server
+
+
+class InPlace:
+    """For servers where no database can be created: dropped and made again in a single transaction, all or nothing."""
+
+    def __init__(self, work: Work) -> None:
+        self.work = work
+        self.plan = work.plan
+        self.loaded = work.plan.target
+        self.lock = ExitStack()
+        self._before: frozenset[int] | None = None
+
+    def load(self) -> None:
+        target, choices = self.plan.target, self.plan.choices
+        self.lock.enter_context(run_lock(target, run_id=self.work.run_id, doing="restore"))
+        self.plan.require_unchanged()
+        self.work.tell("loading in place")
+        make_stand_ins(self.plan)
+        use_list = parts.list_in_place(
+            self.work.archive,
+            staying=in_place.containers(target),
+            without=self._left_alone(),
+            folder=self.work.folder,
+        )
+        _require_gone(swap.end_sessions(target, but=self.work.run_id), target)
+        history.reconnect()  # a session of ours may have been among them
+        self._before = in_place.generation(target)
+        try:
+            load_archive(
+                self.work.program,
+                target,
+                archive=self.work.archive,
+                run_id=self.work.run_id,
+                single_transaction=True,
+                clean=True,
+                use_list=use_list,
+                keep_owners=choices.keep_owners,
+                keep_privileges=choices.keep_privileges,
+                each_second=lambda: in_place.end_blockers(target, run_id=self.work.run_id),
+            )
+        except LoadError as error:
+            if self._changed() is False:
+                error.hint = (
+                    f"It was one transaction: {target.database} is as it was. What is newer than the backup and depends on what"
+                    " is in it may stand in the way; drop that first, or restore without --in-place, as a role that may create"
+                    " databases."
+                )
+            raise
+
+    def _changed(self) -> bool | None:
+        """Whether the target has been loaded, as it says itself; None where it can't be asked."""
+        self.lock.close()
+        try:
+            with connected(self.plan.target, application_name="restore: look") as connection:
+                end_sessions_of(connection, run_id=self.work.run_id)  # one that is lost to us may still be committing
+            return in_place.generation(self.plan.target) != self._before
+        except BackupsError:
+            return None
+
+    def _left_alone(self) -> tuple[tuple[str, str], ...]:
+        """The history stays as it is, where it lies here."""
+        return (carry_over.HISTORY, carry_over.RESTORES) if self.plan.history is HistoryPlace.TARGET else ()
+
+    def compare(self) -> Comparison | None:
+        """Only what the backup has: tables that are newer stay, and so does the history."""
+        snapshot = self.plan.snapshot
+        names = tuple((table.schema, table.table) for table in snapshot.tables) if snapshot else ()
+        names = tuple(name for name in names if name not in self._left_alone())
+        return compared(self.work, self.loaded, tables=names, only=True)
+
+    def prepare(self, own_row: dict[str, Any]) -> list[str]:
+        return []
+
+    def place(self) -> str:
+        self.lock.close()
+        return ""
+
+    def settle(self, own_row: dict[str, Any]) -> list[str]:
+        return []
+
+    def clear(self) -> str:
+        self.lock.close()
+        if self._before is None:
+            return ""
+        target, backup = self.plan.target, self.work.safety_backup
+        changed = self._changed()
+        if changed is False:
+            return ""
+        told = f"{target.database} now holds what was loaded, not proven."
+        if changed is None:
+            told = f"{target.database} may hold what was loaded, not proven: it could not be asked."
+        if not backup:
+            return f"{told} What was there before was not backed up just before; icb db list shows what there is."
+        return f"{told} What was there before comes back with: {next_command.restore_in_place(backup, target)}"
+
+
+def _require_gone(left: Sequence[swap.Session], target: Server) -> None:
+    if left:
+        raise RefusedError(
+            f"These sessions on {target.database} could not be sent away, and would hold the restore up. Nothing was touched.",
+            detail="\n".join(map(str, left)),
+            hint="End them, or restore as a role that may: a superuser, or a member of pg_signal_backend.",
+        )

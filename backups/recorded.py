@@ -1,0 +1,101 @@
+"""The row of a restore, from its first step to its end; `unfinished` does the like for a backup.
+
+The history may be lost: it lies in the very database that is being restored. Then the restore goes on without, and says so.
+"""
+
+from pathlib import Path
+from typing import Any
+
+from django.db import Error as DatabaseError
+from django.utils import timezone
+
+from backups import history
+from backups.exceptions import BackupsError, CancelledError, HistoryError
+from backups.models import BackupHistory, BackupRestore, Status
+from backups.plan import Plan
+from backups.postgres.connect import Connection
+from backups.reaping import settle_lost_restores
+from backups.stores import secrets
+from backups.types import Server
+
+
+class Recorded:
+    """Keeps the row of one restore. `problems` says why the history does not know of it, if so."""
+
+    def __init__(self, row: BackupRestore, target: Server) -> None:
+        self.row = row
+        self.target = target
+        self.problems: list[str] = []
+
+    def begin(self, plan: Plan, session: Connection, *, scratch: Path) -> None:
+        """The row is running; restores that were lost get their end."""
+        row, self.target = self.row, plan.target
+        row.source_key = plan.source.location
+        row.target_host, row.target_port = plan.target.host, plan.target.port
+        row.target_system_identifier = plan.there.system_identifier
+        row.size_bytes = plan.size_bytes
+        try:
+            row.backup = BackupHistory.objects.filter(id=plan.manifest.id).first() if plan.manifest else None
+            history.add(row)
+            history.start(row)
+            settle_lost_restores(session, row, target=plan.target, scratch=scratch)
+        except BackupsError as error:
+            self._unrecorded(error)
+        except DatabaseError as error:
+            self._unrecorded(history.unreachable(error))
+        row.started_at = row.started_at or timezone.now()
+
+    def when_done(self) -> dict[str, Any]:
+        """The row as it will be when the restore has succeeded, by column: it must be in the history that is swapped in."""
+        now = timezone.now()
+        values = {str(field.column): getattr(self.row, field.attname) for field in self.row._meta.concrete_fields}
+        started = self.row.started_at or self.row.created_at
+        return values | {
+            "status": Status.SUCCEEDED.value,
+            "finished_at": now,
+            "duration_seconds": (now - started).total_seconds(),
+        }
+
+    def succeed(self) -> None:
+        """What is in place is restored, whether or not the history can be told."""
+        row = self.row
+        try:
+            if row._state.adding:  # the history was lost, and may just have come back, with this row in it or without
+                history.add(row)
+                row._state.adding = False
+            history.succeed(
+                row,
+                finished_at=timezone.now(),
+                comparison_report=row.comparison_report,
+                kept_database=row.kept_database,
+                safety_backup=row.safety_backup,
+                load_seconds=row.load_seconds,
+            )
+            self.problems.clear()
+        except HistoryError as error:
+            row.status = Status.SUCCEEDED
+            self._unrecorded(error)
+
+    def fail(self, error: BaseException, *, left_behind: str) -> BackupsError:
+        """The error to raise, scrubbed, with what had to be left behind; the row tells the same."""
+        if isinstance(error, BackupsError):
+            reason = error
+        elif isinstance(error, KeyboardInterrupt | SystemExit):
+            rest = "" if left_behind else " What it had begun was removed; the target is as it was."
+            reason = CancelledError(f"The restore was cancelled.{rest}")
+        else:
+            reason = BackupsError("The restore failed unexpectedly.", detail=f"{type(error).__name__}: {error}")
+        reason.detail = f"{reason.detail}\n{left_behind}".strip()
+        reason.scrub(secrets(self.target))
+        if not self.row._state.adding:
+            try:
+                history.update(self.row, comparison_report=self.row.comparison_report, safety_backup=self.row.safety_backup)
+                history.fail(self.row, reason, cancelled=isinstance(reason, CancelledError))
+            except HistoryError as unrecorded:
+                reason.detail = f"{reason.detail}\nThe history could not be written either: {unrecorded.detail}".strip()
+        return reason
+
+    def _unrecorded(self, error: BackupsError) -> None:
+        if not self.row._state.adding and self.row.started_at is None:
+            self.row._state.adding = True
+        self.problems = [str(error.scrub(secrets(self.target)))]
