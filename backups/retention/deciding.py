@@ -1,0 +1,200 @@
+"""Judges backups by a policy. Pure: no clock, no store, no history; what is obsolete is deleted elsewhere, or not.
+
+The order: what may never go now (`_protections`), what a keep rule keeps (`_last`, `_periods`), then the total, then how much
+may go in one run. Every doubt keeps.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from datetime import UTC, datetime
+from math import floor
+from uuid import UUID
+
+from backups.retention.policy import Candidate, Decision, Policy, Run
+from backups.words import printable, size, things
+
+Reasons = dict[UUID, list[str]]
+Key = tuple[int, ...]
+
+# Rule, noun, what orders the periods, what people call them. An hour that comes twice when the clocks go back is two: by fold.
+PERIODS: tuple[tuple[str, str, Callable[[datetime], Key], str], ...] = (
+    ("hourly", "hour", lambda at: (at.year, at.month, at.day, at.hour, at.fold), "%Y-%m-%d %H:00 %Z"),
+    ("daily", "day", lambda at: (at.year, at.month, at.day), "%Y-%m-%d"),
+    ("weekly", "week", lambda at: at.isocalendar()[:2], "%G-W%V"),
+    ("monthly", "month", lambda at: (at.year, at.month), "%Y-%m"),
+    ("yearly", "year", lambda at: (at.year,), "%Y"),
+)
+
+
+def decide(candidates: Iterable[Candidate], runs: Iterable[Run], policy: Policy, *, now: datetime) -> tuple[Decision, ...]:
+    """One decision for each candidate, newest first. Each database of each environment is judged alone.
+
+    The order of what is given does not matter. Runs and backups that finished after `now` come from a clock that was wrong:
+    such backups are kept, fill no slot and are not the newest verified; such runs are not counted.
+
+    Raises ValueError where a backup is given twice: it would fill two slots.
+    """
+    backups_of, runs_of = defaultdict(list), defaultdict(list)
+    for candidate in sorted(candidates, key=_order, reverse=True):
+        backups_of[candidate.environment, candidate.database].append(candidate)
+    for run in runs:
+        if run.finished_at <= now:
+            runs_of[run.environment, run.database].append(run)
+    decisions = [
+        decision
+        for whose, backups in backups_of.items()
+        for decision in _of_one_database(backups, failing=_failing(runs_of[whose], policy), policy=policy, now=now)
+    ]
+    return tuple(sorted(decisions, key=lambda decision: _order(decision.candidate), reverse=True))
+
+
+def _order(one: Candidate) -> tuple[datetime, UUID, str, str]:
+    return one.finished_at, one.id, one.environment, one.database
+
+
+def _of_one_database(backups: Sequence[Candidate], *, failing: str, policy: Policy, now: datetime) -> Iterator[Decision]:
+    """Backups come newest first, and so do the decisions."""
+    if len({one.id for one in backups}) < len(backups):
+        raise ValueError(f"A backup of {backups[0].environment}/{backups[0].database} is given twice.")
+    past = [one for one in backups if one.finished_at <= now]
+    protected = _protected(backups, past=past, failing=failing, policy=policy, now=now)
+    reasons = _kept_by_rules(backups, past=past, policy=policy)
+    for one in backups:
+        reasons[one.id][:0] = protected[one.id]
+
+    obsolete = {one.id: "no rule keeps it" for one in backups if not reasons[one.id]}
+    for one in _over_total([one for one in backups if one.id not in obsolete], protected=protected, policy=policy):
+        obsolete[one.id] = _total(policy, "over")
+
+    most = max(1, floor(policy.maximum_share * len(backups)))
+    may_go = {one.id for one in [one for one in backups if one.id in obsolete][-most:]}  # the oldest
+    for one in backups:
+        if one.id in may_go:
+            yield Decision(candidate=one, is_kept=False, reasons=(obsolete[one.id],))
+        elif one.id in obsolete:
+            waits = f"another day: only {most} of {len(backups)} may go in one run"
+            yield Decision(candidate=one, is_kept=True, reasons=(waits,))
+        else:
+            yield Decision(candidate=one, is_kept=True, reasons=tuple(reasons[one.id]))
+
+
+def _failing(runs: Iterable[Run], policy: Policy) -> str:
+    """Why nothing is pruned; empty where the newest runs have not all failed. Of one instant, the failure counts as newer."""
+    enough = policy.failures_that_stop
+    newest = sorted(runs, key=lambda run: (run.finished_at, not run.succeeded), reverse=True)[:enough]
+    if not newest or newest[0].succeeded:
+        return ""
+    if len(newest) < enough:
+        return f"the last of {things(len(newest), 'run')} failed, too few to tell: nothing is pruned"
+    if any(run.succeeded for run in newest):
+        return ""
+    return f"the last {'run' if enough == 1 else things(enough, 'run')} failed: nothing is pruned"
+
+
+def _protected(
+    backups: Sequence[Candidate], *, past: Sequence[Candidate], failing: str, policy: Policy, now: datetime
+) -> Reasons:
+    newest = next((one for one in past if one.is_verified), None)
+    return {one.id: list(_protections(one, newest=newest, failing=failing, policy=policy, now=now)) for one in backups}
+
+
+def _protections(one: Candidate, *, newest: Candidate | None, failing: str, policy: Policy, now: datetime) -> Iterator[str]:
+    """What keeps a backup whatever the rules and the total say. `newest` is the newest verified one."""
+    if one.pin:
+        yield f"pinned: {printable(one.pin)}"
+    if one.locked_until is not None and one.locked_until > now:
+        yield f"locked until {one.locked_until.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+    if one.is_in_use:
+        yield "being restored"
+    if one.finished_at > now:
+        yield "finished in the future: the clock was moved"
+    elif policy.minimum_age_days is not None and (now - one.finished_at).days < policy.minimum_age_days:
+        yield f"younger than {things(policy.minimum_age_days, 'day')}"
+    if newest is None:
+        yield "no backup up to now is verified: nothing is pruned"
+    elif newest.finished_at <= one.finished_at <= now:
+        yield _beside_the_newest(one, newest)
+    if failing:
+        yield failing
+
+
+def _beside_the_newest(one: Candidate, newest: Candidate) -> str:
+    """For what is not older than the newest verified one: a step back from it must stay possible, and so must a look."""
+    if one.id == newest.id:
+        return "newest verified"
+    if one.finished_at == newest.finished_at:
+        return "as new as the newest verified"
+    return "bad, but nothing newer is verified" if one.is_bad else "not verified yet, and newer than the newest verified"
+
+
+def _kept_by_rules(backups: Sequence[Candidate], *, past: Sequence[Candidate], policy: Policy) -> Reasons:
+    """Only the verified fill slots. What is bad is kept by none of them, what is of the future needs none."""
+    reasons: Reasons = {one.id: [] for one in backups}
+    if not policy.has_keep_rule:
+        why = "no rule is set: everything is kept" if policy.maximum_total_bytes is None else _total(policy, "within")
+        return {one.id: [why] for one in backups}
+    usable = [one for one in past if not one.is_bad]
+    for one, reason in _last(usable, policy.keep_last):
+        reasons[one.id].append(reason)
+    for one, reason in _periods(usable, policy):
+        reasons[one.id].append(reason)
+    return reasons
+
+
+def _last(usable: Sequence[Candidate], slots: int | None) -> Iterator[tuple[Candidate, str]]:
+    if slots is None:
+        return
+    filling = [one for one in usable if one.is_verified][:slots]
+    is_full = len(filling) == slots
+    for place, one in enumerate(filling, start=1):
+        yield one, f"verified {place} of the last {slots}"
+    for one in usable:
+        if not one.is_verified and not is_full:
+            yield one, f"not verified yet, and fewer than {slots} are"
+        elif not one.is_verified and one.finished_at >= filling[-1].finished_at:
+            yield one, f"not verified yet, and among the last {slots} verified"
+
+
+def _periods(usable: Sequence[Candidate], policy: Policy) -> Iterator[tuple[Candidate, str]]:
+    zone = policy.zone
+    local = [(one, one.finished_at.astimezone(zone)) for one in usable]
+    for rule, noun, key, name in PERIODS:
+        slots: int | None = getattr(policy, rule)
+        if slots is not None:
+            for one, at, place in _newest_of_each(local, key, slots):
+                which = f"({noun} {place} of {slots})" if place else f"({noun} without a verified one)"
+                yield one, f"newest of {at.strftime(name)} {which}"
+
+
+def _newest_of_each(
+    local: Sequence[tuple[Candidate, datetime]], key: Callable[[datetime], Key], slots: int
+) -> Iterator[tuple[Candidate, datetime, int]]:
+    """The newest verified one of each of the newest periods that have one, with the slot it fills, from 1.
+
+    With 0 the newest of each period that has none verified, back to the oldest slot, or to the beginning while slots are free.
+    """
+    verified: dict[Key, tuple[Candidate, datetime]] = {}
+    unverified: dict[Key, tuple[Candidate, datetime]] = {}
+    for one, at in local:
+        (verified if one.is_verified else unverified).setdefault(key(at), (one, at))
+    counted = sorted(verified, reverse=True)[:slots]
+    for place, period in enumerate(counted, start=1):
+        yield *verified[period], place
+    for period, newest in unverified.items():
+        if period not in verified and (len(counted) < slots or period > counted[-1]):
+            yield *newest, 0
+
+
+def _over_total(kept: Sequence[Candidate], *, protected: Reasons, policy: Policy) -> Iterator[Candidate]:
+    """The oldest that may go, until the rest fits; what is protected counts in the total and stays."""
+    if policy.maximum_total_bytes is None:
+        return
+    excess = sum(one.size_bytes for one in kept) - policy.maximum_total_bytes
+    for one in reversed(kept):
+        if excess > 0 and not protected[one.id]:
+            excess -= one.size_bytes
+            yield one
+
+
+def _total(policy: Policy, side: str) -> str:
+    return f"{side} {size(policy.maximum_total_bytes)} in total"
