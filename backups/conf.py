@@ -15,6 +15,7 @@ from backups.types import ENVIRONMENT_NAME, Server, StoreOptions
 DEFAULTS: dict[str, Any] = {
     "ENVIRONMENT": "development",
     "SIGNING_KEY": "",
+    "SIGNING_KEY_FALLBACKS": [],  # keys that were ours before: what they have signed is still believed
     "LOCAL_FOLDER": None,
     "SCRATCH_FOLDER": None,
     "CLIENT_FOLDERS": [],
@@ -24,6 +25,10 @@ DEFAULTS: dict[str, Any] = {
     "S3_MAX_PARTS": 10_000,  # of a multipart upload; some S3-compatible stores take fewer
     "KEEP_REPLACED_DAYS": None,  # of a database that a restore has replaced; None keeps it until somebody lets go of it
     "NEUTRALIZE_SQL": [],  # statements for a copy of production, after sessions, tokens and scheduled tasks
+    "RETENTION": {},  # the fields of retention.Policy; empty keeps everything
+    "VERIFY_DATABASE": "default",  # the alias on whose server backups are restored to prove them
+    "VERIFY_ASSERTIONS": [],  # of dicts: name, sql, and what it must give: equals, at_least or at_most (default: equals true)
+    "SHRINK_WARNING_PERCENT": 20,  # a table that has lost more of its rows since the last backup is a warning
 }
 # libpq parameters that say where a connection goes, or as whom. A backup takes those from HOST, PORT, USER, PASSWORD and NAME
 # alone; with one of these in OPTIONS, Django would be connected to one database while another one is backed up.
@@ -37,6 +42,7 @@ class Settings:
 
     environment: str
     signing_key: bytes = field(repr=False)
+    signing_key_fallbacks: tuple[bytes, ...] = field(repr=False)
     local_folder: Path | None
     scratch_folder: Path | None
     client_folders: tuple[str, ...]
@@ -46,6 +52,10 @@ class Settings:
     s3_max_parts: int
     keep_replaced_days: int | None
     neutralize_sql: tuple[str, ...]
+    retention: dict[str, Any]
+    verify_database: str
+    verify_assertions: tuple[dict[str, Any], ...]
+    shrink_warning_percent: int
 
 
 def current() -> Settings:
@@ -63,6 +73,7 @@ def current() -> Settings:
     return Settings(
         environment=_environment(merged["ENVIRONMENT"]),
         signing_key=str(merged["SIGNING_KEY"]).encode(),
+        signing_key_fallbacks=tuple(str(key).encode() for key in merged["SIGNING_KEY_FALLBACKS"] if key),
         local_folder=_folder(merged["LOCAL_FOLDER"]),
         scratch_folder=_folder(merged["SCRATCH_FOLDER"]),
         client_folders=tuple(str(folder) for folder in merged["CLIENT_FOLDERS"]),
@@ -72,7 +83,17 @@ def current() -> Settings:
         s3_max_parts=_parts(merged["S3_MAX_PARTS"]),
         keep_replaced_days=_days(merged["KEEP_REPLACED_DAYS"]),
         neutralize_sql=_statements(merged["NEUTRALIZE_SQL"]),
+        retention=dict(merged["RETENTION"]),
+        verify_database=str(merged["VERIFY_DATABASE"]),
+        verify_assertions=tuple(dict(assertion) for assertion in merged["VERIFY_ASSERTIONS"]),
+        shrink_warning_percent=int(merged["SHRINK_WARNING_PERCENT"]),
     )
+
+
+def signing_keys() -> dict[str, Any]:
+    """The keys with which manifests are believed, as `manifest.parse` takes them."""
+    settings = current()
+    return {"signing_key": settings.signing_key, "fallback_keys": settings.signing_key_fallbacks}
 
 
 def _environment(given: object) -> str:

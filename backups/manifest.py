@@ -7,7 +7,7 @@ HMAC-SHA256 over the canonical form of `backup` (sorted keys, no spaces, UTF-8),
 import hashlib
 import hmac
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any, NoReturn
@@ -30,8 +30,8 @@ def serialize(manifest: Manifest, *, signing_key: bytes) -> bytes:
     return json.dumps(document, indent=1, ensure_ascii=False).encode() + b"\n"
 
 
-def parse(data: bytes, *, signing_key: bytes) -> Manifest:
-    """The manifest in a file's bytes, proven to be signed with our key and well formed.
+def parse(data: bytes, *, signing_key: bytes, fallback_keys: Sequence[bytes] = ()) -> Manifest:
+    """The manifest in a file's bytes, proven to be signed with our key, or one that was ours before, and well formed.
 
     Raises ManifestError for anything else, naming the key's id where it was signed with another one.
     """
@@ -43,7 +43,7 @@ def parse(data: bytes, *, signing_key: bytes) -> Manifest:
         )
     signature = _fields(document["signature"], {"algorithm", "key_id", "value"}, "the signature")
     payload = document["backup"]
-    _require_signature(payload, signature, signing_key)
+    _require_signature(payload, signature, (signing_key, *fallback_keys))
     try:
         return _manifest(payload)
     except (TypeError, ValueError, OverflowError) as error:
@@ -60,18 +60,19 @@ def key_id(signing_key: bytes) -> str:
     return hmac.new(signing_key, b"icb manifest key id", hashlib.sha256).hexdigest()[:16]
 
 
-def _require_signature(payload: object, signature: dict[str, Any], signing_key: bytes) -> None:
+def _require_signature(payload: object, signature: dict[str, Any], signing_keys: Sequence[bytes]) -> None:
     if signature["algorithm"] != ALGORITHM:
         raise ManifestError(f"The manifest's signature is not {ALGORITHM}.")
-    ours = key_id(signing_key)
-    if signature["key_id"] != ours:
+    ours = {key_id(key): key for key in reversed(signing_keys)}
+    if not isinstance(signature["key_id"], str) or signature["key_id"] not in ours:
         raise ManifestError(
-            f"The manifest was signed with another key: {_shown(signature['key_id'])}; ours is {_shown(ours)}.",
-            hint="Set BACKUPS_SIGNING_KEY, for this one command, to the key of the site that made the backup; it is in that"
-            " site's settings, never in the bucket.",
+            f"The manifest was signed with another key: {_shown(signature['key_id'])};"
+            f" ours is {', '.join(_shown(key_id(key)) for key in signing_keys)}.",
+            hint="If it is a key that this site had before, add it to BACKUPS_SIGNING_KEY_FALLBACKS. If another site made the"
+            " backup, set BACKUPS_SIGNING_KEY, for this one command, to its key; that is in its settings, never in the bucket.",
         )
     try:
-        expected = _sign(payload, signing_key)
+        expected = _sign(payload, ours[signature["key_id"]])
     except (UnicodeEncodeError, RecursionError) as error:
         raise ManifestError("The manifest is not well formed.", detail=type(error).__name__) from error
     given = signature["value"]

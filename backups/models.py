@@ -39,6 +39,22 @@ class RestorePurpose(models.TextChoices):
     VERIFICATION = "verification", "Verification"
 
 
+class Level(models.TextChoices):
+    """How far a verification went. Only the last proves that a backup can be restored."""
+
+    STORED = "stored", "Stored: size and SHA-256 of what the store holds"
+    READABLE = "readable", "Readable: the whole archive decoded"
+    RESTORED = "restored", "Restored: loaded into a scratch database, and compared"
+
+
+class Verdict(models.TextChoices):
+    """What a verification has found. That it could not be carried out says nothing about the backup."""
+
+    GOOD = "good", "Good"
+    BAD = "bad", "The backup is bad"
+    UNABLE = "unable", "Could not be verified here"
+
+
 class RestoreMode(models.TextChoices):
     """Where a restore loads a backup."""
 
@@ -90,6 +106,13 @@ class BackupHistory(models.Model):
     applied_migrations = models.JSONField(default=list, blank=True)
     extensions = models.JSONField(default=dict, blank=True)
     application_version = models.CharField(max_length=64, blank=True)
+    warnings = models.JSONField(default=list, blank=True, help_text="What was odd when it was made, in words.")
+    stored_at = models.DateTimeField(null=True, blank=True, help_text="When size and SHA-256 in the store were last proven.")
+    readable_at = models.DateTimeField(null=True, blank=True, help_text="When the whole archive was last decoded.")
+    verified_at = models.DateTimeField(null=True, blank=True, help_text="When it was last restored and compared.")
+    bad_at = models.DateTimeField(null=True, blank=True, help_text="When a verification last found it bad.")
+    missing_at = models.DateTimeField(null=True, blank=True, help_text="When it was first seen that no store has it any more.")
+    pin_reason = models.CharField(max_length=200, blank=True, help_text="Why retention must keep it.")
     triggered_by = _user()
     deleted_at = models.DateTimeField(null=True, blank=True)
 
@@ -124,6 +147,8 @@ class BackupRestore(models.Model):
     )
     target_database = models.CharField(max_length=63)
     target_environment = models.CharField(max_length=50)
+    level = models.CharField(max_length=10, choices=Level.choices, blank=True, help_text="Of a verification.")
+    verdict = models.CharField(max_length=10, choices=Verdict.choices, blank=True, help_text="Of a verification.")
     mode = models.CharField(max_length=10, choices=RestoreMode.choices, default=RestoreMode.SWAP)
     kept_database = models.CharField(max_length=63, blank=True, help_text="Under which name the replaced database stays.")
     safety_backup = models.CharField(

@@ -131,7 +131,7 @@ def _manifest_of(run: BackupHistory, stores: Stores) -> tuple[Manifest, bytes] |
     for store in _stores_of(run, stores):
         try:
             data = store.read(manifest_key(key), limit_bytes=LIMIT_BYTES)
-            found = parse(data, signing_key=conf.current().signing_key)
+            found = parse(data, **conf.signing_keys())
         except (ObjectMissingError, ManifestError):  # a missing object is a StorageError, too: this one says no
             continue
         dump = store.head(key)

@@ -64,7 +64,9 @@ def secrets(*servers: Server) -> list[str]:
 
 def _of_settings() -> Iterator[str]:
     with suppress(BackupsError):
-        yield conf.current().signing_key.decode(errors="replace")
+        settings = conf.current()
+        for key in (settings.signing_key, *settings.signing_key_fallbacks):
+            yield key.decode(errors="replace")
 
 
 def _of_bucket() -> Iterator[str]:

@@ -45,6 +45,13 @@ class Environment(environ.Env):  # type: ignore[misc]
             raise ImproperlyConfigured(f"{var} must be a JSON list of texts.")
         return made
 
+    def json_objects(self, var: str) -> list[dict[str, Any]]:
+        """A JSON list of objects; empty where nothing is set."""
+        made = self.json(var, default=[])
+        if not isinstance(made, list) or not all(isinstance(one, dict) for one in made):
+            raise ImproperlyConfigured(f"{var} must be a JSON list of objects.")
+        return made
+
     def time_zone(self, var: str, *, default: str) -> str:
         """A name of the IANA time zone database."""
         name: str = self.str(var, default=default)

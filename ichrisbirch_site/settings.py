@@ -126,6 +126,7 @@ BACKUPS = {
     "ENVIRONMENT": ENVIRONMENT,
     # Signs manifests. Whoever has it can forge a backup; whoever loses it can no longer prove his own.
     "SIGNING_KEY": env.str("BACKUPS_SIGNING_KEY", default=""),
+    "SIGNING_KEY_FALLBACKS": env.list("BACKUPS_SIGNING_KEY_FALLBACKS", default=[]),
     "LOCAL_FOLDER": BASE_DIR / (os.environ.get("BACKUPS_LOCAL_FOLDER") or embedded.folder(os.environ) / "backups"),
     "SCRATCH_FOLDER": env.str("BACKUPS_SCRATCH_FOLDER", default="") or None,
     "CLIENT_FOLDERS": [*env.list("BACKUPS_CLIENT_FOLDERS", default=[]), *embedded.client_folders()],
@@ -134,6 +135,10 @@ BACKUPS = {
     "STALL_TIMEOUT_SECONDS": env.at_least("BACKUPS_STALL_TIMEOUT_SECONDS", 1, default=600),
     "KEEP_REPLACED_DAYS": env.at_least("BACKUPS_KEEP_REPLACED_DAYS", 0, default=0) or None,
     "NEUTRALIZE_SQL": env.json_list("BACKUPS_NEUTRALIZE_SQL"),
+    "RETENTION": env.json_object("BACKUPS_RETENTION"),
+    "VERIFY_DATABASE": env.str("BACKUPS_VERIFY_DATABASE", default="default"),
+    "VERIFY_ASSERTIONS": env.json_objects("BACKUPS_VERIFY_ASSERTIONS"),
+    "SHRINK_WARNING_PERCENT": env.at_least("BACKUPS_SHRINK_WARNING_PERCENT", 1, default=20),
 }
 
 CELERY_BROKER_URL = env.str("REDIS_URL", default="filesystem://")

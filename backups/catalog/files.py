@@ -40,7 +40,7 @@ def from_file(path: Path, *, trust_unsigned: bool) -> LocalArchive:
     path = path.absolute()
     size_bytes, beginning = _looked_at(path)
     try:
-        manifest = parse(_beside(path), signing_key=conf.current().signing_key)
+        manifest = parse(_beside(path), **conf.signing_keys())
     except BackupsError as error:
         if not trust_unsigned:
             raise _unproven(path, error) from error

@@ -16,7 +16,7 @@ def read_manifest(store: Store, key: str) -> Manifest:
     """
     place = store.location(keys.manifest_key(key))
     try:
-        manifest = parse(store.read(keys.manifest_key(key), limit_bytes=LIMIT_BYTES), signing_key=conf.current().signing_key)
+        manifest = parse(store.read(keys.manifest_key(key), limit_bytes=LIMIT_BYTES), **conf.signing_keys())
     except ManifestError as error:
         error.detail = "\n".join(filter(None, [f"It is {place}{_elsewhere(key)}.", error.detail]))
         raise

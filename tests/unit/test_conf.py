@@ -19,6 +19,7 @@ def test_what_is_not_set_has_a_default(settings: Settings) -> None:
     assert conf.current() == conf.Settings(
         environment="development",
         signing_key=b"",
+        signing_key_fallbacks=(),
         local_folder=None,
         scratch_folder=None,
         client_folders=(),
@@ -28,6 +29,10 @@ def test_what_is_not_set_has_a_default(settings: Settings) -> None:
         s3_max_parts=10_000,
         keep_replaced_days=None,
         neutralize_sql=(),
+        retention={},
+        verify_database="default",
+        verify_assertions=(),
+        shrink_warning_percent=20,
     )
     del settings.BACKUPS
     assert conf.current().environment == "development"

@@ -395,3 +395,23 @@ def require_refused_or_equal(data: bytes) -> bool:
         return True
     assert read == PLAIN
     return False
+
+
+# Rotation
+
+
+OLD_KEY = b"the key of the years before this"
+
+
+def test_what_an_earlier_key_has_signed_is_believed_while_it_is_a_fallback() -> None:
+    data = serialize(PLAIN, signing_key=OLD_KEY)
+    assert parse(data, signing_key=KEY, fallback_keys=[b"another", OLD_KEY]) == PLAIN
+    with pytest.raises(ManifestError, match=key_id(OLD_KEY)):
+        parse(data, signing_key=KEY, fallback_keys=[b"another"])
+
+
+def test_every_key_that_is_ours_is_named_where_none_fits() -> None:
+    with pytest.raises(ManifestError) as refused:
+        parse(serialize(PLAIN, signing_key=b"mallory"), signing_key=KEY, fallback_keys=[OLD_KEY])
+    assert all(key_id(key) in refused.value.message for key in (KEY, OLD_KEY, b"mallory"))
+    assert "BACKUPS_SIGNING_KEY_FALLBACKS" in refused.value.hint
