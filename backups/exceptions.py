@@ -76,6 +76,10 @@ class CancelledError(BackupsError):
     exit_code = 130
 
 
+class UnableError(BackupsError):
+    """It could not be tried here, which says nothing about the backup."""
+
+
 class RunningError(RefusedError):
     """A backup of this database is already running."""
 

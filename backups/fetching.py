@@ -68,6 +68,18 @@ def fetch(source: Found | LocalArchive, folder: Path, *, on_progress: OnProgress
     return _download(source, folder / "backup.dump", on_progress=on_progress)
 
 
+def prove(found: Found, *, on_progress: OnProgress) -> None:
+    """Reads what the store holds, and keeps nothing of it: size and SHA-256 must be the manifest's. Raises as `fetch` does."""
+    size, digest, done = found.manifest.size_bytes, hashlib.sha256(), 0
+    for chunk in found.store.fetch(found.key, size_bytes=size):
+        digest.update(chunk)
+        done += len(chunk)
+        on_progress(Progress(phase="reading", done_bytes=done, total_bytes=size))
+        if done > size:
+            break
+    _require_equal(found.location, size, found.manifest.checksum, done=done, digest=digest.hexdigest())
+
+
 def _download(found: Found, archive: Path, *, on_progress: OnProgress) -> Path:
     size = found.manifest.size_bytes
     digest, done = hashlib.sha256(), 0
@@ -111,7 +123,7 @@ def _pieces(source: LocalArchive) -> Iterator[bytes]:
 def _require_equal(location: str, size: int, checksum: str, *, done: int, digest: str) -> None:
     if done != size or digest != checksum:
         raise ChecksumError(
-            f"The bytes of {location} are not the ones that were backed up. The target was not touched.",
+            f"The bytes of {location} are not the ones that were backed up. Nothing was restored from them.",
             detail=f"Expected {size} bytes, SHA-256 {checksum}; got {done} bytes, {digest}.",
             hint="The object is damaged or was replaced. Choose another backup: icb db list",
         )

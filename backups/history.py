@@ -68,6 +68,12 @@ def fail(run: Run, error: BackupsError, *, cancelled: bool = False) -> None:
     update(run, status=status, error_message=str(error), **_ended(run, timezone.now()), **extra)
 
 
+def proven(backup: BackupHistory, *, level: str, at: datetime) -> None:
+    """A verification of that level has passed. After a restore, what was thought bad before is good. Raises HistoryError."""
+    field = {"stored": "stored_at", "readable": "readable_at", "restored": "verified_at"}[str(level)]
+    update(backup, **{field: at}, **({"bad_at": None} if field == "verified_at" else {}))
+
+
 def expected_size(run: BackupHistory, *, table_bytes: int) -> int:
     """Bytes that a dump may have: as the newest backup of this database compressed, and a fifth more; else uncompressed."""
     newest = (

@@ -12,6 +12,7 @@ DB_VERBS = {
     "backup": "make a backup:                 icb db backup pre-migration",
     "list": "what backups there are:        icb db list",
     "contents": "what is in one:                icb db contents latest",
+    "verify": "prove one by restoring it:     icb db verify latest",
     "restore": "bring one back:                icb db restore latest --dry-run",
 }
 

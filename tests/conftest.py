@@ -14,10 +14,12 @@ from psycopg import sql
 from pytest_django.fixtures import Settings
 
 from backups.models import BackupHistory, BackupRestore
+from backups.postgres import programs
 from backups.types import Server
 from ichrisbirch_site.embedded import Home
 from ichrisbirch_site.embedded.postgres import PostgreSQL
 
+PlaceProgram = Callable[..., Path]
 SOURCE_SQL = """
     CREATE SCHEMA shop;
     CREATE TABLE shop.customer (id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, name text NOT NULL);
@@ -215,3 +217,27 @@ def keys_in(settings: Settings, bucket: str) -> list[str]:
 def uploads_in(settings: Settings, bucket: str) -> list[str]:
     """Keys of unfinished multipart uploads."""
     return [item["Key"] for item in s3_client(settings).list_multipart_uploads(Bucket=bucket).get("Uploads", [])]
+
+
+@pytest.fixture
+def place_program(tmp_path: Path, backups_settings: Settings) -> PlaceProgram:
+    """Puts a bash script in the place of pg_dump or pg_restore, where it is found first.
+
+    The script has the real one as `$real`, and runs only where a dump or restore is wanted, not for --version.
+    """
+    folder = tmp_path / "programs"
+
+    def place(script: str, *, name: str = "pg_dump") -> Path:
+        folders = backups_settings.BACKUPS["CLIENT_FOLDERS"]
+        real = next(program.path for program in programs.find(name, folders=folders) if program.major == 17)
+        folder.mkdir(exist_ok=True)
+        made = folder / name
+        made.write_text(
+            f'#!/bin/bash\nexport PATH=/usr/bin:/bin\nreal="{real}"\n'
+            f'case " $* " in *" --snapshot="*|*" --dbname "*) ;; *) exec "$real" "$@" ;; esac\n{script}\n'
+        )
+        made.chmod(0o755)
+        backups_settings.BACKUPS = {**backups_settings.BACKUPS, "CLIENT_FOLDERS": [str(folder), *folders]}
+        return made
+
+    return place

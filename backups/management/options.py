@@ -22,6 +22,24 @@ def listing(parser: ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print the list as JSON")
 
 
+def verify(parser: ArgumentParser) -> None:
+    """Of db_verify."""
+    parser.add_argument(
+        "backup", nargs="?", metavar="FILENAME|latest", help="a filename as icb db list shows it, its beginning, or latest"
+    )
+    parser.add_argument("--all-unverified", action="store_true", help="every backup that no restore has proven yet, newest first")
+    parser.add_argument(
+        "--level",
+        choices=["stored", "readable", "restored"],
+        default="restored",
+        help="stored: size and SHA-256 of what the store holds; readable: the whole archive decoded; restored (default): loaded"
+        " into a scratch database, which is dropped again, and compared",
+    )
+    parser.add_argument("--database", default="default", metavar="ALIAS", help="whose backups (default: default)")
+    parser.add_argument("--environment", metavar="NAME", help="of which environment (default: this one's)")
+    parser.add_argument("--json", action="store_true", help="print the result as JSON")
+
+
 def restore(parser: ArgumentParser) -> None:
     """Of db_restore."""
     parser.add_argument(

@@ -37,6 +37,7 @@ def plan_as_json(plan: Plan) -> str:
             "tables": len(manifest.snapshot.tables),
             "postgres_version": manifest.snapshot.server_version,
             "restored_at": plan.restored_at and plan.restored_at.isoformat(),
+            "verified_at": plan.verified_at and plan.verified_at.isoformat(),
         },
         "target": {
             "host": plan.target.host,
@@ -65,6 +66,8 @@ def _source(plan: Plan) -> list[str]:
     if manifest is None:
         return [f"  {plan.source.location}", "  A foreign archive: unsigned, trusted because you said so."]
     proof = f"last restored {words.age(plan.restored_at, now=timezone.now())}" if plan.restored_at else "never restored yet"
+    if plan.verified_at:
+        proof = f"verified {words.age(plan.verified_at, now=timezone.now())}"
     holds = f"{words.things(manifest.snapshot.rows, 'row')} in {words.things(len(manifest.snapshot.tables), 'table')}"
     lines = [
         f"  {manifest.filename}, {words.age(manifest.started_at, now=timezone.now())}, {proof}",

@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 from pathlib import Path
 
 from backups import catalog, migration_verdict, words
@@ -18,6 +19,16 @@ FOREIGN = Check(
     "The archive has no manifest of ours: nothing tells what it should hold, so nothing can be compared.",
     hint="An archive runs SQL of its author's choice when it is restored.",
 )
+
+
+def of_proof(bad_at: datetime | None) -> Iterable[Check]:
+    """What verifications have found."""
+    if bad_at is not None:
+        yield Check(
+            Level.WARN,
+            f"A verification found this backup bad, {bad_at:%Y-%m-%d %H:%M} UTC.",
+            hint="icb db verify FILENAME tells what is wrong with it.",
+        )
 
 
 def of_match(manifest: Manifest, target: Server, there: Target, *, choices: Choices, history: HistoryPlace) -> Iterable[Check]:

@@ -10,7 +10,7 @@ from django.db import transaction
 
 from backups import conf, history
 from backups.exceptions import BackupsError
-from backups.models import BackupRestore, RestoreMode, Status
+from backups.models import BackupHistory, BackupRestore, RestoreMode, RestorePurpose, Status
 from backups.plan import checks, needs
 from backups.plan.nouns import Choices, HistoryPlace, Plan, Source
 from backups.postgres import target as at_target
@@ -37,6 +37,7 @@ def make_plan(
     is_whole = not (choices.tables or choices.schema_only)
     seconds, measured = _expected(size_bytes, target) if is_whole else (None, 0)
     place = place_of_history(target, there)
+    restored_at, verified_at, bad_at = _proof_of(manifest)
     return Plan(
         source=source,
         target=target,
@@ -44,6 +45,7 @@ def make_plan(
         choices=choices,
         program=program,
         checks=(
+            *checks.of_proof(bad_at),
             *(checks.of_match(manifest, target, there, choices=choices, history=place) if manifest else [checks.FOREIGN]),
             *checks.of_target(target, there, choices=choices, environment=environment),
             *(needs.of_backup(manifest, target, there, choices=choices, client_folders=client_folders) if manifest else []),
@@ -51,7 +53,8 @@ def make_plan(
             program_check,
         ),
         asks_neutralize=bool(manifest and manifest.environment == checks.PRODUCTION != environment and not choices.into_schema),
-        restored_at=_restored_at(manifest),
+        restored_at=restored_at,
+        verified_at=verified_at,
         expected_seconds=seconds,
         measured_restores=measured,
         size_bytes=size_bytes,
@@ -76,16 +79,19 @@ def place_of_history(target: Server, there: Target) -> HistoryPlace:
     return HistoryPlace.LOST if found is None else HistoryPlace.TARGET
 
 
-def _restored_at(manifest: Manifest | None) -> datetime | None:
+def _proof_of(manifest: Manifest | None) -> tuple[datetime | None, datetime | None, datetime | None]:
+    """When this very backup was last restored whole, verified, and found bad, as far as the history tells."""
     if manifest is None:
-        return None
+        return None, None, None
     whole = (RestoreMode.SWAP, RestoreMode.IN_PLACE)
-    rows = BackupRestore.objects.filter(backup_id=manifest.id, status=Status.SUCCEEDED, mode__in=whole).order_by("-finished_at")
+    rows = BackupRestore.objects.filter(backup_id=manifest.id, status=Status.SUCCEEDED, purpose=RestorePurpose.RESTORE)
     try:
         with transaction.atomic():
-            return rows.values_list("finished_at", flat=True).first()
+            restored_at = rows.filter(mode__in=whole).order_by("-finished_at").values_list("finished_at", flat=True).first()
+            found = BackupHistory.objects.filter(id=manifest.id).values_list("verified_at", "bad_at").first()
     except DatabaseError:
-        return None
+        return None, None, None
+    return restored_at, *(found or (None, None))
 
 
 def _expected(size_bytes: int, target: Server) -> tuple[float | None, int]:
@@ -94,6 +100,7 @@ def _expected(size_bytes: int, target: Server) -> tuple[float | None, int]:
     """
     rows = BackupRestore.objects.filter(
         status=Status.SUCCEEDED,
+        purpose=RestorePurpose.RESTORE,
         mode=RestoreMode.SWAP,
         size_bytes__range=(size_bytes // COMPARABLE, size_bytes * COMPARABLE),
         duration_seconds__gt=0,

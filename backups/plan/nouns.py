@@ -75,7 +75,8 @@ class Plan:
     program: ClientProgram | None
     checks: tuple[Check, ...]
     asks_neutralize: bool
-    restored_at: datetime | None = None  # when this very backup was last restored or verified
+    restored_at: datetime | None = None  # when this very backup was last restored
+    verified_at: datetime | None = None  # when a verification last restored and compared it
     expected_seconds: float | None = None
     measured_restores: int = 0
     size_bytes: int = 0

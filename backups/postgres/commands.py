@@ -123,6 +123,13 @@ def restore(
     return Command(argv=tuple(argv), env=environment(server, application_name=f"restore:{run_id}", home=home))
 
 
+def decode(program: ClientProgram, *, archive: Path, run_id: str, home: Path = NOWHERE) -> Command:
+    """pg_restore of a whole archive into a script on standard output; no server is asked."""
+    nowhere = Server(host="", port=0, user="", password="", database="")
+    argv = (program.path, "--exit-on-error", "--file=-", str(archive))
+    return Command(argv=argv, env=environment(nowhere, application_name=f"verify:{run_id}", home=home))
+
+
 def _as_conninfo(database: str) -> str:
     """A database's name for --dbname, where anything with `=` or `://` would be read as connection parameters."""
     escaped = database.replace("\\", "\\\\").replace("'", "\\'")

@@ -111,6 +111,11 @@ def restores_alive(connection: Connection) -> set[str]:
     return {name.removeprefix(_ALIVE) for (name,) in names}
 
 
+def named(server: Server, database: str) -> Server:
+    """Another database of the same server."""
+    return replace(server, database=database)
+
+
 def staging_name(database: str, *, run_id: str) -> str:
     """`<name>_restoring_<id>`, shortened to the 63 bytes that PostgreSQL gives a name."""
     suffix = f"_restoring_{run_id[:8]}"

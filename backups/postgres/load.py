@@ -3,11 +3,22 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from backups.exceptions import LoadError, UsageError
+from backups.exceptions import ArchiveError, LoadError, UsageError
 from backups.postgres import commands
 from backups.postgres.process import Process, describe_exit
 from backups.postgres.programs import ClientProgram
 from backups.types import Server
+
+
+def decode_archive(program: ClientProgram, archive: Path, *, run_id: str) -> None:
+    """Reads a proven archive to its end, every row decompressed, and throws it away. Raises ArchiveError when that fails."""
+    with Process(commands.decode(program, archive=archive, run_id=run_id)) as process:
+        process.drain()
+        code = process.wait()
+        if code != 0:
+            raise ArchiveError(
+                f"The archive can't be read to its end: pg_restore {describe_exit(code)}.", detail=process.stderr_tail()
+            )
 
 
 def load_archive(

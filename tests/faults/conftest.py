@@ -17,10 +17,9 @@ from django.db import connection
 from pytest_django.fixtures import Settings
 
 from backups.models import BackupHistory
-from backups.postgres import programs
 from backups.types import Server
 from ichrisbirch_site.embedded import PROJECT
-from tests.conftest import connect, keys_in, until, uploads_in
+from tests.conftest import PlaceProgram, connect, keys_in, until, uploads_in
 from tests.faults.proxy import Proxy
 
 # A big table: more than all buffers between the server and us hold, and not to be compressed.
@@ -39,32 +38,7 @@ WIDE_SQL = """
     INSERT INTO wide VALUES (1, 'small'), (2, repeat('x', 100000));
 """
 
-PlaceProgram = Callable[..., Path]
 ATTEMPTS = 3  # of each request to a store
-
-
-@pytest.fixture
-def place_program(tmp_path: Path, backups_settings: Settings) -> PlaceProgram:
-    """Puts a bash script in the place of pg_dump or pg_restore, where it is found first.
-
-    The script has the real one as `$real`, and runs only where a dump or restore is wanted, not for --version.
-    """
-    folder = tmp_path / "programs"
-
-    def place(script: str, *, name: str = "pg_dump") -> Path:
-        folders = backups_settings.BACKUPS["CLIENT_FOLDERS"]
-        real = next(program.path for program in programs.find(name, folders=folders) if program.major == 17)
-        folder.mkdir(exist_ok=True)
-        made = folder / name
-        made.write_text(
-            f'#!/bin/bash\nexport PATH=/usr/bin:/bin\nreal="{real}"\n'
-            f'case " $* " in *" --snapshot="*|*" --dbname "*) ;; *) exec "$real" "$@" ;; esac\n{script}\n'
-        )
-        made.chmod(0o755)
-        backups_settings.BACKUPS = {**backups_settings.BACKUPS, "CLIENT_FOLDERS": [str(folder), *folders]}
-        return made
-
-    return place
 
 
 @pytest.fixture

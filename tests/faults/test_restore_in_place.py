@@ -14,8 +14,8 @@ from backups.models import BackupHistory, BackupRestore
 from backups.plan import Choices
 from backups.restore import DatabaseRestore
 from backups.types import Server
-from tests.conftest import connect, until
-from tests.faults.conftest import Gate, PlaceProgram
+from tests.conftest import PlaceProgram, connect, until
+from tests.faults.conftest import Gate
 
 pytestmark = pytest.mark.usefixtures("history")
 

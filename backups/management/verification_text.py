@@ -1,0 +1,61 @@
+"""What a verification has found, as text for people and as JSON for machines."""
+
+import json
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from backups import words
+from backups.models import BackupRestore, Level, Verdict
+
+SAID = {
+    Level.STORED: "the store holds the bytes that were written",
+    Level.READABLE: "the whole archive can be read",
+    Level.RESTORED: "restored, and compared with what was backed up",
+}
+
+
+def as_text(row: BackupRestore) -> str:
+    """The verdict in a line, and why."""
+    name = words.printable(row.source_key.rpartition("/")[2])
+    took = words.duration(row.duration_seconds)
+    if row.verdict == Verdict.GOOD:
+        return f"Good: {name}. {_said(row)}; it took {took}."
+    heading = "BAD" if row.verdict == Verdict.BAD else "Unable to tell"
+    lines = [words.printable(line.expandtabs()) for line in row.error_message.split("\n")]
+    return "\n".join([f"{heading}: {name}. {lines[0]}", *(f"    {line}" for line in lines[1:])])
+
+
+def _said(row: BackupRestore) -> str:
+    said = SAID[Level(row.level)]
+    report = row.comparison_report
+    if row.level != Level.RESTORED or not report:
+        return said[0].upper() + said[1:]
+    counted = f"{words.things(report['rows'], 'row')} in {words.things(report['tables'], 'table')}"
+    back = f"; loading took {words.duration(row.load_seconds)}" if row.load_seconds else ""
+    return f"{said[0].upper()}{said[1:]}: {counted}{back}"
+
+
+def summary(failed: Sequence[BackupRestore], *, total: int) -> str:
+    """What must be done about those that did not pass."""
+    bad = sum(row.verdict == Verdict.BAD for row in failed)
+    if not bad:
+        return (
+            f"{len(failed)} of {total} could not be verified here; that says nothing about them. Mend the cause, and try again."
+        )
+    return f"{bad} of {total} can't be trusted. Make a new one now: icb db backup DESCRIPTION"
+
+
+def as_json(rows: Sequence[BackupRestore]) -> str:
+    """Every verdict with full precision."""
+    return json.dumps({"verifications": [_document(row) for row in rows]}, indent=2, default=_plain, ensure_ascii=False)
+
+
+def _document(row: BackupRestore) -> dict[str, Any]:
+    names = ("id", "backup_id", "source_key", "level", "verdict", "status", "started_at", "finished_at", "duration_seconds")
+    more = ("load_seconds", "size_bytes", "error_message", "comparison_report")
+    return {name: getattr(row, name) for name in (*names, *more)}
+
+
+def _plain(value: object) -> str:
+    return value.isoformat() if isinstance(value, datetime) else str(value)

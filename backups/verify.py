@@ -1,0 +1,256 @@
+"""The proof: BackupVerification reads a backup as far as it was asked to, and remembers what it has found.
+
+Three levels, each with the ones before it: the store holds the bytes that were written; the archive can be read to its end; it
+was restored into a scratch database and is what was backed up. Only the last is called verified.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import gettempdir
+from typing import Any
+from uuid import uuid4
+
+from django.db import Error as DatabaseError
+from django.utils import timezone
+
+from backups import catalog, conf, history, interrupts, stores
+from backups.assertions import failed_assertions
+from backups.exceptions import (
+    ArchiveError,
+    BackupsError,
+    CancelledError,
+    ChecksumError,
+    ComparisonError,
+    HistoryError,
+    LoadError,
+    ManifestError,
+    UnableError,
+)
+from backups.fetching import fetch, prove, scratch
+from backups.landing import Landing, Work, landing_for
+from backups.models import BackupHistory, BackupRestore, Level, RestorePurpose, Status, Verdict
+from backups.plan import Choices, Plan, make_plan
+from backups.postgres import databases
+from backups.postgres.load import decode_archive
+from backups.postgres.programs import choose_pg_restore, major_of
+from backups.reaping import scratch_folder, settle_lost_restores
+from backups.types import OnProgress, Progress, Server, silent
+
+LEVELS = [str(level) for level in Level]
+# The backup is bad when one of these is raised; whatever else goes wrong says nothing about it.
+_BAD = (ManifestError, ChecksumError, ArchiveError, LoadError, ComparisonError)
+
+
+class BackupVerification:
+    """One verification of one backup. `filename` and `environment` are taken as DatabaseRestore takes them."""
+
+    def __init__(
+        self,
+        *,
+        filename: str = "latest",
+        database: str = "default",
+        environment: str = "",
+        level: str = Level.RESTORED,
+        user: Any = None,
+        on_progress: OnProgress = silent,
+    ) -> None:
+        self.settings = conf.current()
+        self.filename = filename
+        self.database = conf.server(database).database
+        self.environment = environment or self.settings.environment
+        self.level = Level(level)
+        self.on_progress = on_progress
+        self.problems: list[str] = []
+        self.row = BackupRestore(
+            id=uuid4(),
+            purpose=RestorePurpose.VERIFICATION,
+            level=self.level,
+            source_key=filename,
+            target_environment=self.settings.environment,
+            restored_by=user,
+        )
+        self.run_id = str(self.row.id)
+        self.server = self._server()
+        self.row.target_host, self.row.target_port = self.server.host, self.server.port
+        self.row.target_database = self.server.database
+
+    def run(self) -> BackupRestore:
+        """Verifies; returns the row with its verdict: good, bad, or unable to tell, and why.
+
+        Raises BackupNotFoundError and UsageError where it is not clear what is to be verified, HistoryError and ConnectError
+        where nothing could be remembered, and CancelledError.
+        """
+        found = self._found()
+        with databases.restoring(self.server, run_id=self.run_id) as session:
+            self._record(found)
+            settle_lost_restores(session, self.row, target=self.server, scratch=self._scratch_base())
+            try:
+                if isinstance(found, BackupsError):
+                    raise found
+                self._verify(found)
+            except BaseException as error:
+                with interrupts.held():
+                    self._end(error)
+                if not isinstance(error, Exception):
+                    raise CancelledError("The verification was cancelled. What it had begun was removed.") from error
+            else:
+                with interrupts.held():
+                    self._end(None)
+        return self.row
+
+    def _server(self) -> Server:
+        """Where it is restored to; for the lower levels the server of the history, so that others see that it is alive."""
+        server = conf.server(self.settings.verify_database) if self.level is Level.RESTORED else history.server()
+        return databases.named(server, f"verify_{self.run_id[:8]}")
+
+    def _found(self) -> catalog.Found | BackupsError:
+        try:
+            return catalog.find(self.filename, environment=self.environment, database=self.database)
+        except (ManifestError, ChecksumError) as error:  # that is what a verification has to tell
+            return error
+
+    def _record(self, found: catalog.Found | BackupsError) -> None:
+        rows = BackupHistory.objects.of_environment(self.environment)
+        try:
+            if isinstance(found, BackupsError):
+                self.row.backup = rows.filter(filename=self.filename).first()
+            else:
+                self.row.source_key, self.row.size_bytes = found.location, found.manifest.size_bytes
+                self.row.backup = rows.filter(id=found.manifest.id).first()
+        except DatabaseError as error:
+            raise history.unreachable(error) from error
+        history.add(self.row)
+        history.start(self.row)
+
+    def _verify(self, found: catalog.Found) -> None:
+        if self.level is Level.STORED:
+            self._tell("reading")
+            prove(found, on_progress=self.on_progress)
+            self._passed(Level.STORED)
+            return
+        with scratch(scratch_folder(self._scratch_base(), self.row)) as folder:
+            archive = fetch(found, folder, on_progress=self.on_progress)
+            self._passed(Level.STORED)
+            self._tell("decoding")
+            major = major_of(found.manifest.pg_dump_version)
+            program = choose_pg_restore(archive_major=major, target_major=major, folders=self.settings.client_folders)
+            decode_archive(program, archive, run_id=self.run_id)
+            self._passed(Level.READABLE)
+            if self.level is Level.RESTORED:
+                self._restore(found, archive, folder)
+                self._passed(Level.RESTORED)
+
+    def _restore(self, found: catalog.Found, archive: Path, folder: Path) -> None:
+        plan = self._plan(found)
+        work = Work(plan=plan, archive=archive, folder=folder, run_id=self.run_id, safety_backup="", on_progress=self.on_progress)
+        with self._loaded(landing_for(work)) as landing:
+            comparison = landing.compare()
+            assert comparison is not None
+            self.row.comparison_report = comparison.report()
+            if comparison.differences:
+                raise ComparisonError(
+                    f"The restored database differs from the backup in {len(comparison.differences)} places.",
+                    detail="\n".join(str(difference) for difference in comparison.differences[:20]),
+                )
+            if self.settings.verify_assertions:
+                self._tell("asserting")
+                failed = failed_assertions(landing.loaded, self.settings.verify_assertions, started_at=found.manifest.started_at)
+                if failed:
+                    raise ComparisonError(f"{len(failed)} of your assertions failed.", detail="\n".join(failed))
+
+    def _plan(self, found: catalog.Found) -> Plan:
+        """For a database that nobody has. Raises UnableError with everything that the server lacks."""
+        plan = make_plan(
+            found,
+            self.server,
+            choices=Choices(keep_owners=False, keep_privileges=False),
+            environment=self.settings.environment,
+            scratch=self._scratch_base(),
+            client_folders=self.settings.client_folders,
+        )
+        if plan.blocking:
+            raise UnableError(
+                "The server on which it should be restored lacks something.",
+                detail="\n".join(" ".join(filter(None, (check.text, check.detail, check.hint))) for check in plan.blocking),
+                hint="Another server can be named in BACKUPS_VERIFY_DATABASE: an alias of DATABASE_URL_<ALIAS>.",
+            )
+        return plan
+
+    @contextmanager
+    def _loaded(self, landing: Landing) -> Iterator[Landing]:
+        """The backup in a scratch database, which is dropped whatever happens."""
+        began = timezone.now()
+        try:
+            landing.load()
+            self.row.load_seconds = (timezone.now() - began).total_seconds()
+            yield landing
+        finally:
+            with interrupts.held():
+                if left := landing.clear():
+                    self.problems.append(left)
+
+    def _passed(self, level: Level) -> None:
+        """It is remembered at once: the next level may take hours, or fail for want of something else."""
+        if self.row.backup is not None:
+            history.proven(self.row.backup, level=level, at=timezone.now())
+
+    def _end(self, error: BaseException | None) -> None:
+        """The verdict into the row, and into that of the backup where it is bad."""
+        try:
+            if error is None:
+                history.update(self.row, verdict=Verdict.GOOD, **self._found_out())
+                history.succeed(self.row, finished_at=timezone.now())
+                return
+            reason = error if isinstance(error, BackupsError) else _unexpected(error)
+            reason.scrub(stores.secrets(self.server))
+            is_bad = isinstance(reason, _BAD) and not _lacks_something(reason)
+            history.update(self.row, verdict=Verdict.BAD if is_bad else Verdict.UNABLE, **self._found_out())
+            history.fail(self.row, reason, cancelled=not isinstance(error, Exception))
+            if is_bad and self.row.backup is not None:
+                history.update(self.row.backup, bad_at=timezone.now())
+        except HistoryError as unrecorded:
+            self.problems.append(str(unrecorded))
+
+    def _found_out(self) -> dict[str, Any]:
+        return {"comparison_report": self.row.comparison_report, "load_seconds": self.row.load_seconds}
+
+    def _scratch_base(self) -> Path:
+        return self.settings.scratch_folder or Path(gettempdir())
+
+    def _tell(self, phase: str) -> None:
+        self.on_progress(Progress(phase=phase))
+
+
+def unverified(*, environment: str = "", database: str = "default") -> list[str]:
+    """Filenames of whole backups of that database that no restore has proven yet, newest first. Raises HistoryError."""
+    rows = BackupHistory.objects.of_environment(environment or conf.current().environment).succeeded()
+    wanted = rows.filter(database=conf.server(database).database, verified_at__isnull=True, missing_at__isnull=True)
+    try:
+        return list(wanted.newest_first().values_list("filename", flat=True))
+    except DatabaseError as error:
+        raise history.unreachable(error) from error
+
+
+def _unexpected(error: BaseException) -> BackupsError:
+    if isinstance(error, KeyboardInterrupt | SystemExit):
+        return CancelledError("The verification was cancelled.")
+    return BackupsError("The verification failed unexpectedly.", detail=f"{type(error).__name__}: {error}")
+
+
+# What pg_restore says where the server, and not the archive, is the reason.
+_LACKING = (
+    *("No space left on device", "could not connect", "terminating connection", "server closed the connection"),
+    *("out of memory", "out of shared memory", "too many connections", "remaining connection slots", "extension control file"),
+    *("permission denied", "must be superuser", "must be owner", "must be member of role", "must be able to SET ROLE"),
+    *("was killed by", "is not available", "could not load library", "could not access file"),
+)
+
+
+def _lacks_something(error: BackupsError) -> bool:
+    return isinstance(error, LoadError) and any(text in f"{error.message}\n{error.detail}" for text in _LACKING)
+
+
+def is_good(row: BackupRestore) -> bool:
+    """Whether the backup has passed."""
+    return row.status == Status.SUCCEEDED and row.verdict == Verdict.GOOD
