@@ -5,6 +5,7 @@ if __name__ == "__main__":  # python -m backups.backup: the same as manage.py db
 
     raise SystemExit(main("db_backup"))
 
+import hashlib
 import time
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -15,12 +16,13 @@ from uuid import uuid4
 
 from django.utils import timezone
 
-from backups import conf, history, interrupts, stores
-from backups.exceptions import ObjectExistsError, StorageError, UsageError
-from backups.manifest import key_id, serialize
+from backups import conf, history, interrupts, shrinking, stores
+from backups.exceptions import DumpError, ObjectExistsError, StorageError, UsageError
+from backups.manifest import serialize
 from backups.models import BackupHistory, BackupType, Status
 from backups.postgres import commands, snapshot
 from backups.postgres.archive import ArchiveReader
+from backups.postgres.cluster import dump_globals
 from backups.postgres.connect import Connection, connected, located
 from backups.postgres.dump import Dumped, run_dump
 from backups.postgres.lock import require_held, run_lock
@@ -29,9 +31,10 @@ from backups.postgres.place import Place, place_of
 from backups.postgres.privileges import require_everything_readable
 from backups.postgres.programs import ClientProgram, choose_pg_dump
 from backups.reaping import remove_orphans, settle_lost_runs
+from backups.signed import key_id
 from backups.storage import keys
 from backups.storage.store import Store
-from backups.types import Manifest, OnProgress, Progress, Server, Snapshot, silent
+from backups.types import Globals, Manifest, OnProgress, Progress, Server, Snapshot, silent
 from backups.unfinished import Unfinished
 
 NAME_ATTEMPTS = 5  # seconds to try, where others make backups of the same description
@@ -86,6 +89,7 @@ class DatabaseBackup:
         )
         self.run_id = str(self.row.id)
         self.unfinished = Unfinished(self.row)
+        self.warnings: list[str] = []  # what was odd, and is remembered with the backup
 
     @property
     def key(self) -> str:
@@ -126,9 +130,10 @@ class DatabaseBackup:
             self._tell("completing", stored_bytes=dumped.size_bytes)
             for _store, writer in self.unfinished.writers:
                 writer.commit(checksum=dumped.checksum)
+            cluster = self._globals(program)
             require_held(session)
             with interrupts.held():  # what has its manifest is a backup, and its row must say so
-                self._seal(program, dumped, seen)
+                self._seal(program, dumped, seen, cluster)
 
     def _record(self) -> None:
         """The row, with a filename that no row, object or file has: the minute, else the second, or one of the next."""
@@ -223,19 +228,37 @@ class DatabaseBackup:
             look=look,
         )
 
-    def _seal(self, program: ClientProgram, dumped: Dumped, seen: Snapshot) -> None:
+    def _seal(self, program: ClientProgram, dumped: Dumped, seen: Snapshot, cluster: Globals | None) -> None:
         """The manifest, written last, makes it a backup; the row then says so."""
         finished_at = timezone.now()
-        manifest = self._manifest(program, dumped, seen, finished_at=finished_at)
+        manifest = self._manifest(program, dumped, seen, finished_at=finished_at, cluster=cluster)
         data = serialize(manifest, signing_key=self.settings.signing_key)
         self.unfinished.manifest = data
         stored = [store.put_new(keys.manifest_key(self.key), data) for store in self.destinations]
         self.unfinished.is_sealed = True
         history.succeed(
-            self.row, finished_at=finished_at, upload_id="", manifest_etag=stored[0].etag, **history.fields_of(manifest)
+            self.row,
+            finished_at=finished_at,
+            upload_id="",
+            manifest_etag=stored[0].etag,
+            **history.fields_of(manifest),
         )
 
-    def _manifest(self, program: ClientProgram, dumped: Dumped, seen: Snapshot, *, finished_at: datetime) -> Manifest:
+    def _globals(self, program: ClientProgram) -> Globals | None:
+        """Roles and tablespaces in an object beside the dump. A backup without them is a backup; that they lack is told."""
+        try:
+            data = dump_globals(program, self.server, run_id=self.run_id)
+        except DumpError as error:
+            error.scrub(stores.secrets(self.server))
+            self.warnings.append(f"Roles and tablespaces are not in this backup. {error.message} {error.detail}".strip())
+            return None
+        for store in self.destinations:
+            store.put_new(keys.globals_key(self.key), data)
+        return Globals(size_bytes=len(data), checksum=hashlib.sha256(data).hexdigest())
+
+    def _manifest(
+        self, program: ClientProgram, dumped: Dumped, seen: Snapshot, *, finished_at: datetime, cluster: Globals | None
+    ) -> Manifest:
         assert self.row.started_at is not None
         return Manifest(
             id=self.row.id,
@@ -256,6 +279,8 @@ class DatabaseBackup:
             triggered_by=self.row.triggered_by.get_username() if self.row.triggered_by else "",
             snapshot=seen,
             objects=dumped.objects,
+            globals=cluster,
+            warnings=(*self.warnings, *shrinking.warnings_of(self.row, seen)),
         )
 
     def _tell(self, phase: str, *, stored_bytes: int = 0) -> None:

@@ -37,7 +37,18 @@ def check_settings(**_kwargs: Any) -> list[CheckMessage]:
             )
         )
     found.extend(_check_folders(settings))
+    found.extend(_check_retention())
     return found
+
+
+def _check_retention() -> list[CheckMessage]:
+    from backups.prune.rules import policy
+
+    try:
+        policy()
+    except BackupsError as error:
+        return [Error(error.message, hint=f"{error.detail} {error.hint}".strip(), id="backups.E004")]
+    return []
 
 
 def _check_folders(settings: conf.Settings) -> list[CheckMessage]:

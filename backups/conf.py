@@ -83,7 +83,7 @@ def current() -> Settings:
         s3_max_parts=_parts(merged["S3_MAX_PARTS"]),
         keep_replaced_days=_days(merged["KEEP_REPLACED_DAYS"]),
         neutralize_sql=_statements(merged["NEUTRALIZE_SQL"]),
-        retention=dict(merged["RETENTION"]),
+        retention=_retention(merged["RETENTION"]),
         verify_database=str(merged["VERIFY_DATABASE"]),
         verify_assertions=tuple(dict(assertion) for assertion in merged["VERIFY_ASSERTIONS"]),
         shrink_warning_percent=int(merged["SHRINK_WARNING_PERCENT"]),
@@ -118,6 +118,12 @@ def _days(given: object) -> int | None:
     if given is None or (isinstance(given, int) and not isinstance(given, bool) and given >= 1):
         return given
     raise ConfigurationError(f"BACKUPS['KEEP_REPLACED_DAYS'] is {given!r}; it must be a number of days, 1 or more, or None.")
+
+
+def _retention(given: object) -> dict[str, Any]:
+    if not isinstance(given, dict):
+        raise ConfigurationError(f"BACKUPS['RETENTION'] is {given!r}; it must be a dict of rules.", hint="icb db prune --help")
+    return dict(given)
 
 
 def _statements(given: object) -> tuple[str, ...]:

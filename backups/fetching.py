@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from backups.catalog import Found, LocalArchive
+from backups.catalog import Found, LocalArchive, read_globals
 from backups.exceptions import ChecksumError, StorageError
 from backups.types import OnProgress, Progress
 
@@ -78,6 +78,8 @@ def prove(found: Found, *, on_progress: OnProgress) -> None:
         if done > size:
             break
     _require_equal(found.location, size, found.manifest.checksum, done=done, digest=digest.hexdigest())
+    if found.manifest.globals is not None:
+        read_globals(found.store, found.key, found.manifest)
 
 
 def _download(found: Found, archive: Path, *, on_progress: OnProgress) -> Path:

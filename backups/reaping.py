@@ -15,7 +15,7 @@ from backups.postgres import databases, marks
 from backups.postgres.connect import Connection
 from backups.postgres.lock import end_sessions_of
 from backups.postgres.place import Place, address, place_of
-from backups.storage.keys import manifest_key, object_key
+from backups.storage.keys import globals_key, manifest_key, object_key
 from backups.storage.store import Store
 from backups.stores import Stores, secrets
 from backups.types import Manifest, Server
@@ -173,6 +173,7 @@ def _problems_of_removing(run: BackupHistory, stores: Stores) -> list[str]:
             stored = store.head(key)
             ours = stored is not None and (store is stores.local or dict(stored.metadata).get("backup-id") == str(run.id))
             if ours and store.head(manifest_key(key)) is None:
+                store.delete(globals_key(key))
                 store.delete(key)
         except StorageError as error:
             problems.append(str(error))

@@ -9,7 +9,7 @@ from typing import Any
 from django.db import Error as DatabaseError
 from django.utils import timezone
 
-from backups import history
+from backups import history, records
 from backups.exceptions import BackupsError, CancelledError, HistoryError
 from backups.models import BackupHistory, BackupRestore, Status
 from backups.plan import Plan
@@ -75,6 +75,14 @@ class Recorded:
         except HistoryError as error:
             row.status = Status.SUCCEEDED
             self._unrecorded(error)
+        self._write_record()
+
+    def _write_record(self) -> None:
+        """Into the bucket, where it outlives the history."""
+        try:
+            records.write(self.row)
+        except BackupsError as error:
+            self.problems.append(f"The record of this restore could not be written. {error.scrub(secrets(self.target))}")
 
     def fail(self, error: BaseException, *, left_behind: str) -> BackupsError:
         """The error to raise, scrubbed, with what had to be left behind; the row tells the same."""
@@ -91,6 +99,7 @@ class Recorded:
             try:
                 history.update(self.row, comparison_report=self.row.comparison_report, safety_backup=self.row.safety_backup)
                 history.fail(self.row, reason, cancelled=isinstance(reason, CancelledError))
+                self._write_record()
             except HistoryError as unrecorded:
                 reason.detail = f"{reason.detail}\nThe history could not be written either: {unrecorded.detail}".strip()
         return reason

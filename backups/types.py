@@ -100,10 +100,19 @@ class Objects:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Globals:
+    """Roles and tablespaces of the cluster, as SQL in an object of their own beside the dump. `checksum` is SHA-256 in hex."""
+
+    size_bytes: int
+    checksum: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Manifest:
     """A whole backup, described. Times are UTC; `checksum` is the SHA-256, in hex, of the dump as it is stored.
 
-    `objects` are sorted by kind; None where they were not noted when the backup was made.
+    `objects` are sorted by kind; None where they were not noted when the backup was made. `globals` is None where roles and
+    tablespaces are not beside it. `warnings` are what was odd when it was made, in words.
     """
 
     id: UUID
@@ -124,6 +133,8 @@ class Manifest:
     triggered_by: str
     snapshot: Snapshot
     objects: tuple[Objects, ...] | None = None
+    globals: Globals | None = None
+    warnings: tuple[str, ...] = ()
 
     @property
     def duration_seconds(self) -> float:
@@ -164,6 +175,15 @@ class StoredObject:
     modified_at: datetime
     etag: str
     metadata: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class UnfinishedObject:
+    """What a run has begun to write and not ended: a multipart upload, or a partial file. `begun_at` is UTC."""
+
+    key: str
+    upload_id: str
+    begun_at: datetime
 
 
 @dataclass(frozen=True, kw_only=True)

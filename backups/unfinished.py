@@ -8,7 +8,7 @@ from backups import history, stores
 from backups.exceptions import BackupsError, CancelledError, HistoryError, RunningError
 from backups.manifest import LIMIT_BYTES
 from backups.models import BackupHistory
-from backups.storage.keys import manifest_key, object_key
+from backups.storage.keys import globals_key, manifest_key, object_key
 from backups.storage.store import Store, Writer
 from backups.types import Server
 
@@ -43,13 +43,20 @@ class Unfinished:
 
     def _remove(self) -> list[str]:
         """The manifest first: without it a dump is no backup, and one whose manifest can't be taken away keeps its dump."""
-        steps = [(partial(self._unseal, store), writer.abort) for store, writer in self.writers]
-        found = [_attempt(unseal) or _attempt(abort) for unseal, abort in steps]
+        steps = [
+            (partial(self._unseal, store), partial(store.delete, globals_key(self._key)), writer.abort)
+            for store, writer in self.writers
+        ]
+        found = [_attempt(unseal) or _attempt(clear) or _attempt(abort) for unseal, clear, abort in steps]
         return [problem for problem in found if problem]
+
+    @property
+    def _key(self) -> str:
+        return object_key(environment=self.row.environment, filename=self.row.filename)
 
     def _unseal(self, store: Store) -> None:
         """Takes away a manifest of ours, whose answer may have been lost."""
-        key = manifest_key(object_key(environment=self.row.environment, filename=self.row.filename))
+        key = manifest_key(self._key)
         if not self.manifest or store.head(key) is None:
             return
         if store.read(key, limit_bytes=LIMIT_BYTES) == self.manifest:

@@ -14,7 +14,7 @@ from uuid import uuid4
 from django.db import Error as DatabaseError
 from django.utils import timezone
 
-from backups import catalog, conf, history, interrupts, stores
+from backups import catalog, conf, history, interrupts, records, stores
 from backups.assertions import failed_assertions
 from backups.exceptions import (
     ArchiveError,
@@ -34,6 +34,7 @@ from backups.plan import Choices, Plan, make_plan
 from backups.postgres import databases
 from backups.postgres.load import decode_archive
 from backups.postgres.programs import choose_pg_restore, major_of
+from backups.postgres.snapshot import system_identifier
 from backups.reaping import scratch_folder, settle_lost_restores
 from backups.types import OnProgress, Progress, Server, silent
 
@@ -83,6 +84,7 @@ class BackupVerification:
         """
         found = self._found()
         with databases.restoring(self.server, run_id=self.run_id) as session:
+            self.row.target_system_identifier = system_identifier(session)
             self._record(found)
             settle_lost_restores(session, self.row, target=self.server, scratch=self._scratch_base())
             try:
@@ -201,16 +203,24 @@ class BackupVerification:
             if error is None:
                 history.update(self.row, verdict=Verdict.GOOD, **self._found_out())
                 history.succeed(self.row, finished_at=timezone.now())
-                return
-            reason = error if isinstance(error, BackupsError) else _unexpected(error)
-            reason.scrub(stores.secrets(self.server))
-            is_bad = isinstance(reason, _BAD) and not _lacks_something(reason)
-            history.update(self.row, verdict=Verdict.BAD if is_bad else Verdict.UNABLE, **self._found_out())
-            history.fail(self.row, reason, cancelled=not isinstance(error, Exception))
-            if is_bad and self.row.backup is not None:
-                history.update(self.row.backup, bad_at=timezone.now())
+            else:
+                self._fail(error)
         except HistoryError as unrecorded:
             self.problems.append(str(unrecorded))
+        try:
+            records.write(self.row)
+        except BackupsError as unwritten:
+            told = unwritten.scrub(stores.secrets(self.server))
+            self.problems.append(f"The record of this verification could not be written. {told}")
+
+    def _fail(self, error: BaseException) -> None:
+        reason = error if isinstance(error, BackupsError) else _unexpected(error)
+        reason.scrub(stores.secrets(self.server))
+        is_bad = isinstance(reason, _BAD) and not _lacks_something(reason)
+        history.update(self.row, verdict=Verdict.BAD if is_bad else Verdict.UNABLE, **self._found_out())
+        history.fail(self.row, reason, cancelled=not isinstance(error, Exception))
+        if is_bad and self.row.backup is not None:
+            history.update(self.row.backup, bad_at=timezone.now())
 
     def _found_out(self) -> dict[str, Any]:
         return {"comparison_report": self.row.comparison_report, "load_seconds": self.row.load_seconds}

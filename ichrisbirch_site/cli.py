@@ -13,7 +13,12 @@ DB_VERBS = {
     "list": "what backups there are:        icb db list",
     "contents": "what is in one:                icb db contents latest",
     "verify": "prove one by restoring it:     icb db verify latest",
+    "diff": "what changed since one:        icb db diff latest",
+    "coverage": "what is in no backup:          icb db coverage",
+    "sync": "make bucket and history agree: icb db sync --dry-run",
     "restore": "bring one back:                icb db restore latest --dry-run",
+    "prune": "delete what no rule keeps:     icb db prune --dry-run",
+    "pin": 'keep one, whatever they say:   icb db pin latest --reason "before the audit"',
 }
 
 # Each names a function of ichrisbirch_site.verbs.

@@ -33,21 +33,21 @@ class Environment(environ.Env):  # type: ignore[misc]
 
     def json_object(self, var: str) -> dict[str, Any]:
         """A JSON object; empty where nothing is set."""
-        made = self.json(var, default={})
+        made = self.json(var, default={}) if self.ENVIRON.get(var) else {}
         if not isinstance(made, dict):
             raise ImproperlyConfigured(f'{var} must be a JSON object, for example {{"StorageClass": "STANDARD_IA"}}.')
         return made
 
     def json_list(self, var: str) -> list[str]:
         """A JSON list of texts; empty where nothing is set."""
-        made = self.json(var, default=[])
+        made = self.json(var, default=[]) if self.ENVIRON.get(var) else []
         if not isinstance(made, list) or not all(isinstance(one, str) for one in made):
             raise ImproperlyConfigured(f"{var} must be a JSON list of texts.")
         return made
 
     def json_objects(self, var: str) -> list[dict[str, Any]]:
         """A JSON list of objects; empty where nothing is set."""
-        made = self.json(var, default=[])
+        made = self.json(var, default=[]) if self.ENVIRON.get(var) else []
         if not isinstance(made, list) or not all(isinstance(one, dict) for one in made):
             raise ImproperlyConfigured(f"{var} must be a JSON list of objects.")
         return made

@@ -214,6 +214,11 @@ def keys_in(settings: Settings, bucket: str) -> list[str]:
     return [item["Key"] for item in s3_client(settings).list_objects_v2(Bucket=bucket).get("Contents", [])]
 
 
+def keys_of(row: BackupHistory) -> list[str]:
+    """What a whole backup has in the bucket, in order: dump, roles, manifest."""
+    return [row.s3_key + suffix for suffix in ("", ".globals.sql", ".json")]
+
+
 def uploads_in(settings: Settings, bucket: str) -> list[str]:
     """Keys of unfinished multipart uploads."""
     return [item["Key"] for item in s3_client(settings).list_multipart_uploads(Bucket=bucket).get("Uploads", [])]

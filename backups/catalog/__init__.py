@@ -10,7 +10,7 @@ from backups.catalog.files import LocalArchive, from_file
 from backups.catalog.finding import find
 from backups.catalog.held import Found
 from backups.catalog.listing import list_backups, manifests
-from backups.catalog.proof import read_manifest
+from backups.catalog.proof import read_globals, read_manifest
 from backups.catalog.whose import is_database_of
 
 __all__ = [
@@ -24,5 +24,6 @@ __all__ = [
     "is_database_of",
     "list_backups",
     "manifests",
+    "read_globals",
     "read_manifest",
 ]

@@ -59,6 +59,7 @@ class Entry:
     postgres_version: str = ""
     error_message: str = ""
     where: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
 
     @property
     def is_whole(self) -> bool:
@@ -94,6 +95,7 @@ def from_row(key: str, row: BackupHistory) -> Entry:
         checksum=row.checksum,
         postgres_version=row.postgres_version,
         error_message=row.error_message,
+        warnings=tuple(map(str, row.warnings)),
     )
 
 
@@ -129,4 +131,5 @@ def describe(entry: Entry, manifest: Manifest, *, mark: Mark) -> Entry:
         checksum=manifest.checksum,
         postgres_version=manifest.snapshot.server_version,
         error_message="",
+        warnings=manifest.warnings,
     )

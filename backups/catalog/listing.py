@@ -1,7 +1,7 @@
 """All backups, newest first: rows of the history and objects of the stores, joined by their key."""
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
@@ -21,6 +21,7 @@ from backups.stores import Stores, configured
 from backups.types import Manifest
 
 READERS = 8
+AT_ONCE = 100
 # https://www.postgresql.org/docs/current/errcodes-appendix.html: no such table, schema, column
 _NOT_MIGRATED = frozenset({"42P01", "3F000", "42703"})
 
@@ -41,16 +42,22 @@ def list_backups(*, limit: int | None = 20, all_environments: bool = False) -> L
         return Listing(sorted(entries, key=lambda entry: entry.started_at, reverse=True), problems)
 
 
-def manifests(*, but: Collection[str] = ()) -> list[Manifest]:
+def manifests(*, but: Collection[str] = (), only: Collection[str] | None = None) -> Iterator[Manifest]:
     """Of every backup of this environment whose manifest can be read and proven, newest first: what a lost history is made from.
 
-    `but` names files that need not be read. What can't be had is left out, so that a rescue does not end there.
+    `but` names files that need not be read, `only` the ones that should. What can't be had is left out, so that a rescue does not
+    end there. A few are in memory at a time.
     """
     held, _unasked = _held(in_order(configured()), conf.current().environment, [])
-    wanted = (key for key, copies in held.items() if any(one.manifest for one in copies) and keys.filename_of(key) not in but)
+    wanted = (
+        key
+        for key, copies in held.items()
+        if any(one.manifest for one in copies) and (name := keys.filename_of(key)) not in but and (only is None or name in only)
+    )
     names = sorted(wanted, key=_newness, reverse=True)
     with ThreadPoolExecutor(READERS, thread_name_prefix="manifest") as pool:
-        return [manifest for manifest in pool.map(lambda key: _proven(key, held[key]), names) if manifest is not None]
+        for start in range(0, len(names), AT_ONCE):
+            yield from filter(None, pool.map(lambda key: _proven(key, held[key]), names[start : start + AT_ONCE]))
 
 
 def _proven(key: str, held: Sequence[Held]) -> Manifest | None:

@@ -1,7 +1,9 @@
 """Reads what stands beside a dump, and believes it only with our signature and in its own place."""
 
+import hashlib
+
 from backups import conf
-from backups.exceptions import ManifestError
+from backups.exceptions import BackupNotFoundError, ChecksumError, ManifestError
 from backups.manifest import LIMIT_BYTES, parse
 from backups.storage import keys
 from backups.storage.store import Store
@@ -26,6 +28,24 @@ def read_manifest(store: Store, key: str) -> Manifest:
             hint="Somebody copied or moved it. Do not restore this backup; choose another one: icb db list",
         )
     return manifest
+
+
+def read_globals(store: Store, key: str, manifest: Manifest) -> bytes:
+    """The SQL of roles and tablespaces beside a dump, proven by its manifest.
+
+    Raises BackupNotFoundError where the backup has none, ChecksumError where it is another, and StorageError.
+    """
+    told = manifest.globals
+    if told is None:
+        raise BackupNotFoundError(
+            f"Roles and tablespaces are not beside {manifest.filename}.",
+            hint="Its manifest names the roles that it needs: icb db restore FILENAME --dry-run",
+        )
+    place = keys.globals_key(key)
+    data = store.read(place, limit_bytes=max(told.size_bytes, 1))
+    if hashlib.sha256(data).hexdigest() != told.checksum:
+        raise ChecksumError(f"The bytes of {store.location(place)} are not the ones that were written.")
+    return data
 
 
 def _elsewhere(key: str) -> str:

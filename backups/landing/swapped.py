@@ -2,6 +2,7 @@
 
 from contextlib import ExitStack
 from dataclasses import replace
+from itertools import chain
 from typing import Any
 
 from django.utils import timezone
@@ -64,8 +65,9 @@ class Swapped:
             told += carry_over.apply(self.loaded, captured, own=own_row, restored=self.plan.manifest)
             known = history.filenames()
         # What the history that is replaced does not know, because it was made anew after a loss, the bucket does.
-        if manifests := catalog.manifests(but=known):
-            captured = carry_over.from_manifests(manifests, folder=self.work.folder)
+        manifests = catalog.manifests(but=known)
+        if (first := next(manifests, None)) is not None:
+            captured = carry_over.from_manifests(chain([first], manifests), folder=self.work.folder)
             own = None if self.plan.history is HistoryPlace.TARGET else own_row
             told += carry_over.apply(self.loaded, captured, own=own, restored=self.plan.manifest, in_use=own is None)
         return told

@@ -40,6 +40,30 @@ def verify(parser: ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
 
 
+def diff(parser: ArgumentParser) -> None:
+    """Of db_diff."""
+    parser.add_argument("before", metavar="A", help="a filename as icb db list shows it, its beginning, or latest")
+    parser.add_argument(
+        "after", nargs="?", default="live", metavar="B", help="the same; or live, the database as it is now (default)"
+    )
+    parser.add_argument(
+        "--database", default="default", metavar="ALIAS", help="which of the site's databases is meant by latest and live"
+    )
+    parser.add_argument("--environment", metavar="NAME", help="whose backups (default: this environment's)")
+    parser.add_argument("--json", action="store_true", help="print it as JSON")
+
+
+def coverage(parser: ArgumentParser) -> None:
+    """Of db_coverage."""
+    parser.add_argument("--json", action="store_true", help="print it as JSON")
+
+
+def sync(parser: ArgumentParser) -> None:
+    """Of db_sync."""
+    parser.add_argument("--dry-run", action="store_true", help="tell what would be done, and do nothing")
+    parser.add_argument("--json", action="store_true", help="print the result as JSON")
+
+
 def restore(parser: ArgumentParser) -> None:
     """Of db_restore."""
     parser.add_argument(
@@ -87,3 +111,20 @@ def _target(parser: ArgumentParser) -> None:
     )
     target.add_argument("--target-password-file", metavar="FILE", help="a file with the password in its first line")
     target.add_argument("--target-dbname", metavar="NAME", help="the database; a new name makes a new one")
+
+
+def prune(parser: ArgumentParser) -> None:
+    """Of db_prune."""
+    parser.add_argument(
+        "--dry-run", action="store_true", help="print what would be kept and deleted, and by which rule; delete nothing"
+    )
+    parser.add_argument("--now", action="store_true", help="also where the last prune of a database is less than 20 hours ago")
+    parser.add_argument("--json", action="store_true", help="print the result as JSON")
+
+
+def pin(parser: ArgumentParser) -> None:
+    """Of db_pin."""
+    parser.add_argument("backup", metavar="FILENAME|latest", help="a filename as icb db list shows it, its beginning, or latest")
+    parser.add_argument("--reason", metavar="TEXT", help="why it must be kept: somebody will ask")
+    parser.add_argument("--remove", action="store_true", help="let retention judge it again")
+    parser.add_argument("--json", action="store_true", help="print the result as JSON")

@@ -32,6 +32,7 @@ def backup_as_text(row: BackupHistory) -> str:
     if row.local_path:
         lines.append(("local copy", row.local_path))
     lines += [("SHA-256", row.checksum), ("id", str(row.id))]
+    lines += [("warning", words.printable(str(warning))) for warning in row.warnings]
     body = "\n".join(f"  {name:<11} {value}" for name, value in lines)
     return f"Backup made.\n{body}\nTry it: icb db restore {row.filename} --target-dbname rehearsal"
 
@@ -64,6 +65,7 @@ def backup_as_json(row: BackupHistory) -> str:
             "applied_migrations": row.applied_migrations,
             "extensions": row.extensions,
             "application_version": row.application_version,
+            "warnings": row.warnings,
         }
     )
 

@@ -156,9 +156,13 @@ def _colour(entry: Entry) -> str:
 
 
 def _remark(entry: Entry) -> str:
-    """In one line: what is odd, and the first line of what went wrong."""
+    """In one line: what is odd, and the first line of what went wrong; else the first of its warnings."""
     first_line = words.printable(entry.error_message.partition("\n")[0])
-    return ": ".join(part for part in (str(entry.mark), first_line) if part)
+    odd = ": ".join(part for part in (str(entry.mark), first_line) if part)
+    if odd or not entry.warnings:
+        return odd
+    more = f" (and {words.things(len(entry.warnings) - 1, 'more warning')})" if len(entry.warnings) > 1 else ""
+    return words.printable(entry.warnings[0]) + more
 
 
 def _newest(entries: Sequence[Entry], *, now: datetime) -> str:

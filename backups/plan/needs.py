@@ -30,7 +30,7 @@ def of_backup(
         )
     else:
         yield Check(Level.OK, f"PostgreSQL {there.server_version} takes a backup of {snapshot.server_version}.")
-    yield from _roles_checks(snapshot, target, there, choices)
+    yield from _roles_checks(manifest, target, there, choices)
     yield from _parts_checks(manifest, target, there, choices, client_folders)
     if choices.in_place and there.database is not None:
         yield from _in_place_checks(manifest, target)
@@ -52,7 +52,8 @@ def of_backup(
     yield from _migration_check(manifest)
 
 
-def _roles_checks(snapshot: Snapshot, target: Server, there: Target, choices: Choices) -> Iterable[Check]:
+def _roles_checks(manifest: Manifest, target: Server, there: Target, choices: Choices) -> Iterable[Check]:
+    snapshot = manifest.snapshot
     mapped = dict(choices.map_roles)
     if unknown := sorted(set(mapped.values()) - there.roles):
         yield Check(
@@ -86,7 +87,10 @@ def _roles_checks(snapshot: Snapshot, target: Server, there: Target, choices: Ch
             Level.BLOCK,
             f"The server has no role {', '.join(missing)}, which owns or may use something in this backup.",
             hint=f"Create it there ({create}); or let another act for it: --map-role {pair};"
-            f" or give everything to {target.user}: --no-owner --no-privileges",
+            f" or give everything to {target.user}: --no-owner --no-privileges."
+            + (
+                f" All roles of the old server, as SQL: icb db contents {manifest.filename} --globals" if manifest.globals else ""
+            ),
         )
 
 

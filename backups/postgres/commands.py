@@ -97,6 +97,21 @@ def dump_schema(program: ClientProgram, server: Server, *, schema: str, file: Pa
     return Command(argv=argv, env=environment(server, application_name=f"restore:{run_id}", home=home))
 
 
+def dump_globals(program: ClientProgram, server: Server, *, run_id: str, home: Path = NOWHERE) -> Command:
+    """pg_dumpall of roles and tablespaces to standard output, without passwords: for those it would have to read pg_authid.
+
+    https://www.postgresql.org/docs/current/app-pg-dumpall.html
+    """
+    argv = (
+        program.path,
+        "--globals-only",
+        "--no-role-passwords",
+        "--no-password",
+        f"--dbname={_as_conninfo(server.database)}",
+    )
+    return Command(argv=argv, env=environment(server, application_name=f"backup:{run_id}", home=home))
+
+
 def compression(program: ClientProgram) -> str:
     """What --compress is given: zstd level 1 where the program has it, else gzip level 1.
 

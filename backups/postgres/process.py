@@ -103,6 +103,13 @@ class Process:
             else:
                 each_second()
 
+    def read(self, *, limit_bytes: int) -> bytes:
+        """What it writes to stdout until it closes it, or a little more than the limit."""
+        said = bytearray()
+        while len(said) <= limit_bytes and (chunk := self.stdout.read(1 << 16)):
+            said += chunk
+        return bytes(said)
+
     def kill(self) -> None:
         """Ends the whole process group: SIGTERM, then SIGKILL. Harmless when it has ended already."""
         if self._popen.poll() is None:

@@ -13,6 +13,7 @@ DESCRIPTION_RULE = "letters a-z, digits, spaces, - and _, at most 100 characters
 MAX_DESCRIPTION = 100
 DUMP_SUFFIX = ".dump"
 MANIFEST_SUFFIX = ".json"
+GLOBALS_SUFFIX = ".globals.sql"
 _ALLOWED = re.compile(r"[A-Za-z0-9 _-]+")
 _FILENAME = re.compile(r"backup-([0-9]{4})-([0-9]{2})-([0-9]{2})T([0-9]{2})([0-9]{2})([0-9]{2})?-([a-z0-9_-]+)\.dump")
 
@@ -53,6 +54,11 @@ def object_key(*, environment: str, filename: str) -> str:
 def manifest_key(key: str) -> str:
     """The key of the manifest that belongs to a dump."""
     return key + MANIFEST_SUFFIX
+
+
+def globals_key(key: str) -> str:
+    """The key of the roles and tablespaces beside a dump."""
+    return key + GLOBALS_SUFFIX
 
 
 def filename_of(key: str) -> str:

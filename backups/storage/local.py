@@ -14,7 +14,7 @@ from pathlib import Path
 from backups.exceptions import ChecksumError, ObjectMissingError, StorageError
 from backups.storage.files import give_name, make_folder, reserve, sync_folder, taken, translated
 from backups.storage.whole import read_whole
-from backups.types import StoredObject
+from backups.types import StoredObject, UnfinishedObject
 
 PARTIAL_SUFFIX = ".partial"
 PIECE_BYTES = 1 << 20
@@ -111,6 +111,15 @@ class LocalStore:
         """Deletes a file; harmless when it is not there."""
         with translated(self.path(key)):
             self.path(key).unlink(missing_ok=True)
+
+    def unfinished(self, prefix: str) -> Iterator[UnfinishedObject]:
+        """Partial files below a prefix. They have no id of their own."""
+        folder = self.path(prefix.removesuffix("/")) if prefix else self.base
+        with translated(folder):
+            for path in sorted(folder.rglob(f"*{PARTIAL_SUFFIX}")):
+                key = path.relative_to(self.base).as_posix().removesuffix(PARTIAL_SUFFIX)
+                begun_at = datetime.fromtimestamp(path.lstat().st_mtime, tz=UTC)
+                yield UnfinishedObject(key=key, upload_id="", begun_at=begun_at)
 
     def abort_upload(self, key: str, upload_id: str) -> None:
         """Removes what a dead run left of a file."""

@@ -17,7 +17,7 @@ from backups.storage.multipart import MultipartWriter
 from backups.storage.parts import content_md5
 from backups.storage.ranges import in_ranges
 from backups.storage.whole import read_whole
-from backups.types import StoredObject, StoreOptions
+from backups.types import StoredObject, StoreOptions, UnfinishedObject
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
@@ -170,6 +170,13 @@ class S3Store:
         """Deletes an object; harmless when it is not there."""
         with self._translated(f"delete {self.location(key)}"):
             self.client.delete_object(Bucket=self.bucket, Key=key)
+
+    def unfinished(self, prefix: str) -> Iterator[UnfinishedObject]:
+        """Multipart uploads below a prefix, a thousand a request."""
+        with self._translated(f"list the uploads below {self.location(prefix)}"):
+            for page in self.client.get_paginator("list_multipart_uploads").paginate(Bucket=self.bucket, Prefix=prefix):
+                for upload in page.get("Uploads", []):
+                    yield UnfinishedObject(key=upload["Key"], upload_id=upload["UploadId"], begun_at=upload["Initiated"])
 
     def abort_upload(self, key: str, upload_id: str) -> None:
         """Aborts a multipart upload; harmless when it is not there. Gives up within seconds: a later run tries again."""

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from typing import Protocol
 
-from backups.types import StoredObject
+from backups.types import StoredObject, UnfinishedObject
 
 
 class Writer(Protocol):
@@ -57,6 +57,9 @@ class Store(Protocol):
 
     def delete(self, key: str) -> None:
         """Deletes an object; harmless when it is not there."""
+
+    def unfinished(self, prefix: str) -> Iterator[UnfinishedObject]:
+        """What was begun below a prefix and not ended, by runs that are alive or dead."""
 
     def abort_upload(self, key: str, upload_id: str) -> None:
         """Removes an upload that a dead run left; harmless when it is not there."""

@@ -1,5 +1,6 @@
 """Faults, made: client programs of a test's own, workers that can be killed, and the look at what they left behind."""
 
+import json
 import os
 import resource
 import signal
@@ -159,6 +160,7 @@ def start_worker(backups_settings: Settings, source: Server, admin: Server) -> I
             "BACKUPS_SCRATCH_FOLDER": str(ours["SCRATCH_FOLDER"] or ""),
             "BACKUPS_CLIENT_FOLDERS": ",".join(ours["CLIENT_FOLDERS"]),
             "BACKUPS_LOCK_TIMEOUT_SECONDS": str(ours["LOCK_TIMEOUT_SECONDS"]),
+            "BACKUPS_RETENTION": json.dumps(ours["RETENTION"]),
             "BACKUPS_STALL_TIMEOUT_SECONDS": str(ours["STALL_TIMEOUT_SECONDS"]),
         }
         started.append(Worker(list(argv), env))

@@ -97,6 +97,11 @@ def operation(*names: str) -> Match:
     return lambda request: request.operation in names
 
 
+def put_of(suffix: str) -> Match:
+    """Of a small object whose key ends so."""
+    return lambda request: request.operation == "put" and request.key.endswith(suffix)
+
+
 def part(number: int) -> Match:
     return lambda request: request.operation == "part" and request.query["partNumber"] == str(number)
 

@@ -46,7 +46,7 @@ from tests.faults.conftest import (
     sessions_of,
     waiting_for_locks,
 )
-from tests.faults.proxy import Answer, Forward, Proxy, Request, operation
+from tests.faults.proxy import Answer, Forward, Proxy, Request, operation, put_of
 
 pytestmark = pytest.mark.usefixtures("history")
 
@@ -264,10 +264,11 @@ def test_killed_before_its_manifest_it_is_failed_and_its_object_removed(
     admin: Server,
     start_worker: Callable[..., Worker],
 ) -> None:
-    through_the_proxy.when(operation("put"), hold.before)
+    through_the_proxy.when(put_of(".json"), hold.before)
     worker = start_worker("db_backup", "killed", "--database", "source", "--save-local")
     row = killed_where_it_waits(worker, hold, through_the_proxy, admin)
-    assert stored_in(backups_settings, row) == ([row.s3_key], [row.filename])
+    both = [row.filename, row.filename + ".globals.sql"]
+    assert stored_in(backups_settings, row) == ([f"testing/postgres/{name}" for name in both], both)
 
     assert DatabaseBackup(description="next", database="source").run().status == "succeeded"
 
@@ -284,10 +285,11 @@ def test_killed_between_its_two_manifests_it_is_a_success_and_gets_the_second(
     admin: Server,
     start_worker: Callable[..., Worker],
 ) -> None:
-    through_the_proxy.when(operation("put"), hold.after)
+    through_the_proxy.when(put_of(".json"), hold.after)
     worker = start_worker("db_backup", "killed", "--database", "source", "--save-local")
     row = killed_where_it_waits(worker, hold, through_the_proxy, admin)
-    assert stored_in(backups_settings, row) == ([row.s3_key, row.s3_key + ".json"], [row.filename])
+    both = [row.filename, row.filename + ".globals.sql"]
+    assert stored_in(backups_settings, row) == ([*(f"testing/postgres/{name}" for name in both), row.s3_key + ".json"], both)
 
     DatabaseBackup(description="next", database="source").run()
 
@@ -311,7 +313,7 @@ def test_killed_between_manifest_and_row_it_is_a_success(
         assert begin.wait(60)
         return forward(request)
 
-    through_the_proxy.when(operation("put"), gate)
+    through_the_proxy.when(put_of(".json"), gate)
     worker = start_worker("db_backup", "killed", "--database", "source", "--save-local")
     assert reached.wait(60)
     row = running_row()
@@ -335,7 +337,8 @@ def test_killed_between_manifest_and_row_it_is_a_success(
 
 def assert_whole(settings: Settings, row: BackupHistory) -> None:
     """Dump and manifest are in both places, the row knows them, and the dump is the one that the manifest tells."""
-    assert stored_in(settings, row) == ([row.s3_key, row.s3_key + ".json"], [row.filename, row.filename + ".json"])
+    names = [row.filename + suffix for suffix in ("", ".globals.sql", ".json")]
+    assert stored_in(settings, row) == ([f"testing/postgres/{name}" for name in names], names)
     body = s3_client(settings).get_object(Bucket=row.bucket, Key=row.s3_key)["Body"].read()
     local = Path(row.local_path).read_bytes()
     assert hashlib.sha256(body).hexdigest() == hashlib.sha256(local).hexdigest() == row.checksum
@@ -838,7 +841,7 @@ def test_a_manifest_that_can_not_be_taken_away_again_keeps_its_dump(
     row, error = fails(BucketError, save_local=False)
 
     assert "left behind" in error.detail
-    assert keys_in(backups_settings, row.bucket) == [row.s3_key, row.s3_key + ".json"]
+    assert keys_in(backups_settings, row.bucket) == keys_of(row)
 
 
 def test_an_upload_that_an_earlier_failure_had_to_leave_is_removed_by_the_next_run(

@@ -179,7 +179,7 @@ def test_a_damaged_object_is_refused_before_the_target_is_touched(
 
     _row, error = fails(ChecksumError, backup, fresh_target)
 
-    assert "The target was not touched" in error.message
+    assert "Nothing was restored from them" in error.message
     assert backup.checksum in error.detail
     assert_nothing_left(admin, fresh_target, scratch)
 

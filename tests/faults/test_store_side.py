@@ -23,7 +23,7 @@ from backups.storage.s3 import S3Store
 from backups.types import Server, StoreOptions
 from tests.conftest import connect, keys_in, s3_client, until, uploads_in
 from tests.faults import proxy as faults
-from tests.faults.proxy import Act, Answer, Forward, Match, Proxy, Request, anything, operation, part
+from tests.faults.proxy import Act, Answer, Forward, Match, Proxy, Request, anything, operation, part, put_of
 
 KEY = "testing/postgres/backup-2024-01-15T1200-first.dump"
 BODY = os.urandom(2 * MIN_PART_BYTES + 54_321)  # three parts
@@ -597,8 +597,8 @@ FAILURES: dict[str, tuple[Match, Act]] = {
     "every part arrives changed": (operation("part"), faults.flip_a_bit),
     "every part is cut off": (operation("part"), faults.keep_half),
     "the completion fails": (operation("complete"), answer_200_with_an_error),
-    "the manifest can't be written": (operation("put"), faults.deny),
-    "the manifest arrives changed": (operation("put"), faults.flip_a_bit),
+    "the manifest can't be written": (put_of(".json"), faults.deny),
+    "the manifest arrives changed": (put_of(".json"), faults.flip_a_bit),
 }
 
 
@@ -626,7 +626,7 @@ def test_a_backup_outlives_a_bad_night(source: Server, through_the_proxy: Proxy,
         through_the_proxy.when(operation("part"), faults.drop_inside, times=1),
         through_the_proxy.when(operation("part"), faults.flip_a_bit, times=1),
         through_the_proxy.when(operation("complete"), faults.lose_the_answer, times=1),
-        through_the_proxy.when(operation("put"), faults.lose_the_answer, times=1),
+        through_the_proxy.when(put_of(".json"), faults.lose_the_answer, times=1),
     ]
     row = DatabaseBackup(description="bad night", database="source").run()
 

@@ -11,7 +11,7 @@ from pytest_django.fixtures import Settings
 from backups.backup import DatabaseBackup
 from backups.models import BackupHistory
 from backups.types import Server
-from tests.conftest import SOURCE_ROWS, keys_in, s3_client, uploads_in
+from tests.conftest import SOURCE_ROWS, keys_in, keys_of, s3_client, uploads_in
 
 pytestmark = pytest.mark.usefixtures("history")
 
@@ -24,7 +24,7 @@ def test_a_backup_is_an_object_with_a_signed_manifest_and_a_row_that_agree(
     client = s3_client(backups_settings)
     body = client.get_object(Bucket=any_bucket, Key=row.s3_key)["Body"].read()
     manifest = json.loads(client.get_object(Bucket=any_bucket, Key=row.s3_key + ".json")["Body"].read())["backup"]
-    assert keys_in(backups_settings, any_bucket) == [row.s3_key, row.s3_key + ".json"]
+    assert keys_in(backups_settings, any_bucket) == keys_of(row)
     assert body.startswith(b"PGDMP")
     assert (len(body), hashlib.sha256(body).hexdigest()) == (row.size_bytes, row.checksum)
     assert (manifest["size_bytes"], manifest["checksum_sha256"]) == (row.size_bytes, row.checksum)
@@ -53,7 +53,7 @@ def test_a_local_copy_is_the_same_bytes_in_the_same_place_below_its_folder(
     path = local_folder / bucket / row.s3_key
     assert str(path) == row.local_path
     assert hashlib.sha256(path.read_bytes()).hexdigest() == row.checksum
-    assert sorted(p.name for p in path.parent.iterdir()) == [row.filename, row.filename + ".json"]
+    assert sorted(p.name for p in path.parent.iterdir()) == [row.filename + suffix for suffix in ("", ".globals.sql", ".json")]
 
 
 def test_the_row_is_there_with_its_reason_when_the_bucket_is_not(source: Server, use_bucket, backups_settings: Settings) -> None:

@@ -16,7 +16,7 @@ from backups.exceptions import ObjectExistsError
 from backups.models import BackupHistory
 from backups.restore import DatabaseRestore
 from backups.types import Server
-from tests.conftest import connect, drop_database, keys_in, s3_client
+from tests.conftest import connect, drop_database, keys_in, keys_of, s3_client
 
 pytestmark = pytest.mark.usefixtures("history")
 
@@ -89,7 +89,7 @@ def test_a_hostile_name_of_database_role_schema_table_and_column_makes_the_round
         row = DatabaseBackup(description="hostile", database="hostile", save_local=True).run()
         assert row.database == source.database
         assert [(t["schema"], t["table"], t["rows"]) for t in row.table_snapshot["tables"]] == [(name, name, 1)]
-        assert sorted(keys_in(backups_settings, bucket)) == [row.s3_key, row.s3_key + ".json"]
+        assert sorted(keys_in(backups_settings, bucket)) == keys_of(row)
 
         restored = DatabaseRestore(filename="latest", database="hostile", target=target).run()
 
@@ -116,7 +116,7 @@ def test_a_second_backup_of_the_same_minute_has_the_seconds_in_its_name(
 
     assert first.filename == f"backup-{MINUTE}-same-minute.dump"
     assert second.filename == f"backup-{MINUTE}07-same-minute.dump"
-    assert len(keys_in(backups_settings, bucket)) == 4
+    assert len(keys_in(backups_settings, bucket)) == 6
 
 
 def test_a_third_one_of_the_same_second_waits_for_the_next(source: Server, bucket: str) -> None:
@@ -137,7 +137,7 @@ def test_where_no_second_is_free_it_is_refused_and_the_others_stay(
         with pytest.raises(ObjectExistsError, match="wait a second"):
             DatabaseBackup(description="same", database="source").run()
 
-    assert sorted(keys_in(backups_settings, bucket)) == sorted(key for row in made for key in (row.s3_key, row.s3_key + ".json"))
+    assert sorted(keys_in(backups_settings, bucket)) == sorted(key for row in made for key in keys_of(row))
     assert BackupHistory.objects.count() == 2
 
 

@@ -12,8 +12,8 @@ from backups import catalog, conf
 from backups.backup import DatabaseBackup
 from backups.catalog import Entry, Mark
 from backups.exceptions import BackupNotFoundError, ChecksumError, ConfigurationError, ManifestError, StorageError, UsageError
-from backups.manifest import key_id
 from backups.models import BackupHistory
+from backups.signed import key_id
 from backups.storage import keys
 from backups.stores import configured
 from backups.types import Server

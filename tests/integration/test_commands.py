@@ -250,7 +250,7 @@ def test_the_list_as_json_has_stable_names_and_full_precision(run: Run, bucket: 
     assert list(told) == [
         *("filename", "environment", "key", "status", "mark", "id", "description", "backup_type", "database", "started_at"),
         *("duration_seconds", "size_bytes", "database_size_bytes", "rows", "tables", "checksum", "postgres_version"),
-        *("error_message", "where", "is_whole"),
+        *("error_message", "where", "warnings", "is_whole"),
     ]
     assert (told["key"], told["mark"], told["is_whole"]) == (key, "not in history", True)
     assert datetime.fromisoformat(told["started_at"]) == shelf.NOON

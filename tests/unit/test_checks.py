@@ -26,7 +26,9 @@ def test_they_run_with_every_other_check_without_asking_for_a_database(settings:
     assert "backups.E001" in [message.id for message in checks.run_checks()]
 
 
-@pytest.mark.parametrize("changes", [{"NONSENSE": 1}, {"ENVIRONMENT": "a/b"}, {"LOCK_TIMEOUT_SECONDS": "soon"}])
+@pytest.mark.parametrize(
+    "changes", [{"NONSENSE": 1}, {"ENVIRONMENT": "a/b"}, {"LOCK_TIMEOUT_SECONDS": "soon"}, {"RETENTION": "daily"}]
+)
 def test_e001_is_settings_that_can_not_be_used(settings: Settings, changes: dict[str, object]) -> None:
     (message,) = found(settings, **changes)
     assert (message.id, message.level) == ("backups.E001", checks.ERROR)
@@ -52,6 +54,27 @@ def test_e003_is_neither_a_bucket_nor_a_folder(settings: Settings) -> None:
     assert found(settings) == []
     use_storage(settings, bucket_name="b")
     assert found(settings, LOCAL_FOLDER=None) == []
+
+
+@pytest.mark.parametrize(
+    ("rules", "told"),
+    [
+        ({"keep_lasts": 3}, "keep_lasts"),
+        ({"daily": 0}, "daily"),
+        ({"maximum_share": 2}, "maximum_share"),
+        ({"time_zone": 1}, "time_zone"),
+    ],
+)
+def test_e004_is_retention_that_can_not_be_meant(settings: Settings, rules: dict[str, object], told: str) -> None:
+    (message,) = found(settings, RETENTION=rules)
+    assert (message.id, message.level) == ("backups.E004", checks.ERROR)
+    assert told in message.msg
+    assert message.hint is not None
+    assert "keep_last" in message.hint
+
+
+def test_retention_that_can_be_meant_is_silent(settings: Settings) -> None:
+    assert found(settings, RETENTION={"keep_last": 7, "daily": 14, "time_zone": "Europe/Berlin"}) == []
 
 
 def test_w001_is_a_short_signing_key_that_is_not_told(settings: Settings) -> None:

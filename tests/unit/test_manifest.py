@@ -13,10 +13,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backups import manifest as module
+from backups import signed as signed_module
 from backups.exceptions import ConfigurationError, ManifestError
-from backups.manifest import ALGORITHM, FORMAT, VERSION, key_id, parse, serialize
-from backups.types import Locale, Manifest, Objects, Snapshot, TableRows
+from backups.manifest import FORMAT, VERSION, parse, serialize
+from backups.signed import ALGORITHM, key_id
+from backups.types import Globals, Locale, Manifest, Objects, Snapshot, TableRows
 
 KEY = b"a signing key of 32 characters.."
 PLAIN = Manifest(
@@ -55,8 +56,10 @@ PLAIN = Manifest(
         Objects(kind="FUNCTION", count=60_000),
         Objects(kind="INDEX", count=2, names=("public.playlist_track_pkey", "shöp.weird \n")),
     ),
+    globals=Globals(size_bytes=1234, checksum="fedcba9876543210" * 4),
+    warnings=("shop.ticket has lost 40% of its rows",),
 )
-OPTIONAL = {"objects"}
+OPTIONAL = {"objects", "globals", "warnings"}
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
 counts = st.integers(0, 1 << 80)
@@ -103,7 +106,7 @@ def document(manifest: Manifest = PLAIN) -> dict[str, Any]:
 
 def signed(payload: object) -> bytes:
     """Bytes that carry our signature, whatever is in them: for what only the form can refuse."""
-    value = module._sign(payload, KEY)
+    value = signed_module._sign(payload, KEY)
     signature = {"algorithm": ALGORITHM, "key_id": key_id(KEY), "value": value}
     return json.dumps({"format": FORMAT, "version": VERSION, "backup": payload, "signature": signature}).encode()
 

@@ -21,6 +21,7 @@ class Command(BackupsCommand):
         )
         parser.add_argument("--environment", metavar="NAME", help="whose backups (default: this environment's)")
         parser.add_argument("--database", default="default", metavar="ALIAS", help="whose latest backup (default: default)")
+        parser.add_argument("--globals", action="store_true", help="print the SQL that makes the cluster's roles and tablespaces")
         parser.add_argument("--json", action="store_true", help="print it as JSON")
 
     def handle(self, *_args: Any, **given: Any) -> None:
@@ -31,4 +32,7 @@ class Command(BackupsCommand):
                 environment=given["environment"] or conf.current().environment,
                 database=conf.server(given["database"]).database,
             )
+            if given["globals"]:
+                self.stdout.write(catalog.read_globals(found.store, found.key, found.manifest).decode(errors="replace"))
+                return
         self.stdout.write(contents.as_json(found.manifest) if given["json"] else contents.as_text(found.manifest))

@@ -1,0 +1,79 @@
+"""Goes through the site's databases, their servers, and its files."""
+
+from collections.abc import Iterable
+
+from django.db import connections
+
+from backups import catalog, conf
+from backups.catalog import Listing
+from backups.coverage import of_database, of_server
+from backups.coverage.nouns import Coverage, Finding, Level, Site
+from backups.coverage.of_media import of_media
+from backups.exceptions import BackupsError
+from backups.models import BackupType
+from backups.postgres import uncovered
+from backups.postgres.uncovered import Surroundings
+from backups.stores import configured
+
+LOOKED_AT = 1000  # newest backups, among which each database should have one
+
+
+def coverage() -> Coverage:
+    """Looks at every database that the settings name, and at their servers.
+
+    Raises ConfigurationError for settings that can't be used; a server or a store that can't be asked is a finding.
+    """
+    stores = configured()
+    listing = catalog.list_backups(limit=LOOKED_AT)
+    findings = [_unasked(problem) for problem in listing.problems]
+    sites = _sites(listing, findings)
+    clusters: dict[str, tuple[Surroundings, list[Site]]] = {}
+    for site in sites:
+        findings.append(of_database.newest(site))
+        try:
+            around, inside = uncovered.look_around(site.server), uncovered.look_inside(site.server)
+        except BackupsError as error:
+            findings.append(_unreachable(site, error))
+            continue
+        cluster = around.identifier or site.server.address.rpartition("/")[0]
+        clusters.setdefault(cluster, (around, []))[1].append(site)
+        findings += of_database.findings(site, around, inside)
+    for around, members in clusters.values():
+        findings += of_server.findings(around, members, stores=stores)
+    findings.append(of_media())
+    return Coverage(
+        environment=conf.current().environment,
+        databases={site.alias: site.name for site in sites},
+        findings=_most_urgent_first(findings),
+    )
+
+
+def _sites(listing: Listing, findings: list[Finding]) -> list[Site]:
+    """The site's databases; those that two aliases name, once. What can't be one becomes a finding."""
+    whole = [entry for entry in listing.entries if entry.is_whole and entry.backup_type != BackupType.PRE_RESTORE]
+    sites: dict[tuple[str, int, str], Site] = {}
+    for alias in connections:
+        try:
+            server = conf.server(alias)
+        except BackupsError as error:
+            text = f"The alias {alias} can't be backed up. {error.message}"
+            findings.append(Finding(Level.ACT, "alias", text, error.detail, error.hint))
+            continue
+        newest = next((entry for entry in whole if entry.database == server.database), None)
+        sites.setdefault((server.host, server.port, server.database), Site(alias=alias, server=server, newest=newest))
+    return list(sites.values())
+
+
+def _unasked(problem: BackupsError) -> Finding:
+    text = "Not every place could be asked which backups there are."
+    return Finding(Level.ACT, "unasked", text, "\n".join(filter(None, (problem.message, problem.detail))), problem.hint)
+
+
+def _unreachable(site: Site, error: BackupsError) -> Finding:
+    text = f"{site.name} could not be looked at, so nobody can tell what its backups leave out."
+    return Finding(Level.ACT, "unreachable", text, "\n".join(filter(None, (error.message, error.detail))), error.hint)
+
+
+def _most_urgent_first(findings: Iterable[Finding]) -> tuple[Finding, ...]:
+    order = tuple(Level)
+    return tuple(sorted(findings, key=lambda finding: order.index(finding.level)))

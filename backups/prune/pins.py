@@ -1,0 +1,98 @@
+"""Pins: a backup that retention must keep, and why.
+
+The row has the reason, and so has a small object beside the dump, since a pin must outlive the history. Either keeps the backup.
+"""
+
+from dataclasses import dataclass
+
+from django.db import Error as DatabaseError
+
+from backups import catalog, conf, history
+from backups.catalog.proof import in_order
+from backups.exceptions import RefusedError, StorageError, UsageError
+from backups.models import BackupHistory
+from backups.prune.deleting import row_from
+from backups.prune.shelf import PIN_SUFFIX
+from backups.stores import configured
+
+LONGEST = 200  # characters of a reason
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pinned:
+    """A backup with the reason for which it is kept, "" for none; and the one that it had before."""
+
+    filename: str
+    reason: str
+    before: str
+
+
+def pin(filename: str, *, reason: str) -> Pinned:
+    """Keeps a backup until it is unpinned. `filename` is taken as a restore takes it; a new reason takes the place of an old one.
+
+    Raises UsageError for a reason that can't be kept, RefusedError where the backup is pruned meanwhile, HistoryError and
+    StorageError, and what `catalog.find` raises.
+    """
+    reason = " ".join(reason.split())
+    if not 0 < len(reason) <= LONGEST:
+        raise UsageError(
+            f"A pin needs a reason, of at most {LONGEST} characters.",
+            detail="Somebody will ask what it was for.",
+            hint=f'For example: icb db pin {filename} --reason "before the audit"',
+        )
+    return _write(filename, reason)
+
+
+def unpin(filename: str) -> Pinned:
+    """Lets retention judge it again. Raises as `pin` does."""
+    return _write(filename, "")
+
+
+def _write(filename: str, reason: str) -> Pinned:
+    """A pin comes into the history first, where it is in the way of a prune at once, and leaves it last."""
+    environment = conf.current().environment
+    found = catalog.find(filename, environment=environment, database=conf.server("default").database)
+    if found.manifest.environment != environment:
+        raise RefusedError(
+            f"{found.manifest.filename} is a backup of the environment {found.manifest.environment}, and this process is of"
+            f" {environment}.",
+            hint="Its own environment prunes it; pin it there.",
+        )
+    if not reason:
+        _remove_beside(found)
+    before = _write_row(found, reason)
+    if reason:
+        _put_beside(found, reason)
+    return Pinned(filename=found.manifest.filename, reason=reason, before=before)
+
+
+def _write_row(found: catalog.Found, reason: str) -> str:
+    """Returns the reason of before."""
+    name = found.manifest.filename
+    try:
+        row = BackupHistory.objects.filter(id=found.manifest.id).first() or row_from(found.manifest)
+        if row is None:
+            raise RefusedError(f"The history knows another backup of the name {name}.", hint="Choose another one: icb db list")
+        # Of this and the mark of a prune, whichever comes first is the only one that finds the row as it wants it.
+        if not BackupHistory.objects.filter(id=row.id, deleted_at=None).update(pin_reason=reason):
+            raise RefusedError(f"{name} is being pruned.", hint="Choose another one: icb db list")
+    except DatabaseError as error:
+        raise history.unreachable(error) from error
+    return row.pin_reason
+
+
+def _put_beside(found: catalog.Found, reason: str) -> None:
+    try:
+        found.store.delete(found.key + PIN_SUFFIX)
+        found.store.put_new(found.key + PIN_SUFFIX, f"{reason}\n".encode())
+    except StorageError as error:
+        error.detail = (
+            f"The history has the pin, so retention keeps the backup; if the history is lost, so is the pin.\n{error.detail}"
+        )
+        raise
+
+
+def _remove_beside(found: catalog.Found) -> None:
+    for store in in_order(configured()):
+        if store.head(found.key + PIN_SUFFIX) is not None:
+            store.delete(found.key + PIN_SUFFIX)

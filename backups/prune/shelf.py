@@ -1,0 +1,204 @@
+"""What retention judges: the whole backups of one environment, proven by their manifests, with what the history knows of them.
+
+One listing of each store, a thousand objects a request; a manifest is read only where the history does not know it just so.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from django.db import Error as DatabaseError
+
+from backups.catalog.held import Held, by_key, prove
+from backups.catalog.proof import in_order
+from backups.exceptions import HistoryError, ManifestError
+from backups.models import BackupHistory, Status
+from backups.retention import Candidate, Run
+from backups.storage import keys
+from backups.storage.store import Store
+from backups.stores import Stores
+from backups.types import Manifest, StoredObject
+
+READERS = 8
+PIN_SUFFIX = ".pin"  # beside a dump: the reason why it must be kept, for when the history is lost
+PIN_BYTES = 4096
+_COLUMNS = (
+    *("id", "filename", "environment", "database", "status", "created_at", "finished_at", "size_bytes", "manifest_etag"),
+    *("verified_at", "bad_at", "pin_reason", "deleted_at"),
+)
+
+
+@dataclass(frozen=True)
+class Lying:
+    """All that one store has of one backup, by key: `others` are the dump, last, and what else begins with its key and a dot."""
+
+    store: Store
+    manifest: str | None
+    others: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Standing:
+    """A backup on the shelf. A row with `deleted_at` tells of a prune that died."""
+
+    key: str
+    candidate: Candidate
+    row: BackupHistory | None
+    lying: tuple[Lying, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Leftover:
+    """What a prune that died has left: no store has the backup whole, and its row says that it is deleted."""
+
+    key: str
+    row: BackupHistory
+    lying: tuple[Lying, ...]
+
+
+@dataclass(kw_only=True)
+class Shelf:
+    """`left_alone` is what only looks like a backup, with why. `pruned_at` is when a backup of a database was last deleted."""
+
+    standing: list[Standing] = field(default_factory=list)
+    leftovers: list[Leftover] = field(default_factory=list)
+    left_alone: list[str] = field(default_factory=list)
+    runs: list[Run] = field(default_factory=list)
+    pruned_at: dict[str, datetime] = field(default_factory=dict)
+
+
+def look(stores: Stores, *, environment: str) -> Shelf:
+    """The shelf as it is. Raises HistoryError when the history can't be read, StorageError when a store can't be asked."""
+    rows = _rows(environment)
+    held, lying = _stored(in_order(stores), environment)
+    shelf = Shelf(runs=list(_runs(rows.values())))
+    with ThreadPoolExecutor(READERS, thread_name_prefix="manifest") as pool:
+        for found in pool.map(lambda key: _judge(key, held.get(key, []), rows.get(key), lying[key]), list(lying)):
+            if isinstance(found, Standing):
+                shelf.standing.append(found)
+            elif isinstance(found, Leftover):
+                shelf.leftovers.append(found)
+            elif found:
+                shelf.left_alone.append(found)
+    unfinished = {one.key for one in shelf.standing}
+    for key, row in rows.items():
+        if row.deleted_at is not None and key not in unfinished:
+            shelf.pruned_at[row.database] = max(row.deleted_at, shelf.pruned_at.get(row.database, row.deleted_at))
+    return shelf
+
+
+def _rows(environment: str) -> dict[str, BackupHistory]:
+    try:
+        rows = list(BackupHistory.objects.of_environment(environment).only(*_COLUMNS))
+    except DatabaseError as error:
+        raise HistoryError(
+            "The history can't be read, so nothing is pruned: it alone knows what is verified and what is pinned.",
+            detail=str(error).strip(),
+            hint="Is the site's own database running: icb status? If it is lost, bring it back first: icb db restore latest",
+        ) from error
+    return {keys.prefix(environment) + row.filename: row for row in rows}
+
+
+def _runs(rows: Iterable[BackupHistory]) -> Iterable[Run]:
+    for row in rows:
+        if row.status in (Status.SUCCEEDED, Status.FAILED):
+            yield Run(
+                environment=row.environment,
+                database=row.database,
+                finished_at=row.finished_at or row.created_at,
+                succeeded=row.status == Status.SUCCEEDED,
+            )
+
+
+def _stored(stores: Sequence[Store], environment: str) -> tuple[dict[str, list[Held]], dict[str, tuple[Lying, ...]]]:
+    held: dict[str, list[Held]] = defaultdict(list)
+    lying: dict[str, tuple[Lying, ...]] = {}
+    for store in stores:
+        items = list(store.list(keys.prefix(environment)))
+        for key, one in by_key(items, store).items():
+            held[key].append(one)
+        for key, names in _together(items).items():
+            manifest = keys.manifest_key(key)
+            others = sorted(names - {key, manifest}) + ([key] if key in names else [])
+            lying[key] = (*lying.get(key, ()), Lying(store, manifest if manifest in names else None, tuple(others)))
+    return held, lying
+
+
+def _together(items: Iterable[StoredObject]) -> Mapping[str, set[str]]:
+    """Keys of objects, by the key of the dump to which they belong: it is theirs, or theirs begins with it and a dot."""
+    found: dict[str, set[str]] = defaultdict(set)
+    for item in items:
+        beginning, suffix, _rest = item.key.partition(keys.DUMP_SUFFIX + ".")
+        key = beginning + keys.DUMP_SUFFIX if suffix else item.key
+        if keys.is_backup_key(key):
+            found[key].add(item.key)
+    return found
+
+
+def _judge(key: str, held: Sequence[Held], row: BackupHistory | None, lying: tuple[Lying, ...]) -> Standing | Leftover | str:
+    """What lies there under one key; "" for what is none of ours to judge, or in the making, and is not worth a word."""
+    whole = [one for one in held if one.is_complete]
+    if row is not None and row.status in (Status.PENDING, Status.RUNNING):
+        return ""
+    if not whole:
+        return Leftover(key=key, row=row, lying=lying) if row is not None and row.deleted_at is not None else ""
+    pin = row.pin_reason if row is not None and row.pin_reason else _pin_beside(key, lying)
+    if row is not None and _still_describes(row, whole):
+        return Standing(key=key, candidate=_as_row_tells(row, pin=pin), row=row, lying=lying)
+    try:
+        manifest, store = prove(key, whole)
+    except ManifestError as error:
+        return f"{keys.filename_of(key)}: {error.message}"
+    if store is None:
+        return f"{keys.filename_of(key)}: the dump has not the size that its manifest tells."
+    if manifest.environment != key.partition("/")[0] or (row is not None and row.id != manifest.id):
+        return f"{keys.filename_of(key)}: the history knows another backup of this name."
+    return Standing(key=key, candidate=_as_manifest_tells(manifest, row, pin=pin), row=row, lying=lying)
+
+
+def _pin_beside(key: str, lying: Sequence[Lying]) -> str:
+    """The reason of a pin that only a store remembers, because the history was lost; "" for none. Raises StorageError."""
+    for one in lying:
+        if key + PIN_SUFFIX in one.others:
+            text = one.store.read(key + PIN_SUFFIX, limit_bytes=PIN_BYTES).decode(errors="replace")
+            return text.strip() or "no reason is told"
+    return ""
+
+
+def _still_describes(row: BackupHistory, whole: Sequence[Held]) -> bool:
+    """Whether a manifest is there just as the run wrote it, beside a dump of its size: then it need not be read."""
+    if row.status != Status.SUCCEEDED or row.finished_at is None or not row.manifest_etag:
+        return False
+    same_size = all(one.dump and one.dump.size_bytes == row.size_bytes for one in whole)
+    return same_size and any(one.manifest and one.manifest.etag == row.manifest_etag for one in whole)
+
+
+def _as_row_tells(row: BackupHistory, *, pin: str) -> Candidate:
+    assert row.finished_at is not None
+    return Candidate(
+        id=row.id,
+        filename=row.filename,
+        environment=row.environment,
+        database=row.database,
+        finished_at=row.finished_at,
+        size_bytes=row.size_bytes or 0,
+        verified_at=row.verified_at,
+        is_bad=row.bad_at is not None,
+        pin=pin,
+    )
+
+
+def _as_manifest_tells(manifest: Manifest, row: BackupHistory | None, *, pin: str) -> Candidate:
+    return Candidate(
+        id=manifest.id,
+        filename=manifest.filename,
+        environment=manifest.environment,
+        database=manifest.database,
+        finished_at=manifest.finished_at,
+        size_bytes=manifest.size_bytes,
+        verified_at=row.verified_at if row else None,
+        is_bad=row is not None and row.bad_at is not None,
+        pin=pin,
+    )

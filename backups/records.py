@@ -1,0 +1,91 @@
+"""Small signed records beside the backups, of every restore and verification that ended: so that the bucket alone tells what is
+proven, when the history is lost. {environment}/records/2024-01-15T120000-verification-<id>.json
+
+They are no part of a backup: one that can't be written is told, and one that can't be read is left out.
+"""
+
+import re
+from collections.abc import Collection, Iterator
+from contextlib import suppress
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from backups import conf
+from backups.catalog.proof import in_order
+from backups.exceptions import BackupsError
+from backups.models import BackupRestore, Level, RestorePurpose, Status, Verdict
+from backups.signed import SignedDocument, fields_of
+from backups.stores import configured
+
+DOCUMENT = SignedDocument(format="icb-run-record", version=1, body="run", name="record")
+LIMIT_BYTES = 1 << 20
+TEXTS = ("source_key", "purpose", "level", "verdict", "mode", "target_host", "target_database", "target_environment", "status")
+TIMES = ("created_at", "started_at", "finished_at")
+NUMBERS = ("duration_seconds", "load_seconds")
+WHOLE = ("size_bytes", "target_port")
+_NAME = re.compile(r"[0-9T-]{15,20}-(?:restore|verification)-([0-9a-f-]{36})\.json")
+
+
+def prefix(environment: str) -> str:
+    """Where an environment's records are."""
+    return f"{environment}/records/"
+
+
+def write(run: BackupRestore) -> None:
+    """The record of a run that has ended. Raises StorageError, ConfigurationError."""
+    settings, stores = conf.current(), in_order(configured())
+    if not stores:
+        return
+    moment = run.started_at or run.created_at
+    key = f"{prefix(settings.environment)}{moment:%Y-%m-%dT%H%M%S}-{run.purpose}-{run.id}.json"
+    stores[0].put_new(key, DOCUMENT.serialize(_payload(run), signing_key=settings.signing_key))
+
+
+def read(environment: str, *, but: Collection[UUID]) -> Iterator[BackupRestore]:
+    """Runs of an environment as their records tell them, oldest first, not saved; without those in `but`, which are not read.
+
+    What can't be proven is left out. Raises StorageError when the store can't be asked.
+    """
+    for store in in_order(configured()):
+        for item in store.list(prefix(environment)):
+            match = _NAME.fullmatch(item.key.removeprefix(prefix(environment)))
+            if match is None or UUID(match[1]) in but:
+                continue
+            with suppress(BackupsError, ValueError, TypeError):
+                keys = conf.signing_keys()
+                payload = DOCUMENT.proven(
+                    store.read(item.key, limit_bytes=LIMIT_BYTES), signing_keys=(keys["signing_key"], *keys["fallback_keys"])
+                )
+                yield _run(payload, expected_id=UUID(match[1]))
+
+
+def _payload(run: BackupRestore) -> dict[str, Any]:
+    payload: dict[str, Any] = {"id": str(run.id), "backup_id": str(run.backup_id) if run.backup_id else None}
+    payload |= {name: str(getattr(run, name)) for name in TEXTS}
+    payload |= {name: moment.isoformat() if (moment := getattr(run, name)) else None for name in TIMES}
+    payload |= {name: getattr(run, name) for name in (*NUMBERS, *WHOLE)}
+    return payload | {"error_message": run.error_message[:10_000]}
+
+
+def _run(payload: object, *, expected_id: UUID) -> BackupRestore:
+    names = {"id", "backup_id", "error_message", *TEXTS, *TIMES, *NUMBERS, *WHOLE}
+    given = fields_of(payload, names, "The record is not well formed: the run")
+    if UUID(str(given["id"])) != expected_id:
+        raise ValueError("the record of another run")
+    values: dict[str, Any] = {name: _text(given[name]) for name in (*TEXTS, "error_message")}
+    values |= {name: datetime.fromisoformat(given[name]) if given[name] is not None else None for name in TIMES}
+    values |= {name: float(given[name]) if given[name] is not None else None for name in NUMBERS}
+    values |= {name: int(given[name]) if given[name] is not None else None for name in WHOLE}
+    RestorePurpose(values["purpose"]), Status(values["status"])  # ValueError for what is none
+    for kind, name in ((Level, "level"), (Verdict, "verdict")):
+        if values[name]:
+            kind(values[name])
+    backup_id = UUID(given["backup_id"]) if given["backup_id"] is not None else None
+    return BackupRestore(id=expected_id, backup_id=backup_id, **values)
+
+
+def _text(given: object) -> str:
+    if not isinstance(given, str):
+        raise TypeError("a text is expected")
+    return given

@@ -1,0 +1,192 @@
+"""Bucket and history are made to agree, and the bucket alone is enough to have the history again."""
+
+import json
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from django.utils import timezone
+from pytest_django.fixtures import Settings
+
+from backups import sync
+from backups.models import BackupHistory, BackupRestore
+from backups.types import Server
+from tests.conftest import s3_client, uploads_in
+from tests.faults.proxy import Proxy
+from tests.integration import shelf
+from tests.integration.conftest import Run
+
+pytestmark = pytest.mark.usefixtures("history")
+
+
+def rows() -> dict[str, dict[str, object]]:
+    """The history, but for what only the run itself knows."""
+    left_out = ("created_at", "server_address", "manifest_etag", "triggered_by_id", "local_path")
+    to_the_minute = ("stored_at", "readable_at", "verified_at")  # a record tells when the verification ended
+    fields = [f.attname for f in BackupHistory._meta.concrete_fields if f.attname not in left_out]
+    found = {str(row["id"]): row for row in BackupHistory.objects.values(*fields)}
+    for row in found.values():
+        row.update({name: row[name] is not None for name in to_the_minute})
+    return found
+
+
+def runs() -> dict[str, tuple[str, str, str, str]]:
+    found = BackupRestore.objects.values_list("id", "purpose", "verdict", "status", "source_key")
+    return {str(id_): (purpose, verdict, status, key) for id_, purpose, verdict, status, key in found}
+
+
+def test_the_history_comes_back_complete_from_the_bucket_alone(run: Run, backup: BackupHistory, live: Server) -> None:
+    assert run("db_backup", "second", "--database", "source").code == 0
+    assert run("db_verify", backup.filename).code == 0
+    assert run("db_restore", backup.filename, "--target-dbname", live.database, "--yes", live.database).code == 0
+    before, runs_before = rows(), runs()
+    BackupRestore.objects.all().delete()
+    BackupHistory.objects.all().delete()
+
+    done = run("db_sync")
+
+    assert done.code == 0, done.err
+    assert "Rows made from manifests: 2" in done.out
+    assert "Restores and verifications made from their records: 2" in done.out
+    assert rows() == before
+    assert runs() == runs_before
+
+
+def test_a_second_sync_finds_that_they_agree(run: Run, backup: BackupHistory) -> None:
+    assert run("db_verify", backup.filename).code == 0
+    assert run("db_sync").out.startswith("Bucket and history agree.")
+
+
+def test_a_dry_run_tells_the_same_and_changes_nothing(run: Run, bucket: str) -> None:
+    shelf.put("lost", row=False)
+    shelf.put("gone", minutes=1, dump=None, manifest=False)
+    before = rows()
+    done = run("db_sync", "--dry-run", "--json")
+
+    told = json.loads(done.out)
+    assert [len(told[name]) for name in ("rebuilt", "missing")] == [1, 1]
+    assert rows() == before
+
+
+def test_what_no_store_has_any_more_is_marked_and_again_when_it_is_back(
+    run: Run, backup: BackupHistory, backups_settings: Settings
+) -> None:
+    client = s3_client(backups_settings)
+    keys = (backup.s3_key, f"{backup.s3_key}.json")
+    bodies = {key: client.get_object(Bucket=backup.bucket, Key=key)["Body"].read() for key in keys}
+    for key in keys:
+        client.delete_object(Bucket=backup.bucket, Key=key)
+
+    done = run("db_sync")
+    assert f"Gone from every store, marked as missing: 1\n  {backup.filename}" in done.out
+    backup.refresh_from_db()
+    assert backup.missing_at is not None
+
+    for key, body in bodies.items():
+        client.put_object(Bucket=backup.bucket, Key=key, Body=body)
+    assert f"There again: 1\n  {backup.filename}" in run("db_sync").out
+    backup.refresh_from_db()
+    assert backup.missing_at is None
+
+
+def test_nothing_is_called_missing_while_the_bucket_can_not_be_asked(
+    run: Run, backup: BackupHistory, use_bucket: Callable[..., str], backups_settings: Settings
+) -> None:
+    with Proxy(str(backups_settings.STORAGES["backups"]["OPTIONS"]["endpoint_url"])) as proxy:
+        endpoint = proxy.endpoint
+    options = backups_settings.STORAGES["backups"]["OPTIONS"] | {"endpoint_url": endpoint}
+    backups_settings.STORAGES = {
+        **backups_settings.STORAGES,
+        "backups": {**backups_settings.STORAGES["backups"], "OPTIONS": options},
+    }
+    done = run("db_sync")
+
+    assert done.code == 1
+    backup.refresh_from_db()
+    assert backup.missing_at is None
+
+
+def test_a_row_that_says_failed_of_a_whole_backup_is_corrected(run: Run, bucket: str) -> None:
+    shelf.put("whole", status="failed", error_message="the history was away")
+    done = run("db_sync")
+    assert "Rows corrected by their manifests: 1" in done.out
+    row = BackupHistory.objects.get()
+    assert (row.status, row.error_message) == ("succeeded", "")
+
+
+def test_what_has_no_manifest_is_shown_and_left(run: Run, bucket: str, backups_settings: Settings) -> None:
+    key = shelf.put("half", manifest=False, row=False)
+    done = run("db_sync")
+    assert "Unknown, left as it is: look at it: 1" in done.out
+    assert f"{key}: no manifest: not a backup" in done.out
+    s3_client(backups_settings).head_object(Bucket=bucket, Key=key)
+
+
+def test_uploads_that_nobody_ended_are_aborted_after_a_day_and_not_before(
+    run: Run, moto_bucket: str, backups_settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = "testing/postgres/backup-2024-01-15T1200-left.dump"
+    s3_client(backups_settings).create_multipart_upload(Bucket=moto_bucket, Key=key)
+
+    monkeypatch.setattr(sync, "PATIENCE", timedelta(days=36500))  # moto says of every upload that it began in 2010
+    run("db_sync")
+    assert len(uploads_in(backups_settings, moto_bucket)) == 1
+    monkeypatch.undo()
+    done = run("db_sync")
+    assert "Begun more than a day ago and never ended, removed: 1" in done.out
+    assert uploads_in(backups_settings, moto_bucket) == []
+
+
+def test_an_upload_of_a_run_under_way_is_left(
+    run: Run, moto_bucket: str, backups_settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = "backup-2024-01-15T1200-now.dump"
+    upload = s3_client(backups_settings).create_multipart_upload(Bucket=moto_bucket, Key=f"testing/postgres/{name}")
+    BackupHistory.objects.create(
+        filename=name, environment="testing", database="shop", status="running", upload_id=upload["UploadId"]
+    )
+    monkeypatch.setattr(sync, "PATIENCE", -sync.PATIENCE)
+    run("db_sync")
+    assert len(uploads_in(backups_settings, moto_bucket)) == 1
+
+
+def test_partial_files_that_nobody_ended_are_removed(
+    run: Run, bucket: str, local_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    partial = local_folder / bucket / "testing" / "postgres" / "backup-2024-01-15T1200-left.dump.partial"
+    partial.parent.mkdir(parents=True)
+    partial.write_bytes(b"half")
+    monkeypatch.setattr(sync, "PATIENCE", -sync.PATIENCE)
+    assert run("db_sync").code == 0
+    assert not partial.exists()
+
+
+def test_a_forged_record_proves_nothing(run: Run, backup: BackupHistory, backups_settings: Settings) -> None:
+    assert run("db_verify", backup.filename).code == 0
+    client = s3_client(backups_settings)
+    (record,) = client.list_objects_v2(Bucket=backup.bucket, Prefix="testing/records/")["Contents"]
+    body = client.get_object(Bucket=backup.bucket, Key=record["Key"])["Body"].read()
+    client.put_object(Bucket=backup.bucket, Key=record["Key"], Body=body.replace(b'"good"', b'"bad"'))
+    BackupRestore.objects.all().delete()
+    BackupHistory.objects.update(verified_at=None)
+
+    assert run("db_sync").code == 0
+    assert not BackupRestore.objects.exists()
+
+
+def test_an_older_record_takes_nothing_back(run: Run, backup: BackupHistory) -> None:
+    assert run("db_verify", backup.filename).code == 0
+    BackupRestore.objects.all().delete()
+    later = timezone.now()
+    BackupHistory.objects.update(verified_at=later)
+    run("db_sync")
+    backup.refresh_from_db()
+    assert backup.verified_at == later
+
+
+def test_a_row_that_is_corrected_keeps_what_only_it_knows(run: Run, bucket: str) -> None:
+    shelf.put("whole", status="failed", pin_reason="before the audit", bad_at=timezone.now())
+    run("db_sync")
+    row = BackupHistory.objects.get()
+    assert (row.status, row.pin_reason, row.bad_at is not None) == ("succeeded", "before the audit", True)
