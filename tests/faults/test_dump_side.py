@@ -32,7 +32,18 @@ from backups.postgres import programs
 from backups.postgres.lock import run_lock
 from backups.types import Progress, Server
 from ichrisbirch_site.embedded.postgres import PostgreSQL
-from tests.conftest import PlaceProgram, connect, drop_database, keys_in, new_database, s3_client, server_of, until, uploads_in
+from tests.conftest import (
+    PlaceProgram,
+    connect,
+    drop_database,
+    keys_in,
+    keys_of,
+    new_database,
+    s3_client,
+    server_of,
+    until,
+    uploads_in,
+)
 from tests.faults import proxy as faults
 from tests.faults.conftest import (
     BIG_SQL,
