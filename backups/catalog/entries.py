@@ -60,6 +60,9 @@ class Entry:
     error_message: str = ""
     where: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+    verified_at: datetime | None = None  # when a verification last restored and compared it
+    bad_at: datetime | None = None  # when one last found it bad
+    pin_reason: str = ""
 
     @property
     def is_whole(self) -> bool:
@@ -96,6 +99,9 @@ def from_row(key: str, row: BackupHistory) -> Entry:
         postgres_version=row.postgres_version,
         error_message=row.error_message,
         warnings=tuple(map(str, row.warnings)),
+        verified_at=row.verified_at,
+        bad_at=row.bad_at,
+        pin_reason=row.pin_reason,
     )
 
 

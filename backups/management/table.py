@@ -91,7 +91,7 @@ def _print_entries(entries: Sequence[Entry], console: "Console", *, now: datetim
 
 
 def _columns(entries: Sequence[Entry], *, now: datetime) -> list[_Column]:
-    """All but the last three are always shown; those as they fit. The database's only where there are several."""
+    """All but the last four are always shown; those as they fit. The database's only where there are several."""
     several = len({(entry.environment, entry.database) for entry in entries}) > 1
     databases = [_Column("database", [_database(entry, entries) for entry in entries])] if several else []
     return [
@@ -100,6 +100,9 @@ def _columns(entries: Sequence[Entry], *, now: datetime) -> list[_Column]:
         _Column("age", [words.age(entry.started_at, now=now) for entry in entries]),
         _Column("status", [_status(entry) for entry in entries], styles=[_colour(entry) for entry in entries]),
         _Column("stored", [words.size(entry.size_bytes) for entry in entries], is_number=True),
+        _Column(
+            "verified", [_proof(entry, now=now) for entry in entries], styles=["red" if one.bad_at else "" for one in entries]
+        ),
         _Column("took", [words.duration(entry.duration_seconds) for entry in entries], is_number=True),
         _Column("rows", [words.count(entry.rows) for entry in entries], is_number=True),
         _Column("database size", [words.size(entry.database_size_bytes) for entry in entries], is_number=True),
@@ -107,8 +110,8 @@ def _columns(entries: Sequence[Entry], *, now: datetime) -> list[_Column]:
 
 
 def _fitting(columns: Sequence[_Column], *, width: int) -> list[_Column]:
-    taken = list(columns[:-3])
-    for column in columns[-3:]:
+    taken = list(columns[:-4])
+    for column in columns[-4:]:
         if min(WIDE, columns[0].width) + sum(one.width for one in (*taken[1:], column)) > width:
             break
         taken.append(column)
@@ -149,6 +152,13 @@ def _database(entry: Entry, entries: Sequence[Entry]) -> str:
 
 def _status(entry: Entry) -> str:
     return f"{entry.status} *" if _remark(entry) else entry.status
+
+
+def _proof(entry: Entry, *, now: datetime) -> str:
+    """Apart from the status: what a run says of itself, and what a restore has proven of its backup."""
+    if entry.bad_at:
+        return "BAD"
+    return words.age(entry.verified_at, now=now) if entry.verified_at else "never"
 
 
 def _colour(entry: Entry) -> str:

@@ -177,9 +177,9 @@ def test_the_list_shows_a_line_for_each_backup_and_how_far_back_one_would_go(run
 
     require_plain(done, secrets)
     lines = done.out.splitlines()
-    assert re.fullmatch(r"backup +age +status +stored +took +rows +database size", lines[0])
-    assert re.fullmatch(r"backup-\S+-new\.dump +27 min ago +succeeded +1005 B +9\.0 s +5,000 +9\.0 MiB", lines[2])
-    assert re.fullmatch(r"backup-\S+-old\.dump +3 days ago +succeeded +1005 B +9\.0 s +5,000 +9\.0 MiB", lines[3])
+    assert re.fullmatch(r"backup +age +status +stored +verified +took +rows +database size", lines[0])
+    assert re.fullmatch(r"backup-\S+-new\.dump +27 min ago +succeeded +1005 B +never +9\.0 s +5,000 +9\.0 MiB", lines[2])
+    assert re.fullmatch(r"backup-\S+-old\.dump +3 days ago +succeeded +1005 B +never +9\.0 s +5,000 +9\.0 MiB", lines[3])
     assert lines[-1] == "Newest whole backup: 27 min ago. Bring it back: icb db restore latest --target-dbname NEW"
     assert (done.code, done.err) == (0, "")
     assert not [line for line in lines if line != line.rstrip()]
@@ -250,7 +250,7 @@ def test_the_list_as_json_has_stable_names_and_full_precision(run: Run, bucket: 
     assert list(told) == [
         *("filename", "environment", "key", "status", "mark", "id", "description", "backup_type", "database", "started_at"),
         *("duration_seconds", "size_bytes", "database_size_bytes", "rows", "tables", "checksum", "postgres_version"),
-        *("error_message", "where", "warnings", "is_whole"),
+        *("error_message", "where", "warnings", "verified_at", "bad_at", "pin_reason", "is_whole"),
     ]
     assert (told["key"], told["mark"], told["is_whole"]) == (key, "not in history", True)
     assert datetime.fromisoformat(told["started_at"]) == shelf.NOON

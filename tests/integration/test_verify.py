@@ -195,3 +195,14 @@ def test_a_plan_tells_when_it_was_verified(run: Run, backup: BackupHistory, fres
     assert run("db_verify", backup.filename).code == 0
     done = run("db_restore", backup.filename, "--target-dbname", fresh_target.database, "--dry-run")
     assert "verified just now" in done.out
+
+
+def test_the_list_tells_proof_apart_from_status(run: Run, backup: BackupHistory) -> None:
+    def line() -> str:
+        return next(line for line in run("db_list").out.splitlines() if line.startswith(backup.filename))
+
+    assert " never " in line()
+    assert run("db_verify", backup.filename).code == 0
+    assert line().count("just now") == 2
+    BackupHistory.objects.update(bad_at=timezone.now())
+    assert " BAD " in line()
