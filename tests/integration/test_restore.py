@@ -463,6 +463,63 @@ def test_a_lost_site_comes_back_with_a_history_from_the_bucket(site: Server, on_
         assert session.execute("SELECT status FROM admin.backup_restore").fetchall() == [("succeeded",)]
 
 
+def everything_in(site: Server) -> tuple[list[object], list[object]]:
+    """The history, restores and verifications included, as far as a bucket can tell."""
+    with connect(site) as session:
+        backups = session.execute(
+            "SELECT id, filename, status, checksum, table_snapshot, verified_at IS NOT NULL FROM admin.backup_history ORDER BY id"
+        ).fetchall()
+        runs = session.execute(
+            "SELECT id, backup_id, purpose, verdict, status, source_key, finished_at FROM admin.backup_restore ORDER BY id"
+        ).fetchall()
+    return list(backups), list(runs)
+
+
+@pytest.fixture
+def lived_in(site: Server, on_site: Callable[..., Done], admin: Server) -> str:
+    """The site after backups, a verification and a rehearsal; the filename of its first backup."""
+    assert on_site("db_backup", "first").code == 0
+    first: str = json.loads(on_site("db_list", "--json").out)["backups"][0]["filename"]
+    assert on_site("db_verify", first).code == 0
+    rehearsal = f"{site.database}_rehearsal"
+    assert on_site("db_restore", first, "--target-dbname", rehearsal).code == 0
+    drop_database(replace(admin, database=rehearsal))
+    assert on_site("db_backup", "second").code == 0
+    return first
+
+
+def test_the_server_is_gone_and_the_history_is_complete_again_from_the_bucket_alone(
+    site: Server, on_site: Callable[..., Done], lived_in: str
+) -> None:
+    before = everything_in(site)
+    drop_database(site)
+    restored = on_site("db_restore", "latest")
+    assert restored.code == 0, restored.err
+    assert on_site("db_sync").code == 0
+
+    backups, runs = everything_in(site)
+    own = [run for run in runs if run not in before[1]]
+    assert (backups, len(own)) == (before[0], 1)
+    assert [run for run in runs if run in before[1]] == before[1]
+
+
+def test_an_empty_history_is_filled_before_anything_is_restored(
+    site: Server, on_site: Callable[..., Done], lived_in: str
+) -> None:
+    before = everything_in(site)
+    drop_database(site)
+    with connect(replace(site, database="postgres")) as session:
+        session.execute(f"CREATE DATABASE {site.database}".encode())
+    assert on_site("migrate", "--verbosity=0").code == 0
+    synced = on_site("db_sync")
+
+    assert synced.code == 0, synced.err
+    assert everything_in(site) == before
+    assert on_site("db_restore", "latest", "--yes", site.database).code == 0
+    backups, runs = everything_in(site)
+    assert (backups, len(runs)) == (before[0], len(before[1]) + 1)
+
+
 @pytest.fixture
 def page(site: Server, on_site: Callable[..., Done], environment: Callable[..., dict[str, str]]) -> Iterator[Callable[[], int]]:
     """Serves the site; a call asks for a page that needs the database, and returns the status (0 while nobody answers)."""
