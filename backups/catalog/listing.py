@@ -21,6 +21,7 @@ from backups.stores import Stores, configured
 from backups.types import Manifest
 
 READERS = 8
+MOST_NAMED = 1000  # in one query; for more, all rows are asked for
 AT_ONCE = 100
 # https://www.postgresql.org/docs/current/errcodes-appendix.html: no such table, schema, column
 _NOT_MIGRATED = frozenset({"42P01", "3F000", "42703"})
@@ -34,9 +35,10 @@ def list_backups(*, limit: int | None = 20, all_environments: bool = False) -> L
     environment = None if all_environments else conf.current().environment
     stores = configured()
     problems: list[BackupsError] = []
-    rows = _rows(environment, problems)
+    known = _known(environment, problems)
     held, unasked = _held(in_order(stores), environment, problems)
-    names = sorted(set(rows) | set(held), key=_newness, reverse=True)[:limit]
+    names = sorted(known | set(held), key=_newness, reverse=True)[:limit]
+    rows = _rows(known.intersection(names), problems)
     with ThreadPoolExecutor(READERS, thread_name_prefix="manifest") as pool:
         entries = pool.map(lambda key: _entry(key, rows.get(key), held.get(key, []), stores, unasked), names)
         return Listing(sorted(entries, key=lambda entry: entry.started_at, reverse=True), problems)
@@ -73,16 +75,32 @@ def _newness(key: str) -> tuple[str, str]:
 # The two sides of the join. Keys are {environment}/postgres/{filename} on both.
 
 
-def _rows(environment: str | None, problems: list[BackupsError]) -> dict[str, BackupHistory]:
-    rows = BackupHistory.objects.filter(deleted_at__isnull=True).defer("table_snapshot", "applied_migrations", "extensions")
-    rows = rows.totals()
+def _known(environment: str | None, problems: list[BackupsError]) -> set[str]:
+    """The keys of all rows, without the rows: of ten thousand, twenty are shown."""
+    rows = BackupHistory.objects.filter(deleted_at__isnull=True)
     try:
         with transaction.atomic():
-            found = list(rows if environment is None else rows.of_environment(environment))
+            found = rows if environment is None else rows.of_environment(environment)
+            return {keys.prefix(made_in) + filename for made_in, filename in found.values_list("environment", "filename")}
+    except DatabaseError as error:
+        problems.append(_unread(error))
+        return set()
+
+
+def _rows(wanted: Collection[str], problems: list[BackupsError]) -> dict[str, BackupHistory]:
+    """By key."""
+    if not wanted:
+        return {}
+    rows = BackupHistory.objects.filter(deleted_at__isnull=True).defer("table_snapshot", "applied_migrations", "extensions")
+    if len(wanted) <= MOST_NAMED:
+        rows = rows.filter(filename__in=[keys.filename_of(key) for key in wanted])
+    try:
+        with transaction.atomic():
+            found = {keys.prefix(row.environment) + row.filename: row for row in rows.totals()}
     except DatabaseError as error:
         problems.append(_unread(error))
         return {}
-    return {keys.prefix(row.environment) + row.filename: row for row in found}
+    return {key: row for key, row in found.items() if key in wanted}
 
 
 def _unread(error: Exception) -> HistoryError:
