@@ -437,6 +437,15 @@ def test_the_history_survives_the_restore_of_its_own_database(site: Server, on_s
     assert history_of(site) == {"first": "succeeded", "second": "succeeded"}
 
 
+def test_the_sites_own_database_is_not_replaced_without_its_name(site: Server, on_site: Callable[..., Done]) -> None:
+    assert on_site("db_backup", "first").code == 0
+    before = history_of(site)
+    for typed in ((), ("--yes", "yes")):
+        done = on_site("db_restore", "latest", *typed)
+        assert (done.code, f"--yes {site.database}" in done.err) == (3, True)
+    assert history_of(site) == before
+
+
 def test_in_place_leaves_the_history_as_it_is(site: Server, on_site: Callable[..., Done]) -> None:
     assert on_site("db_backup", "first").code == 0
     first = json.loads(on_site("db_list", "--json").out)["backups"][0]["filename"]
