@@ -73,6 +73,7 @@ class CatalogSync:
         self.found.problems += [str(problem) for problem in listing.problems if not isinstance(problem, HistoryError)]
         self._rebuild(listing.entries)
         self._mark(listing.entries)
+        self._note_etags(listing)
         self._rebuild_runs()
         for store in in_order(configured()):
             self._sweep(store)
@@ -115,6 +116,15 @@ class CatalogSync:
             if not self.dry_run:
                 rows.update(**values)
         return sorted(changed)
+
+    def _note_etags(self, listing: catalog.Listing) -> None:
+        """Of rows that were not there when their manifests were written: so that the next listing need not read those again."""
+        if self.dry_run:
+            return
+        rows = list(BackupHistory.objects.of_environment(self.environment).succeeded().filter(manifest_etag="").only("filename"))
+        for row in rows:
+            row.manifest_etag = listing.etags.get(keys.prefix(self.environment) + row.filename, "")
+        BackupHistory.objects.bulk_update([row for row in rows if row.manifest_etag], ["manifest_etag"], batch_size=BATCH)
 
     def _rebuild_runs(self) -> None:
         """Restores and verifications from their records, and from them what is proven."""

@@ -72,10 +72,11 @@ class Entry:
 
 @dataclass(frozen=True)
 class Listing:
-    """Entries newest first, and what could not be asked."""
+    """Entries newest first, and what could not be asked. `etags` are of the manifests, by key of the dump."""
 
     entries: list[Entry]
     problems: list[BackupsError] = field(default_factory=list)
+    etags: dict[str, str] = field(default_factory=dict)
 
 
 def from_row(key: str, row: BackupHistory) -> Entry:

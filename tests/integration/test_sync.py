@@ -190,3 +190,13 @@ def test_a_row_that_is_corrected_keeps_what_only_it_knows(run: Run, bucket: str)
     run("db_sync")
     row = BackupHistory.objects.get()
     assert (row.status, row.pin_reason, row.bad_at is not None) == ("succeeded", "before the audit", True)
+
+
+def test_what_a_sync_has_read_is_not_read_again(run: Run, use_bucket: Callable[..., str], backups_settings: Settings) -> None:
+    with Proxy(str(backups_settings.STORAGES["backups"]["OPTIONS"]["endpoint_url"])) as proxy:
+        use_bucket(endpoint_url=proxy.endpoint)
+        shelf.put("lost", row=False)
+        assert run("db_sync").code == 0
+        proxy.seen.clear()
+        assert run("db_sync").out.startswith("Bucket and history agree.")
+        assert [request.key for request in proxy.seen if request.operation == "get"] == []
