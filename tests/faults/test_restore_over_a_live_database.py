@@ -361,7 +361,7 @@ def test_a_staging_database_that_is_still_being_made_for_a_killed_restore_does_n
     with connect(admin) as session, session.transaction(force_rollback=True):
         session.execute("COMMENT ON DATABASE template0 IS 'nobody copies it for a moment'")
         worker = scene.start()
-        until(lambda: someone_waits_for(admin, replace(admin, database="template0")))
+        until(lambda: is_being_made(admin, scene.target))
         lost = BackupRestore.objects.get()
         worker.kill()
         assert settle(admin, scratch) == [lost]
