@@ -5,24 +5,21 @@ if __name__ == "__main__":  # python -m backups.backup: the same as manage.py db
 
     raise SystemExit(main("db_backup"))
 
-import hashlib
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from datetime import datetime
 from typing import Any
 from uuid import uuid4
 
 from django.utils import timezone
 
-from backups import conf, history, interrupts, shrinking, stores
-from backups.exceptions import DumpError, ObjectExistsError, StorageError, UsageError
+from backups import conf, history, interrupts, stores
+from backups.exceptions import ObjectExistsError, StorageError, UsageError
 from backups.manifest import serialize
 from backups.models import BackupHistory, BackupType, Status
 from backups.postgres import commands, snapshot
 from backups.postgres.archive import ArchiveReader
-from backups.postgres.cluster import dump_globals
 from backups.postgres.connect import Connection, connected, located
 from backups.postgres.dump import Dumped, run_dump
 from backups.postgres.lock import require_held, run_lock
@@ -31,10 +28,11 @@ from backups.postgres.place import Place, place_of
 from backups.postgres.privileges import require_everything_readable
 from backups.postgres.programs import ClientProgram, choose_pg_dump
 from backups.reaping import remove_orphans, settle_lost_runs
+from backups.sealing import manifest_of, write_globals
 from backups.signed import key_id
 from backups.storage import keys
 from backups.storage.store import Store
-from backups.types import Globals, Manifest, OnProgress, Progress, Server, Snapshot, silent
+from backups.types import Globals, OnProgress, Progress, Server, Snapshot, silent
 from backups.unfinished import Unfinished
 
 NAME_ATTEMPTS = 5  # seconds to try, where others make backups of the same description
@@ -43,7 +41,8 @@ NAME_ATTEMPTS = 5  # seconds to try, where others make backups of the same descr
 class DatabaseBackup:
     """One backup of one database, to S3, to a local folder, or both.
 
-    `database` is an alias of Django's DATABASES; `server` is backed up instead, where it is given.
+    `database` is an alias of Django's DATABASES; `server` is backed up instead, where it is given. `fingerprints` says whether
+    every row is hashed; None means what the settings say.
 
     Raises UsageError when the description breaks its rule, neither destination is chosen, or the alias is unknown.
     """
@@ -58,6 +57,7 @@ class DatabaseBackup:
         save_local: bool = False,
         backup_type: BackupType = BackupType.MANUAL,
         user: Any = None,
+        fingerprints: bool | None = None,
         on_progress: OnProgress = silent,
     ) -> None:
         keys.slug(description)
@@ -89,7 +89,7 @@ class DatabaseBackup:
         )
         self.run_id = str(self.row.id)
         self.unfinished = Unfinished(self.row)
-        self.warnings: list[str] = []  # what was odd, and is remembered with the backup
+        self.fingerprints = self.settings.fingerprint if fingerprints is None else fingerprints
 
     @property
     def key(self) -> str:
@@ -130,10 +130,12 @@ class DatabaseBackup:
             self._tell("completing", stored_bytes=dumped.size_bytes)
             for _store, writer in self.unfinished.writers:
                 writer.commit(checksum=dumped.checksum)
-            cluster = self._globals(program)
+            cluster, lacking = write_globals(
+                program, self.server, run_id=self.run_id, key=self.key, destinations=self.destinations
+            )
             require_held(session)
             with interrupts.held():  # what has its manifest is a backup, and its row must say so
-                self._seal(program, dumped, seen, cluster)
+                self._seal(program, dumped, seen, cluster, [lacking] if lacking else [])
 
     def _record(self) -> None:
         """The row, with a filename that no row, object or file has: the minute, else the second, or one of the next."""
@@ -192,7 +194,7 @@ class DatabaseBackup:
     def _counting(self, opened: snapshot.Exported) -> Iterator["Future[Snapshot]"]:
         """Rows are counted while pg_dump runs, in the transaction whose snapshot it has."""
         with ThreadPoolExecutor(1, thread_name_prefix="count") as pool:
-            future = pool.submit(snapshot.describe, opened)
+            future = pool.submit(snapshot.describe, opened, fingerprints=self.fingerprints)
             try:
                 yield future
             finally:
@@ -228,10 +230,21 @@ class DatabaseBackup:
             look=look,
         )
 
-    def _seal(self, program: ClientProgram, dumped: Dumped, seen: Snapshot, cluster: Globals | None) -> None:
+    def _seal(
+        self, program: ClientProgram, dumped: Dumped, seen: Snapshot, cluster: Globals | None, warnings: Sequence[str]
+    ) -> None:
         """The manifest, written last, makes it a backup; the row then says so."""
         finished_at = timezone.now()
-        manifest = self._manifest(program, dumped, seen, finished_at=finished_at, cluster=cluster)
+        manifest = manifest_of(
+            self.row,
+            key=self.key,
+            program=program,
+            dumped=dumped,
+            seen=seen,
+            cluster=cluster,
+            warnings=warnings,
+            finished_at=finished_at,
+        )
         data = serialize(manifest, signing_key=self.settings.signing_key)
         self.unfinished.manifest = data
         stored = [store.put_new(keys.manifest_key(self.key), data) for store in self.destinations]
@@ -242,45 +255,6 @@ class DatabaseBackup:
             upload_id="",
             manifest_etag=stored[0].etag,
             **history.fields_of(manifest),
-        )
-
-    def _globals(self, program: ClientProgram) -> Globals | None:
-        """Roles and tablespaces in an object beside the dump. A backup without them is a backup; that they lack is told."""
-        try:
-            data = dump_globals(program, self.server, run_id=self.run_id)
-        except DumpError as error:
-            error.scrub(stores.secrets(self.server))
-            self.warnings.append(f"Roles and tablespaces are not in this backup. {error.message} {error.detail}".strip())
-            return None
-        for store in self.destinations:
-            store.put_new(keys.globals_key(self.key), data)
-        return Globals(size_bytes=len(data), checksum=hashlib.sha256(data).hexdigest())
-
-    def _manifest(
-        self, program: ClientProgram, dumped: Dumped, seen: Snapshot, *, finished_at: datetime, cluster: Globals | None
-    ) -> Manifest:
-        assert self.row.started_at is not None
-        return Manifest(
-            id=self.row.id,
-            filename=self.row.filename,
-            description=self.row.description,
-            backup_type=str(self.row.backup_type),
-            environment=self.row.environment,
-            database=self.row.database,
-            started_at=self.row.started_at,
-            finished_at=finished_at,
-            size_bytes=dumped.size_bytes,
-            checksum=dumped.checksum,
-            bucket=self.row.bucket,
-            key=self.key,
-            pg_dump_version=program.version,
-            compression=dumped.compression,
-            application_version=self.row.application_version,
-            triggered_by=self.row.triggered_by.get_username() if self.row.triggered_by else "",
-            snapshot=seen,
-            objects=dumped.objects,
-            globals=cluster,
-            warnings=(*self.warnings, *shrinking.warnings_of(self.row, seen)),
         )
 
     def _tell(self, phase: str, *, stored_bytes: int = 0) -> None:

@@ -14,6 +14,7 @@ class Kind(StrEnum):
     SHRUNK = "shrunk"
     ADDED = "added"
     GROWN = "grown"
+    CHANGED = "changed"  # as many rows, and another fingerprint
 
 
 ORDER = tuple(Kind)
@@ -21,7 +22,7 @@ ORDER = tuple(Kind)
 
 @dataclass(frozen=True, kw_only=True)
 class TableChange:
-    """One table whose rows are more or fewer; `before` is None where it was added, `after` where it is gone."""
+    """One table whose rows are more, fewer, or others; `before` is None where it was added, `after` where it is gone."""
 
     kind: Kind
     before: TableRows | None
@@ -52,10 +53,13 @@ class TableChange:
 
 @dataclass(frozen=True, kw_only=True)
 class Changes:
-    """From one snapshot to another. `unchanged` counts tables with as many rows as before, which need not be the same rows."""
+    """From one snapshot to another. `unchanged` counts tables with as many rows as before, which need not be the same rows: of
+    those, `identical` are known to be the same, by their fingerprints.
+    """
 
     tables: tuple[TableChange, ...]
     unchanged: int
+    identical: int
     migrations_added: tuple[str, ...]
     migrations_gone: tuple[str, ...]
     extensions_added: tuple[tuple[str, str], ...]  # name, version
@@ -74,6 +78,7 @@ def compare(before: Snapshot, after: Snapshot) -> Changes:
     return Changes(
         tables=tables,
         unchanged=len(after.tables) - sum(change.after is not None for change in tables),
+        identical=len(_fingerprinted(before.tables) & _fingerprinted(after.tables)),
         migrations_added=_not_in(before.migrations, after.migrations),
         migrations_gone=_not_in(after.migrations, before.migrations),
         extensions_added=tuple((name, new[name]) for name in sorted(new) if name not in old),
@@ -83,7 +88,9 @@ def compare(before: Snapshot, after: Snapshot) -> Changes:
 
 
 def compare_tables(before: Iterable[TableRows], after: Iterable[TableRows]) -> tuple[TableChange, ...]:
-    """The tables that have other numbers of rows: what is gone first, then what has shrunk; the most rows first."""
+    """The tables that have other numbers of rows, or other fingerprints: what is gone first, then what has shrunk; the most rows
+    first.
+    """
     old = {(table.schema, table.table): table for table in before}
     new = {(table.schema, table.table): table for table in after}
     found = [change for name in old | new if (change := _change(old.get(name), new.get(name))) is not None]
@@ -103,12 +110,19 @@ def _has_lost(change: TableChange, percent: int, least_rows: int) -> bool:
 
 def _change(before: TableRows | None, after: TableRows | None) -> TableChange | None:
     if before is not None and after is not None:
-        if before.rows == after.rows:
+        if before.rows != after.rows:
+            kind = Kind.SHRUNK if after.rows < before.rows else Kind.GROWN
+        elif before.fingerprint and after.fingerprint and before.fingerprint != after.fingerprint:
+            kind = Kind.CHANGED
+        else:
             return None
-        kind = Kind.SHRUNK if after.rows < before.rows else Kind.GROWN
     else:
         kind = Kind.GONE if after is None else Kind.ADDED
     return TableChange(kind=kind, before=before, after=after)
+
+
+def _fingerprinted(tables: Iterable[TableRows]) -> set[tuple[str, str, int, str]]:
+    return {(table.schema, table.table, table.rows, table.fingerprint) for table in tables if table.fingerprint}
 
 
 def _not_in(known: Sequence[str], names: Sequence[str]) -> tuple[str, ...]:

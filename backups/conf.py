@@ -28,6 +28,7 @@ DEFAULTS: dict[str, Any] = {
     "RETENTION": {},  # the fields of retention.Policy; empty keeps everything
     "VERIFY_DATABASE": "default",  # the alias on whose server backups are restored to prove them
     "VERIFY_ASSERTIONS": [],  # of dicts: name, sql, and what it must give: equals, at_least or at_most (default: equals true)
+    "FINGERPRINT": False,  # whether backups hash every row, so that a changed one shows where the count is the same
     "SHRINK_WARNING_PERCENT": 20,  # a table that has lost more of its rows since the last backup is a warning
 }
 # libpq parameters that say where a connection goes, or as whom. A backup takes those from HOST, PORT, USER, PASSWORD and NAME
@@ -55,6 +56,7 @@ class Settings:
     retention: dict[str, Any]
     verify_database: str
     verify_assertions: tuple[dict[str, Any], ...]
+    fingerprint: bool
     shrink_warning_percent: int
 
 
@@ -86,6 +88,7 @@ def current() -> Settings:
         retention=_retention(merged["RETENTION"]),
         verify_database=str(merged["VERIFY_DATABASE"]),
         verify_assertions=tuple(dict(assertion) for assertion in merged["VERIFY_ASSERTIONS"]),
+        fingerprint=bool(merged["FINGERPRINT"]),
         shrink_warning_percent=int(merged["SHRINK_WARNING_PERCENT"]),
     )
 

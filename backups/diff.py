@@ -39,11 +39,14 @@ class Difference:
     remarks: tuple[str, ...] = ()
 
 
-def difference(before: str, after: str = LIVE, *, database: str = "default", environment: str = "") -> Difference:
+def difference(
+    before: str, after: str = LIVE, *, database: str = "default", environment: str = "", fingerprints: bool = False
+) -> Difference:
     """Compares two backups, each named as `catalog.find` takes it, or one with "live": the database of that alias as it is now.
 
     The live database is only read, in one transaction, as a backup reads it: every table once, while others go on reading and
-    writing; TRUNCATE and ALTER TABLE wait until it is done.
+    writing; TRUNCATE and ALTER TABLE wait until it is done. With `fingerprints` every row is hashed as well, so that a change
+    shows where the rows are as many as in a backup that has fingerprints.
 
     Raises what `catalog.find` does, ConnectError, UnreadableError and LockTimeoutError.
     """
@@ -53,7 +56,7 @@ def difference(before: str, after: str = LIVE, *, database: str = "default", env
     # The backups first: a name that does not exist is said at once, and the live side is as new as it can be.
     found = {name: _backup(name, server, environment) for name in (before, after) if name != LIVE}
     if LIVE in (before, after):
-        found[LIVE] = _live(server)
+        found[LIVE] = _live(server, fingerprints=fingerprints)
     old, new = found[before], found[after]
     return Difference(before=old, after=new, changes=compare(old.snapshot, new.snapshot), remarks=_remarks(old, new))
 
@@ -70,14 +73,14 @@ def _backup(wanted: str, server: Server, environment: str) -> Side:
     )
 
 
-def _live(server: Server) -> Side:
+def _live(server: Server, *, fingerprints: bool) -> Side:
     """The database as it is now, seen as a backup would see it."""
     try:
         with connected(server, application_name="diff") as connection:
             require_everything_readable(connection)
         at = timezone.now()
-        with snapshot.exported(server, run_id=LIVE, lock_timeout_seconds=LOCK_TIMEOUT_SECONDS) as opened:
-            seen = snapshot.describe(opened)
+        with snapshot.exported(server, run_id=LIVE, doing="diff", lock_timeout_seconds=LOCK_TIMEOUT_SECONDS) as opened:
+            seen = snapshot.describe(opened, fingerprints=fingerprints)
     except UnreadableError as error:
         raise UnreadableError(
             "Not everything in the live database can be read, so it can't be compared, and can't be backed up either.",

@@ -92,7 +92,7 @@ def expected_size(run: BackupHistory, *, table_bytes: int) -> int:
 def fields_of(manifest: Manifest) -> dict[str, Any]:
     """What a manifest tells of its run's row, but for its name and times."""
     snapshot = manifest.snapshot
-    tables = [{"schema": t.schema, "table": t.table, "rows": t.rows, "bytes": t.bytes} for t in snapshot.tables]
+    tables = [table.fields() for table in snapshot.tables]
     return {
         "size_bytes": manifest.size_bytes,
         "checksum": manifest.checksum,

@@ -66,7 +66,7 @@ def _payload(manifest: Manifest) -> dict[str, Any]:
         "extensions": dict(snapshot.extensions),
         "migrations": list(snapshot.migrations),
         "roles": list(snapshot.roles),
-        "tables": [{"schema": t.schema, "table": t.table, "rows": t.rows, "bytes": t.bytes} for t in snapshot.tables],
+        "tables": [table.fields() for table in snapshot.tables],
     }
     if manifest.objects is not None:
         payload["objects"] = {one.kind: list(one.names) if len(one.names) == one.count else one.count for one in manifest.objects}
@@ -98,7 +98,7 @@ def _manifest(payload: object) -> Manifest:
         started_at=_moment(given["started_at"]),
         finished_at=_moment(given["finished_at"]),
         size_bytes=number("size_bytes"),
-        checksum=_checksum(given["checksum_sha256"]),
+        checksum=_hex(given["checksum_sha256"], 64),
         bucket=text("bucket"),
         key=text("key"),
         pg_dump_version=text("pg_dump_version"),
@@ -133,15 +133,21 @@ def _locale(given: object) -> Locale:
 
 
 def _table(given: object) -> TableRows:
-    fields = fields_of(given, {"schema", "table", "rows", "bytes"}, "The manifest is not well formed: a table")
+    noted = {"fingerprint"}.intersection(given) if isinstance(given, dict) else frozenset()
+    expected = {"schema", "table", "rows", "bytes"}
+    fields = fields_of(given, expected | noted, "The manifest is not well formed: a table")
     return TableRows(
-        schema=_text(fields["schema"]), table=_text(fields["table"]), rows=_number(fields["rows"]), bytes=_number(fields["bytes"])
+        schema=_text(fields["schema"]),
+        table=_text(fields["table"]),
+        rows=_number(fields["rows"]),
+        bytes=_number(fields["bytes"]),
+        fingerprint=_hex(fields["fingerprint"], 16) if noted else "",
     )
 
 
 def _globals(given: object) -> Globals:
     fields = fields_of(given, {"size_bytes", "checksum_sha256"}, "The manifest is not well formed: the globals")
-    return Globals(size_bytes=_number(fields["size_bytes"]), checksum=_checksum(fields["checksum_sha256"]))
+    return Globals(size_bytes=_number(fields["size_bytes"]), checksum=_hex(fields["checksum_sha256"], 64))
 
 
 def _objects(given: object) -> tuple[Objects, ...]:
@@ -172,10 +178,10 @@ def _moment(given: object) -> datetime:
     return moment.astimezone(UTC)
 
 
-def _checksum(given: object) -> str:
+def _hex(given: object, digits: int) -> str:
     text = _text(given)
-    if len(text) != 64 or set(text) - set("0123456789abcdef"):
-        raise ValueError("a SHA-256 is 64 hex digits")
+    if len(text) != digits or set(text) - set("0123456789abcdef"):
+        raise ValueError(f"{digits} hex digits are expected")
     return text
 
 

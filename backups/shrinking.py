@@ -55,10 +55,7 @@ def _newest_before(row: BackupHistory) -> BackupHistory | None:
 
 
 def _tables_of(row: BackupHistory) -> list[TableRows]:
-    return [
-        TableRows(schema=table["schema"], table=table["table"], rows=table["rows"], bytes=table["bytes"])
-        for table in row.table_snapshot["tables"]
-    ]
+    return [TableRows(**table) for table in row.table_snapshot["tables"]]
 
 
 def _told(found: Sequence[TableChange], *, since: str) -> list[str]:

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from uuid import UUID
 
@@ -37,17 +37,24 @@ class Server:
 
 @dataclass(frozen=True, kw_only=True, order=True)
 class TableRows:
-    """One table in a snapshot. `bytes` is its heap with TOAST, without indexes."""
+    """One table in a snapshot. `bytes` is its heap with TOAST, without indexes; `fingerprint` is 16 hex digits that depend on
+    every row and not on their order, or empty where none was taken.
+    """
 
     schema: str
     table: str
     rows: int
     bytes: int
+    fingerprint: str = ""
 
     @property
     def name(self) -> str:
         """schema.table, as people read it; not quoted for SQL."""
         return f"{self.schema}.{self.table}"
+
+    def fields(self) -> dict[str, str | int]:
+        """As manifest and history write it: without a fingerprint where none was taken."""
+        return {name: value for name, value in asdict(self).items() if name != "fingerprint" or value}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -138,6 +138,7 @@ BACKUPS = {
     "RETENTION": env.json_object("BACKUPS_RETENTION"),
     "VERIFY_DATABASE": env.str("BACKUPS_VERIFY_DATABASE", default="default"),
     "VERIFY_ASSERTIONS": env.json_objects("BACKUPS_VERIFY_ASSERTIONS"),
+    "FINGERPRINT": env.bool("BACKUPS_FINGERPRINT", default=False),
     "SHRINK_WARNING_PERCENT": env.at_least("BACKUPS_SHRINK_WARNING_PERCENT", 1, default=20),
 }
 

@@ -68,5 +68,5 @@ def _expected(plan: Plan, chosen: tuple[tuple[str, str], ...]) -> Snapshot | Non
     if chosen:
         tables = tuple(table for table in tables if (table.schema, table.table) in chosen)
     if plan.choices.schema_only:
-        tables = tuple(replace(table, rows=0) for table in tables)
+        tables = tuple(replace(table, rows=0, fingerprint="") for table in tables)
     return replace(snapshot, tables=tables)

@@ -31,6 +31,7 @@ def as_json(found: Difference) -> str:
         "tables": {
             **{str(kind): [_change_as_json(change) for change in changes.of_kind(kind)] for kind in Kind},
             "unchanged": changes.unchanged,
+            "identical": changes.identical,
         },
         "migrations": {"added": list(changes.migrations_added), "gone": list(changes.migrations_gone)},
         "extensions": {
@@ -51,6 +52,8 @@ def _side(side: Side, width: int) -> str:
 
 def _tables(changes: Changes) -> list[str]:
     same = f"{words.things(changes.unchanged, 'table')} with as many rows as before"
+    if changes.identical:
+        same += f", {words.count(changes.identical)} of them with the very same rows"
     if not changes.tables:
         return [f"No table has more rows, or fewer: {same}." if changes.unchanged else "There are no tables in either."]
     rows = [_row(change) for change in changes.tables]

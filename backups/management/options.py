@@ -12,6 +12,12 @@ def backup(parser: ArgumentParser) -> None:
     parser.add_argument("--save-local", action="store_true", help="also keep a copy in the local folder")
     parser.add_argument("--skip-upload", action="store_true", help="do not upload to S3 (needs --save-local)")
     parser.add_argument("--database", default="default", metavar="ALIAS", help="which of the site's databases (default: default)")
+    parser.add_argument(
+        "--fingerprint",
+        action=BooleanOptionalAction,
+        help="hash every row as well: a restore, verify and diff then see a changed row where the count is the same; reads"
+        " longer (default: BACKUPS_FINGERPRINT)",
+    )
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
 
 
@@ -50,6 +56,9 @@ def diff(parser: ArgumentParser) -> None:
         "--database", default="default", metavar="ALIAS", help="which of the site's databases is meant by latest and live"
     )
     parser.add_argument("--environment", metavar="NAME", help="whose backups (default: this environment's)")
+    parser.add_argument(
+        "--fingerprint", action="store_true", help="hash the live rows too, to hold them against a backup with --fingerprint"
+    )
     parser.add_argument("--json", action="store_true", help="print it as JSON")
 
 

@@ -31,8 +31,9 @@ _INVALID_INDEXES = """
 class Difference:
     """Where the loaded database is not the one that was backed up.
 
-    `kind` is "table", whose rows differ, "extension", whose version is expected, or "index", which is not valid; `name` is
-    schema.name as people read it. `expected` and `found` are None where it is not there at all.
+    `kind` is "table", whose number of rows differs, "contents", whose fingerprint does, "extension", whose version is expected,
+    or "index", which is not valid; `name` is schema.name as people read it. `expected` and `found` are None where it is not
+    there at all.
     """
 
     kind: str
@@ -44,6 +45,8 @@ class Difference:
         name = printable(self.name)
         if self.kind == "index":
             return f"the index {name} is not valid: it was not built to its end"
+        if self.kind == "contents":
+            return f"{name} has as many rows as the backup, but not the same ones (fingerprint {self.found}, not {self.expected})"
         if self.kind == "extension":
             return f"the extension {name} is missing; the backup has it in version {self.expected}"
         if self.found is None:
@@ -54,7 +57,7 @@ class Difference:
 
     def report(self) -> dict[str, Any]:
         """For the history: JSON. A table is named by `table`, too."""
-        table = {"table": self.name} if self.kind == "table" else {}
+        table = {"table": self.name} if self.kind in ("table", "contents") else {}
         return table | {
             "kind": self.kind,
             "name": self.name,
@@ -102,9 +105,11 @@ def compare(
     """
     chosen = None if tables is None else frozenset(tables)
     with connected(loaded, application_name="restore: compare") as connection:
-        found = _counted(connection, chosen, on_table)
+        fingerprinted = {(table.schema, table.table) for table in expected.tables if table.fingerprint}
+        found = _counted(connection, chosen, fingerprinted, on_table)
         differences = [
             *_rows(_by_name(expected.tables, chosen), _by_name(found, chosen)),
+            *_contents(_by_name(expected.tables, chosen), _by_name(found, chosen)),
             *(_missing_extensions(connection, expected) if chosen is None else ()),
             *_invalid_indexes(connection, chosen),
         ]
@@ -112,24 +117,39 @@ def compare(
     return Comparison(tables=len(found), rows=sum(t.rows for t in found), differences=tuple(differences), remarks=remarks)
 
 
-def _counted(connection: Connection, chosen: Collection[Name] | None, on_table: OnTable) -> tuple[TableRows, ...]:
+def _counted(
+    connection: Connection, chosen: Collection[Name] | None, fingerprinted: Collection[Name], on_table: OnTable
+) -> tuple[TableRows, ...]:
     """One after the other: PostgreSQL reads a large table with several processes as it is."""
     tables = [table for table in tables_of(connection) if chosen is None or table[:2] in chosen]
     total, done = sum(size for _schema, _table, size in tables), 0
     counted: list[TableRows] = []
     for schema, table, size in tables:
         on_table(f"{schema}.{table}", done, total)
-        counted += count_rows(connection, [(schema, table, size)])
+        counted += count_rows(connection, [(schema, table, size)], fingerprints=(schema, table) in fingerprinted)
         done += size
     on_table("", total, total)
     return tuple(counted)
 
 
-def _rows(expected: Mapping[Name, int], found: Mapping[Name, int]) -> list[Difference]:
+def _rows(expected: Mapping[Name, TableRows], found: Mapping[Name, TableRows]) -> list[Difference]:
+    rows = {name: tuple(side[name].rows if name in side else None for side in (expected, found)) for name in {*expected, *found}}
     return [
-        Difference(kind="table", name=_dotted(name), expected=expected.get(name), found=found.get(name))
-        for name in sorted({*expected, *found})
-        if expected.get(name) != found.get(name)
+        Difference(kind="table", name=_dotted(name), expected=before, found=after)
+        for name, (before, after) in sorted(rows.items())
+        if before != after
+    ]
+
+
+def _contents(expected: Mapping[Name, TableRows], found: Mapping[Name, TableRows]) -> list[Difference]:
+    """Where the rows are as many, and others."""
+    return [
+        Difference(kind="contents", name=_dotted(name), expected=before.fingerprint, found=found[name].fingerprint)
+        for name, before in sorted(expected.items())
+        if before.fingerprint
+        and name in found
+        and before.rows == found[name].rows
+        and before.fingerprint != found[name].fingerprint
     ]
 
 
@@ -150,8 +170,8 @@ def _invalid_indexes(connection: Connection, chosen: Collection[Name] | None) ->
     ]
 
 
-def _by_name(tables: Collection[TableRows], chosen: Collection[Name] | None) -> dict[Name, int]:
-    return {(t.schema, t.table): t.rows for t in tables if chosen is None or (t.schema, t.table) in chosen}
+def _by_name(tables: Collection[TableRows], chosen: Collection[Name] | None) -> dict[Name, TableRows]:
+    return {(t.schema, t.table): t for t in tables if chosen is None or (t.schema, t.table) in chosen}
 
 
 def _dotted(name: Name) -> str:

@@ -14,6 +14,7 @@ from psycopg import sql
 
 from backups.exceptions import LockTimeoutError
 from backups.postgres.connect import Connection, connect, translated
+from backups.postgres.fingerprint import fingerprint
 from backups.types import Locale, Server, Snapshot, TableRows
 
 # Tables whose rows pg_dump dumps: ordinary ones (partitions too), not those that belong to an extension, and not partitioned
@@ -81,7 +82,7 @@ class Exported:
 
 
 @contextmanager
-def exported(server: Server, *, run_id: str, lock_timeout_seconds: int) -> Iterator[Exported]:
+def exported(server: Server, *, run_id: str, lock_timeout_seconds: int, doing: str = "backup") -> Iterator[Exported]:
     """A REPEATABLE READ, READ ONLY transaction with its snapshot exported and every table locked in ACCESS SHARE mode.
 
     The locks are what makes counts and dump agree: TRUNCATE and an ALTER TABLE that rewrites a table ignore snapshots. They come
@@ -90,7 +91,7 @@ def exported(server: Server, *, run_id: str, lock_timeout_seconds: int) -> Itera
 
     Raises LockTimeoutError naming who holds the lock that was not to be had.
     """
-    with connect(server, application_name=f"backup:{run_id}", autocommit=False) as connection, translated():
+    with connect(server, application_name=f"{doing}:{run_id}", autocommit=False) as connection, translated():
         connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
         connection.read_only = True
         locked = _lock_all(connection, server, timeout_seconds=lock_timeout_seconds)
@@ -101,16 +102,16 @@ def exported(server: Server, *, run_id: str, lock_timeout_seconds: int) -> Itera
         connection.rollback()
 
 
-def describe(open_snapshot: Exported) -> Snapshot:
+def describe(open_snapshot: Exported, *, fingerprints: bool = False) -> Snapshot:
     """What the snapshot holds: rows of every table counted, sizes, versions, extensions, migrations, roles.
 
-    Counting reads every table once; pg_dump may run at the same time.
+    Counting reads every table once, and hashes every row where `fingerprints` are wanted; pg_dump may run at the same time.
     """
     connection = open_snapshot.connection
     with translated():
         size, version, number, encoding, provider, collate, ctype, name = _one(connection, _FACTS)
         return Snapshot(
-            tables=count_rows(connection, open_snapshot.tables),
+            tables=count_rows(connection, open_snapshot.tables, fingerprints=fingerprints),
             database_size_bytes=size,
             server_version=version,
             server_version_num=number,
@@ -151,12 +152,18 @@ def system_identifier(connection: Connection) -> str:
     return str(_one(connection, "SELECT system_identifier FROM pg_control_system()")[0]) if allowed else ""
 
 
-def count_rows(connection: Connection, tables: Sequence[tuple[str, str, int]]) -> tuple[TableRows, ...]:
-    """Counts the rows of each table, children of inheritance apart."""
+def count_rows(
+    connection: Connection, tables: Sequence[tuple[str, str, int]], *, fingerprints: bool = False
+) -> tuple[TableRows, ...]:
+    """Counts the rows of each table, children of inheritance apart; takes their fingerprints where wanted."""
     counted = []
     for schema, table, size in tables:
-        (rows,) = _one(connection, sql.SQL("SELECT count(*) FROM ONLY {}").format(sql.Identifier(schema, table)))
-        counted.append(TableRows(schema=schema, table=table, rows=rows, bytes=size))
+        taken = ""
+        if fingerprints:
+            rows, taken = fingerprint(connection, schema=schema, table=table)
+        else:
+            (rows,) = _one(connection, sql.SQL("SELECT count(*) FROM ONLY {}").format(sql.Identifier(schema, table)))
+        counted.append(TableRows(schema=schema, table=table, rows=rows, bytes=size, fingerprint=taken))
     return tuple(counted)
 
 

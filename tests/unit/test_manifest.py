@@ -40,7 +40,7 @@ PLAIN = Manifest(
     snapshot=Snapshot(
         tables=(
             TableRows(schema="public", table="playlist_track", rows=8715, bytes=1 << 20),
-            TableRows(schema="shöp", table='weird "name"\n=x', rows=0, bytes=0),
+            TableRows(schema="shöp", table='weird "name"\n=x', rows=0, bytes=0, fingerprint="00ff" * 4),
         ),
         database_size_bytes=1 << 33,
         server_version="17.10 (Debian)",
@@ -77,7 +77,17 @@ manifests = st.builds(
     checksum=st.text("0123456789abcdef", min_size=64, max_size=64),
     snapshot=st.builds(
         Snapshot,
-        tables=st.lists(st.builds(TableRows, schema=texts, table=texts, rows=counts, bytes=counts), max_size=5).map(tuple),
+        tables=st.lists(
+            st.builds(
+                TableRows,
+                schema=texts,
+                table=texts,
+                rows=counts,
+                bytes=counts,
+                fingerprint=st.just("") | st.text("0123456789abcdef", min_size=16, max_size=16),
+            ),
+            max_size=5,
+        ).map(tuple),
         database_size_bytes=counts,
         server_version=texts,
         server_version_num=counts,

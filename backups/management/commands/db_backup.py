@@ -28,6 +28,7 @@ class Command(BackupsCommand):
                 database=given["database"],
                 upload_to_s3=not given["skip_upload"],
                 save_local=given["save_local"],
+                fingerprints=given["fingerprint"],
             )
             with progress.shown() as story.on_progress:
                 row = story.run()

@@ -26,6 +26,10 @@ class Command(BackupsCommand):
         """Prints the difference; that there is one is no failure."""
         with translated():
             found = difference(
-                given["before"], given["after"], database=given["database"], environment=given["environment"] or ""
+                given["before"],
+                given["after"],
+                database=given["database"],
+                environment=given["environment"] or "",
+                fingerprints=given["fingerprint"],
             )
         self.stdout.write(diff_text.as_json(found) if given["json"] else diff_text.as_text(found))
