@@ -13,12 +13,14 @@ from backups.types import Server
 KNOWN = {"name", "sql", "equals", "at_least", "at_most"}
 
 
-def failed_assertions(server: Server, assertions: Sequence[Mapping[str, Any]], *, started_at: datetime) -> list[str]:
+def failed_assertions(
+    server: Server, assertions: Sequence[Mapping[str, Any]], *, started_at: datetime, timeout_seconds: int
+) -> list[str]:
     """What was asserted and is not so, in words. Each is a query that gives one value; `%(started_at)s` in it is the backup's
     beginning (UTC). It must be true, or what `equals`, `at_least` or `at_most` says.
 
-    Raises ConfigurationError for an assertion that can't be understood, UnableError for one whose query fails: that says nothing
-    about the backup. Nothing is changed: the transaction is read-only.
+    Raises ConfigurationError for an assertion that can't be understood, UnableError for one whose query fails, or takes longer
+    than `timeout_seconds`: that says nothing about the backup. Nothing is changed: the transaction is read-only.
     """
     failed = []
     with connected(server, application_name="verify: assertions") as connection:
@@ -28,6 +30,7 @@ def failed_assertions(server: Server, assertions: Sequence[Mapping[str, Any]], *
             try:
                 with connection.transaction(force_rollback=True):
                     connection.execute("SET TRANSACTION READ ONLY")
+                    connection.execute("SELECT set_config('statement_timeout', %s, true)", [f"{timeout_seconds}s"])
                     row = connection.execute(query.encode(), {"started_at": started_at}).fetchone()
             except psycopg.Error as error:
                 raise UnableError(f"The assertion {name!r} can't be asked.", detail=words_of(error), hint=_HINT) from error

@@ -4,8 +4,10 @@ from pathlib import Path
 from typing import Any
 
 from django.core.checks import CheckMessage, Error, Warning, register
+from django.db import connections
 
 from backups import conf
+from backups.assertions import require_understood
 from backups.exceptions import BackupsError
 
 
@@ -38,6 +40,26 @@ def check_settings(**_kwargs: Any) -> list[CheckMessage]:
         )
     found.extend(_check_folders(settings))
     found.extend(_check_retention())
+    found.extend(_check_verification(settings))
+    return found
+
+
+def _check_verification(settings: conf.Settings) -> list[CheckMessage]:
+    """Of each assertion its form; whether its SQL fits the database shows only there."""
+    found: list[CheckMessage] = []
+    for assertion in settings.verify_assertions:
+        try:
+            require_understood(assertion)
+        except BackupsError as error:
+            found.append(Error(error.message, hint=error.hint, id="backups.E005"))
+    if settings.verify_database not in connections:
+        found.append(
+            Error(
+                f"BACKUPS['VERIFY_DATABASE'] is {settings.verify_database!r}, and no database has that alias.",
+                hint=f"Known are: {', '.join(sorted(connections))}. BACKUPS_VERIFY_DATABASE names one.",
+                id="backups.E006",
+            )
+        )
     return found
 
 

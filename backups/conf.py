@@ -87,9 +87,9 @@ def current() -> Settings:
         neutralize_sql=_statements(merged["NEUTRALIZE_SQL"]),
         retention=_retention(merged["RETENTION"]),
         verify_database=str(merged["VERIFY_DATABASE"]),
-        verify_assertions=tuple(dict(assertion) for assertion in merged["VERIFY_ASSERTIONS"]),
+        verify_assertions=_assertions(merged["VERIFY_ASSERTIONS"]),
         fingerprint=bool(merged["FINGERPRINT"]),
-        shrink_warning_percent=int(merged["SHRINK_WARNING_PERCENT"]),
+        shrink_warning_percent=_percent(merged["SHRINK_WARNING_PERCENT"]),
     )
 
 
@@ -121,6 +121,21 @@ def _days(given: object) -> int | None:
     if given is None or (isinstance(given, int) and not isinstance(given, bool) and given >= 1):
         return given
     raise ConfigurationError(f"BACKUPS['KEEP_REPLACED_DAYS'] is {given!r}; it must be a number of days, 1 or more, or None.")
+
+
+def _percent(given: object) -> int:
+    if isinstance(given, int) and not isinstance(given, bool) and 1 <= given <= 100:
+        return given
+    raise ConfigurationError(f"BACKUPS['SHRINK_WARNING_PERCENT'] is {given!r}; it must be a whole number from 1 to 100.")
+
+
+def _assertions(given: object) -> tuple[dict[str, Any], ...]:
+    if not isinstance(given, list | tuple) or not all(isinstance(one, dict) for one in given):
+        raise ConfigurationError(
+            "BACKUPS['VERIFY_ASSERTIONS'] must be a list of dicts.",
+            hint='For example: [{"name": "orders", "sql": "SELECT count(*) FROM shop_order", "at_least": 1000}]',
+        )
+    return tuple(dict(one) for one in given)
 
 
 def _retention(given: object) -> dict[str, Any]:

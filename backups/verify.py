@@ -157,7 +157,12 @@ class BackupVerification:
                 )
             if self.settings.verify_assertions:
                 self._tell("asserting")
-                failed = failed_assertions(landing.loaded, self.settings.verify_assertions, started_at=found.manifest.started_at)
+                failed = failed_assertions(
+                    landing.loaded,
+                    self.settings.verify_assertions,
+                    started_at=found.manifest.started_at,
+                    timeout_seconds=self.settings.stall_timeout_seconds,
+                )
                 if failed:
                     raise ComparisonError(f"{len(failed)} of your assertions failed.", detail="\n".join(failed))
 

@@ -1,16 +1,22 @@
 """A backup is proven by a restore; what is found is remembered, and what can't be tried here is no fault of the backup."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from uuid import uuid4
 
 import pytest
 from django.utils import timezone
 from pytest_django.fixtures import Settings
 
+from backups.assertions import failed_assertions
+from backups.exceptions import UnableError
 from backups.models import BackupHistory, BackupRestore
 from backups.types import Server
-from tests.conftest import PlaceProgram, connect, s3_client
+from ichrisbirch_site.embedded import services
+from ichrisbirch_site.embedded.postgres import PostgreSQL
+from tests.conftest import PlaceProgram, connect, s3_client, server_of
 from tests.integration.conftest import Run
+from tests.services import new_home
 
 pytestmark = pytest.mark.usefixtures("history")
 
@@ -32,6 +38,12 @@ def scratch_databases(admin: Server) -> list[str]:
             " (SELECT FROM pg_stat_activity a WHERE a.datid = pg_database.oid)"
         )
         return [str(name) for (name,) in found]
+
+
+def cluster_of(server: Server) -> str:
+    with connect(server) as session:
+        (found,) = session.execute("SELECT system_identifier::text FROM pg_control_system()").fetchone() or ("",)
+        return str(found)
 
 
 def damage(settings: Settings, backup: BackupHistory) -> None:
@@ -172,6 +184,13 @@ def test_an_assertion_that_does_not_hold_makes_it_bad(run: Run, backup: BackupHi
     assert BackupRestore.objects.get().verdict == "bad"
 
 
+def test_an_assertion_that_does_not_end_is_ended(source: Server) -> None:
+    endless = {"name": "endless", "sql": "SELECT pg_sleep(3600) IS NULL"}
+    with pytest.raises(UnableError, match="'endless' can't be asked") as raised:
+        failed_assertions(source, [endless], started_at=timezone.now(), timeout_seconds=1)
+    assert "statement timeout" in raised.value.detail
+
+
 @pytest.mark.parametrize("sql", ["SELECT nothing", "DELETE FROM event RETURNING true"])
 def test_an_assertion_that_can_not_be_asked_says_nothing_about_the_backup(
     sql: str, run: Run, backup: BackupHistory, settings_of: Callable[..., None]
@@ -180,6 +199,44 @@ def test_an_assertion_that_can_not_be_asked_says_nothing_about_the_backup(
     done = run("db_verify", backup.filename)
     assert (done.code, BackupRestore.objects.get().verdict) == (1, "unable")
     assert "Unable to tell" in done.out
+
+
+# On a server of its own
+
+
+@pytest.fixture
+def elsewhere(register_alias: Callable[[str, Server], None]) -> Iterator[Server]:
+    """A second cluster, known to the site as the alias "elsewhere". It has no role of the first one's."""
+    postgres = PostgreSQL(new_home(f"elsewhere-{uuid4().hex[:6]}"))
+    services.ensure([postgres], say=lambda line: None)
+    register_alias("elsewhere", server_of(postgres))
+    yield server_of(postgres)
+    services.stop(postgres)
+
+
+def test_a_backup_is_restored_on_the_server_that_is_named_for_it(
+    run: Run, backup: BackupHistory, elsewhere: Server, settings_of: Callable[..., None]
+) -> None:
+    settings_of(VERIFY_DATABASE="elsewhere")
+    done = run("db_verify", backup.filename)
+
+    assert done.code == 0, done.out + done.err
+    row = BackupRestore.objects.get()
+    assert (row.target_port, row.target_system_identifier) == (elsewhere.port, cluster_of(elsewhere))
+    assert scratch_databases(elsewhere) == []
+
+
+def test_a_server_for_verifications_that_is_away_says_nothing_about_the_backup(
+    run: Run, backup: BackupHistory, register_alias: Callable[[str, Server], None], settings_of: Callable[..., None]
+) -> None:
+    register_alias("away", Server(host="127.0.0.1", port=1, user="icb", password="", database="postgres"))
+    settings_of(VERIFY_DATABASE="away")
+    done = run("db_verify", backup.filename)
+
+    assert done.code == 1
+    assert "127.0.0.1" in done.err
+    backup.refresh_from_db()
+    assert (backup.bad_at, backup.verified_at) == (None, None)
 
 
 # What others see of it

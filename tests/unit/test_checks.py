@@ -27,7 +27,15 @@ def test_they_run_with_every_other_check_without_asking_for_a_database(settings:
 
 
 @pytest.mark.parametrize(
-    "changes", [{"NONSENSE": 1}, {"ENVIRONMENT": "a/b"}, {"LOCK_TIMEOUT_SECONDS": "soon"}, {"RETENTION": "daily"}]
+    "changes",
+    [
+        {"NONSENSE": 1},
+        {"ENVIRONMENT": "a/b"},
+        {"LOCK_TIMEOUT_SECONDS": "soon"},
+        {"RETENTION": "daily"},
+        {"VERIFY_ASSERTIONS": "SELECT true"},
+        {"SHRINK_WARNING_PERCENT": "20%"},
+    ],
 )
 def test_e001_is_settings_that_can_not_be_used(settings: Settings, changes: dict[str, object]) -> None:
     (message,) = found(settings, **changes)
@@ -75,6 +83,20 @@ def test_e004_is_retention_that_can_not_be_meant(settings: Settings, rules: dict
 
 def test_retention_that_can_be_meant_is_silent(settings: Settings) -> None:
     assert found(settings, RETENTION={"keep_last": 7, "daily": 14, "time_zone": "Europe/Berlin"}) == []
+
+
+@pytest.mark.parametrize(
+    "assertion", [{}, {"name": "orders"}, {"name": "orders", "sql": ""}, {"name": "o", "sql": "SELECT 1", "at_lest": 1}]
+)
+def test_e005_is_an_assertion_that_can_not_be_understood(settings: Settings, assertion: dict[str, object]) -> None:
+    (message,) = found(settings, VERIFY_ASSERTIONS=[assertion, {"name": "good", "sql": "SELECT true"}])
+    assert (message.id, message.level) == ("backups.E005", checks.ERROR)
+
+
+def test_e006_is_a_database_to_verify_on_that_nobody_knows(settings: Settings) -> None:
+    (message,) = found(settings, VERIFY_DATABASE="elsewhere")
+    assert (message.id, message.level) == ("backups.E006", checks.ERROR)
+    assert "default" in (message.hint or "")
 
 
 def test_w001_is_a_short_signing_key_that_is_not_told(settings: Settings) -> None:

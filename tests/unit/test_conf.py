@@ -32,6 +32,7 @@ def test_what_is_not_set_has_a_default(settings: Settings) -> None:
         retention={},
         verify_database="default",
         verify_assertions=(),
+        fingerprint=False,
         shrink_warning_percent=20,
     )
     del settings.BACKUPS
