@@ -39,6 +39,7 @@ class Agreed:
     mended: list[str] = field(default_factory=list)  # rows that said less than the manifest proves
     missing: list[str] = field(default_factory=list)  # rows whose backup no store has any more
     back: list[str] = field(default_factory=list)  # rows that were missing, and are not
+    pinned: list[str] = field(default_factory=list)  # rows that did not know the pin beside their backup
     runs: int = 0  # restores and verifications made from records
     unknown: list[tuple[str, str]] = field(default_factory=list)  # where, and what is odd about it
     unfinished: list[tuple[str, UnfinishedObject]] = field(default_factory=list)  # where; removed
@@ -48,7 +49,7 @@ class Agreed:
     @property
     def is_nothing(self) -> bool:
         """Whether both sides agreed already."""
-        return not (self.rebuilt or self.mended or self.missing or self.back or self.runs or self.unfinished)
+        return not (self.rebuilt or self.mended or self.missing or self.back or self.pinned or self.runs or self.unfinished)
 
 
 class CatalogSync:
@@ -74,6 +75,7 @@ class CatalogSync:
         self._rebuild(listing.entries)
         self._mark(listing.entries)
         self._note_etags(listing)
+        self._pin(listing)
         self._rebuild_runs()
         for store in in_order(configured()):
             self._sweep(store)
@@ -125,6 +127,22 @@ class CatalogSync:
         for row in rows:
             row.manifest_etag = listing.etags.get(keys.prefix(self.environment) + row.filename, "")
         BackupHistory.objects.bulk_update([row for row in rows if row.manifest_etag], ["manifest_etag"], batch_size=BATCH)
+
+    def _pin(self, listing: catalog.Listing) -> None:
+        """What somebody pinned stays pinned for the history that was lost meanwhile, or comes from an older backup."""
+        prefix = keys.prefix(self.environment)
+        pinned = {keys.filename_of(key): (store, key) for key, store in listing.pins.items() if key.startswith(prefix)}
+        rows = BackupHistory.objects.of_environment(self.environment).filter(pin_reason="", deleted_at=None)
+        names = list(rows.filter(filename__in=pinned).values_list("filename", flat=True))
+        for name in [*names, *(made for made in self.found.rebuilt if self.dry_run and made in pinned)]:
+            try:
+                reason = catalog.read_pin(*pinned[name])
+            except StorageError as error:
+                self.found.problems.append(str(error))
+                continue
+            if not self.dry_run:
+                rows.filter(filename=name).update(pin_reason=reason)
+            self.found.pinned.append(f"{name}: {reason}")
 
     def _rebuild_runs(self) -> None:
         """Restores and verifications from their records, and from them what is proven."""

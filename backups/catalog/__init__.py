@@ -10,10 +10,11 @@ from backups.catalog.files import LocalArchive, from_file
 from backups.catalog.finding import find
 from backups.catalog.held import Found
 from backups.catalog.listing import list_backups, manifests
-from backups.catalog.proof import read_globals, read_manifest
+from backups.catalog.proof import LONGEST_REASON, read_globals, read_manifest, read_pin
 from backups.catalog.whose import is_database_of
 
 __all__ = [
+    "LONGEST_REASON",
     "Entry",
     "Found",
     "Listing",
@@ -26,4 +27,5 @@ __all__ = [
     "manifests",
     "read_globals",
     "read_manifest",
+    "read_pin",
 ]

@@ -34,6 +34,7 @@ class Held:
     store: Store
     dump: StoredObject | None = None
     manifest: StoredObject | None = None
+    pin: StoredObject | None = None
 
     @property
     def is_complete(self) -> bool:
@@ -46,9 +47,13 @@ class Held:
 
 
 def by_key(items: Iterable[StoredObject], store: Store) -> dict[str, Held]:
-    """The dumps and manifests among a store's objects, by the key of the dump."""
+    """The dumps and manifests among a store's objects, and the pins beside them, by the key of the dump."""
     found: dict[str, Held] = {}
+    pins: list[StoredObject] = []
     for item in items:
+        if item.key.endswith(keys.PIN_SUFFIX):
+            pins.append(item)
+            continue
         key = item.key.removesuffix(keys.MANIFEST_SUFFIX)
         if not keys.is_backup_key(key):
             continue
@@ -57,6 +62,9 @@ def by_key(items: Iterable[StoredObject], store: Store) -> dict[str, Held]:
             one.dump = item
         else:
             one.manifest = item
+    for item in pins:
+        if (pinned := found.get(item.key.removesuffix(keys.PIN_SUFFIX))) is not None:
+            pinned.pin = item
     return found
 
 

@@ -41,7 +41,7 @@ def list_backups(*, limit: int | None = 20, all_environments: bool = False) -> L
     rows = _rows(known.intersection(names), problems)
     with ThreadPoolExecutor(READERS, thread_name_prefix="manifest") as pool:
         entries = pool.map(lambda key: _entry(key, rows.get(key), held.get(key, []), stores, unasked), names)
-        return Listing(sorted(entries, key=lambda entry: entry.started_at, reverse=True), problems, _etags(held))
+        return Listing(sorted(entries, key=lambda entry: entry.started_at, reverse=True), problems, _etags(held), _pins(held))
 
 
 def manifests(*, but: Collection[str] = (), only: Collection[str] | None = None) -> Iterator[Manifest]:
@@ -71,6 +71,10 @@ def _proven(key: str, held: Sequence[Held]) -> Manifest | None:
 def _etags(held: dict[str, list[Held]]) -> dict[str, str]:
     found = ((key, next((one.manifest.etag for one in copies if one.manifest), "")) for key, copies in held.items())
     return {key: etag for key, etag in found if etag}
+
+
+def _pins(held: dict[str, list[Held]]) -> dict[str, Store]:
+    return {key: one.store for key, copies in held.items() for one in copies if one.pin}
 
 
 def _newness(key: str) -> tuple[str, str]:

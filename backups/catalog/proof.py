@@ -10,6 +10,9 @@ from backups.storage.store import Store
 from backups.stores import Stores
 from backups.types import Manifest
 
+LONGEST_REASON = 200  # characters of a pin's
+PIN_BYTES = 4096
+
 
 def read_manifest(store: Store, key: str) -> Manifest:
     """The manifest of the dump at a key, proven: signed by us, and about this very key.
@@ -46,6 +49,12 @@ def read_globals(store: Store, key: str, manifest: Manifest) -> bytes:
     if hashlib.sha256(data).hexdigest() != told.checksum:
         raise ChecksumError(f"The bytes of {store.location(place)} are not the ones that were written.")
     return data
+
+
+def read_pin(store: Store, key: str) -> str:
+    """The reason of the pin beside a dump; never empty. Raises StorageError."""
+    text = store.read(keys.pin_key(key), limit_bytes=PIN_BYTES).decode(errors="replace")
+    return " ".join(text.split())[:LONGEST_REASON] or "no reason is told"
 
 
 def _elsewhere(key: str) -> str:

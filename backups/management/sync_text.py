@@ -20,6 +20,7 @@ def as_text(found: Agreed, *, dry_run: bool) -> str:
     lines += [f"Restores and verifications {would}made from their records: {words.count(found.runs)}"] if found.runs else []
     lines += _section(f"Gone from every store, {would}marked as missing", found.missing)
     lines += _section("There again", found.back)
+    lines += _section(f"Pins {would}taken over from the bucket", found.pinned)
     begun = [f"{where}, begun {one.begun_at:%Y-%m-%d %H:%M} UTC" for where, one in found.unfinished]
     lines += _section(f"Begun more than a day ago and never ended, {would}removed", begun)
     lines += _section("Unknown, left as it is: look at it", [f"{where}: {what}" for where, what in found.unknown])

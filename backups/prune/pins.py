@@ -12,10 +12,8 @@ from backups.catalog.proof import in_order
 from backups.exceptions import RefusedError, StorageError, UsageError
 from backups.models import BackupHistory
 from backups.prune.deleting import row_from
-from backups.prune.shelf import PIN_SUFFIX
+from backups.storage import keys
 from backups.stores import configured
-
-LONGEST = 200  # characters of a reason
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,9 +32,9 @@ def pin(filename: str, *, reason: str) -> Pinned:
     StorageError, and what `catalog.find` raises.
     """
     reason = " ".join(reason.split())
-    if not 0 < len(reason) <= LONGEST:
+    if not 0 < len(reason) <= catalog.LONGEST_REASON:
         raise UsageError(
-            f"A pin needs a reason, of at most {LONGEST} characters.",
+            f"A pin needs a reason, of at most {catalog.LONGEST_REASON} characters.",
             detail="Somebody will ask what it was for.",
             hint=f'For example: icb db pin {filename} --reason "before the audit"',
         )
@@ -83,8 +81,8 @@ def _write_row(found: catalog.Found, reason: str) -> str:
 
 def _put_beside(found: catalog.Found, reason: str) -> None:
     try:
-        found.store.delete(found.key + PIN_SUFFIX)
-        found.store.put_new(found.key + PIN_SUFFIX, f"{reason}\n".encode())
+        found.store.delete(keys.pin_key(found.key))
+        found.store.put_new(keys.pin_key(found.key), f"{reason}\n".encode())
     except StorageError as error:
         error.detail = (
             f"The history has the pin, so retention keeps the backup; if the history is lost, so is the pin.\n{error.detail}"
@@ -94,5 +92,5 @@ def _put_beside(found: catalog.Found, reason: str) -> None:
 
 def _remove_beside(found: catalog.Found) -> None:
     for store in in_order(configured()):
-        if store.head(found.key + PIN_SUFFIX) is not None:
-            store.delete(found.key + PIN_SUFFIX)
+        if store.head(keys.pin_key(found.key)) is not None:
+            store.delete(keys.pin_key(found.key))

@@ -12,7 +12,7 @@ from datetime import datetime
 from django.db import Error as DatabaseError
 
 from backups.catalog.held import Held, by_key, prove
-from backups.catalog.proof import in_order
+from backups.catalog.proof import in_order, read_pin
 from backups.exceptions import HistoryError, ManifestError
 from backups.models import BackupHistory, Status
 from backups.retention import Candidate, Run
@@ -22,8 +22,6 @@ from backups.stores import Stores
 from backups.types import Manifest, StoredObject
 
 READERS = 8
-PIN_SUFFIX = ".pin"  # beside a dump: the reason why it must be kept, for when the history is lost
-PIN_BYTES = 4096
 _COLUMNS = (
     *("id", "filename", "environment", "database", "status", "created_at", "finished_at", "size_bytes", "manifest_etag"),
     *("verified_at", "bad_at", "pin_reason", "deleted_at"),
@@ -144,7 +142,7 @@ def _judge(key: str, held: Sequence[Held], row: BackupHistory | None, lying: tup
         return ""
     if not whole:
         return Leftover(key=key, row=row, lying=lying) if row is not None and row.deleted_at is not None else ""
-    pin = row.pin_reason if row is not None and row.pin_reason else _pin_beside(key, lying)
+    pin = row.pin_reason if row is not None and row.pin_reason else _pin_beside(key, held)
     if row is not None and _still_describes(row, whole):
         return Standing(key=key, candidate=_as_row_tells(row, pin=pin), row=row, lying=lying)
     try:
@@ -158,13 +156,9 @@ def _judge(key: str, held: Sequence[Held], row: BackupHistory | None, lying: tup
     return Standing(key=key, candidate=_as_manifest_tells(manifest, row, pin=pin), row=row, lying=lying)
 
 
-def _pin_beside(key: str, lying: Sequence[Lying]) -> str:
+def _pin_beside(key: str, held: Sequence[Held]) -> str:
     """The reason of a pin that only a store remembers, because the history was lost; "" for none. Raises StorageError."""
-    for one in lying:
-        if key + PIN_SUFFIX in one.others:
-            text = one.store.read(key + PIN_SUFFIX, limit_bytes=PIN_BYTES).decode(errors="replace")
-            return text.strip() or "no reason is told"
-    return ""
+    return next((read_pin(one.store, key) for one in held if one.pin), "")
 
 
 def _still_describes(row: BackupHistory, whole: Sequence[Held]) -> bool:

@@ -14,6 +14,7 @@ MAX_DESCRIPTION = 100
 DUMP_SUFFIX = ".dump"
 MANIFEST_SUFFIX = ".json"
 GLOBALS_SUFFIX = ".globals.sql"
+PIN_SUFFIX = ".pin"
 _ALLOWED = re.compile(r"[A-Za-z0-9 _-]+")
 _FILENAME = re.compile(r"backup-([0-9]{4})-([0-9]{2})-([0-9]{2})T([0-9]{2})([0-9]{2})([0-9]{2})?-([a-z0-9_-]+)\.dump")
 
@@ -59,6 +60,11 @@ def manifest_key(key: str) -> str:
 def globals_key(key: str) -> str:
     """The key of the roles and tablespaces beside a dump."""
     return key + GLOBALS_SUFFIX
+
+
+def pin_key(key: str) -> str:
+    """The key of a pin beside a dump: the reason why it must be kept, for when the history is lost."""
+    return key + PIN_SUFFIX
 
 
 def filename_of(key: str) -> str:

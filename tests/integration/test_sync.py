@@ -53,6 +53,19 @@ def test_the_history_comes_back_complete_from_the_bucket_alone(run: Run, backup:
     assert runs() == runs_before
 
 
+def test_a_pin_comes_back_with_the_history(run: Run, backup: BackupHistory) -> None:
+    assert run("db_pin", backup.filename, "--reason", "before the audit").code == 0
+    BackupHistory.objects.all().delete()
+
+    assert "Pins would be taken over from the bucket: 1" in run("db_sync", "--dry-run").out
+    done = run("db_sync")
+
+    assert (done.code, f"{backup.filename}: before the audit" in done.out) == (0, True)
+    assert BackupHistory.objects.get().pin_reason == "before the audit"
+    assert run("db_pin", backup.filename, "--remove").code == 0
+    assert run("db_sync").out.startswith("Bucket and history agree.")
+
+
 def test_a_second_sync_finds_that_they_agree(run: Run, backup: BackupHistory) -> None:
     assert run("db_verify", backup.filename).code == 0
     assert run("db_sync").out.startswith("Bucket and history agree.")
