@@ -30,6 +30,7 @@ class BackupType(models.TextChoices):
     MANUAL = "manual", "Manual"
     SCHEDULED = "scheduled", "Scheduled"
     PRE_RESTORE = "pre-restore", "Before a restore"
+    PRE_MIGRATION = "pre-migration", "Before a migration"
 
 
 class RestorePurpose(models.TextChoices):
@@ -113,6 +114,15 @@ class BackupHistory(models.Model):
     bad_at = models.DateTimeField(null=True, blank=True, help_text="When a verification last found it bad.")
     missing_at = models.DateTimeField(null=True, blank=True, help_text="When it was first seen that no store has it any more.")
     pin_reason = models.CharField(max_length=200, blank=True, help_text="Why retention must keep it.")
+    alias = models.CharField(max_length=50, default="default", help_text="Which of Django's DATABASES, while it is queued.")
+    slot = models.CharField(
+        max_length=100, blank=True, help_text="Which moment of which schedule it was made for: each is served once."
+    )
+    progress = models.JSONField(
+        default=dict, blank=True, help_text="phase, done_bytes, total_bytes, stored_bytes, table; at: when it was written (UTC)."
+    )
+    cancel_requested_at = models.DateTimeField(null=True, blank=True, help_text="When somebody asked it to stop.")
+    guards = models.JSONField(default=list, blank=True, help_text="The migrations before which it was made: app.name.")
     triggered_by = _user()
     deleted_at = models.DateTimeField(null=True, blank=True)
 
@@ -127,6 +137,11 @@ class BackupHistory(models.Model):
         indexes = (
             models.Index(fields=("environment", "status", "-created_at"), name="backup_env_status_created"),
             models.Index(fields=("-created_at",), name="backup_created"),
+        )
+        constraints = (
+            models.UniqueConstraint(
+                fields=("environment", "database", "slot"), condition=~models.Q(slot=""), name="backup_once_for_each_slot"
+            ),
         )
 
     def __str__(self) -> str:
@@ -162,6 +177,9 @@ class BackupRestore(models.Model):
     undone_at = models.DateTimeField(null=True, blank=True)
     size_bytes = models.BigIntegerField(null=True, blank=True, help_text="Of the archive; with load_seconds, for estimates.")
     load_seconds = models.FloatField(null=True, blank=True)
+    progress = models.JSONField(default=dict, blank=True, help_text="As of a backup.")
+    cancel_requested_at = models.DateTimeField(null=True, blank=True, help_text="When somebody asked it to stop.")
+    request = models.JSONField(default=dict, blank=True, help_text="What was asked for, while it is queued; never a password.")
     comparison_report = models.JSONField(default=dict, blank=True)
     error_message = models.TextField(blank=True)
     restored_by = _user()
@@ -175,3 +193,47 @@ class BackupRestore(models.Model):
 
     def __str__(self) -> str:
         return f"{self.source_key} → {self.target_database}"
+
+
+class Incident(models.Model):
+    """Something that somebody should know of, from the first time it was seen to its end. One message opens it, one closes it."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    key = models.CharField(max_length=200, help_text="What it is about: event and subject. One of a key is open at a time.")
+    event = models.CharField(max_length=50)
+    environment = models.CharField(max_length=50)
+    message = models.TextField(help_text="What happened.")
+    detail = models.TextField(blank=True, help_text="What was seen.")
+    hint = models.TextField(blank=True, help_text="What to do.")
+    opened_at = models.DateTimeField(default=timezone.now)
+    seen_at = models.DateTimeField(default=timezone.now, help_text="When it was last seen.")
+    times = models.PositiveIntegerField(default=1, help_text="How often it was seen.")
+    closed_at = models.DateTimeField(null=True, blank=True)
+    told_at = models.DateTimeField(null=True, blank=True, help_text="When the message that opens it was taken by a receiver.")
+    end_told_at = models.DateTimeField(null=True, blank=True, help_text="When the message that closes it was.")
+
+    class Meta:
+        db_table = 'admin"."backup_incident'
+        ordering = ("-opened_at",)
+        constraints = (
+            models.UniqueConstraint(
+                fields=("environment", "key"), condition=models.Q(closed_at=None), name="one_open_incident_of_a_key"
+            ),
+        )
+
+    def __str__(self) -> str:
+        return self.message
+
+
+class Heartbeat(models.Model):
+    """When a part of the machinery last did something: a worker that carried out a task, by its queue."""
+
+    name = models.CharField(max_length=50, primary_key=True)
+    at = models.DateTimeField(default=timezone.now)
+    detail = models.CharField(max_length=200, blank=True, help_text="Which one: host and process.")
+
+    class Meta:
+        db_table = 'admin"."backup_heartbeat'
+
+    def __str__(self) -> str:
+        return self.name
