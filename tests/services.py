@@ -1,7 +1,8 @@
 """A pytest plugin: real services for the tests, started before Django reads its settings, gone afterwards.
 
-An embedded PostgreSQL and S3 server of the tests' own for the whole run; moto's S3 server and the distribution's PostgreSQL
-for tests that ask for them. Nothing that the developer's environment names is ever touched.
+An embedded PostgreSQL and S3 server for each process that runs tests (tests look at a whole server: its sessions, its
+databases, its locks, and must not meet their neighbours' there); moto's S3 server and the distribution's PostgreSQL for tests
+that ask for them. Nothing that the developer's environment names is ever touched.
 """
 
 import atexit
@@ -22,6 +23,7 @@ from ichrisbirch_site.embedded.postgres import PostgreSQL
 from ichrisbirch_site.embedded.processes import Process
 
 RUNS = embedded.PROJECT / ".icb" / "tests"
+RUN = "TESTS_FOLDER"  # the variable that tells the processes of a run where its folder is
 
 # No crash of the machine has to be survived here; kill -9 has, so commits stay synchronous.
 POSTGRES_SETTINGS = {"fsync": "off", "full_page_writes": "off", "max_connections": "200"}
@@ -33,13 +35,16 @@ DROPPED_NAMES = {"SECRET_KEY", "DEBUG", "ALLOWED_HOSTS", "CSRF_TRUSTED_ORIGINS",
 
 @pytest.hookimpl(wrapper=True)  # a wrapper, because pytest-django loads the settings in this hook, first of all others
 def pytest_load_initial_conftests(early_config: pytest.Config) -> Iterator[None]:
-    if "PYTEST_XDIST_WORKER" not in os.environ:  # workers inherit what the process that started them has set
+    options = early_config.known_args_namespace
+    runs_tests = not (getattr(options, "collectonly", False) or getattr(options, "help", False))
+    if "PYTEST_XDIST_WORKER" in os.environ:  # the rest is inherited from the process that started it
+        begin_worker(start=runs_tests)
+    else:
         if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # started in the background of a shell
             signal.signal(signal.SIGINT, signal.default_int_handler)
         if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:  # started by nohup
             signal.signal(signal.SIGHUP, signal.SIG_DFL)
-        options = early_config.known_args_namespace
-        begin(start=not (getattr(options, "collectonly", False) or getattr(options, "help", False)))
+        begin(start=runs_tests and not getattr(options, "numprocesses", None))
     return (yield)
 
 
@@ -65,7 +70,19 @@ def begin(*, start: bool) -> None:
     atexit.register(end)
     clear_environment()
     os.environ["ENVIRONMENT"] = "testing"
-    os.environ["ICB_FOLDER"] = str(run)
+    os.environ["ICB_FOLDER"] = os.environ[RUN] = str(run)
+    home.credentials()
+    if start:
+        services.ensure(services.all_of(home), say=lambda line: None)
+
+
+def begin_worker(*, start: bool) -> None:
+    """The same for one of several processes of a run, whose home lies in that of the run and is discarded with it."""
+    home = new_home("services")
+    if home.folder.exists():
+        return
+    home.make(home.folder)
+    os.environ["ICB_FOLDER"] = str(home.folder)
     home.credentials()
     if start:
         services.ensure(services.all_of(home), say=lambda line: None)
@@ -104,7 +121,7 @@ def _is_running(run: Path) -> bool:
 def new_home(name: str, *, postgres_bin: Path | None = None) -> Home:
     """A further home within this run, not started; it is stopped and deleted with the run at the latest."""
     worker = os.environ.get("PYTEST_XDIST_WORKER", "main")
-    folder = Path(os.environ["ICB_FOLDER"]) / f"{name}-{worker}"
+    folder = Path(os.environ[RUN]) / f"{name}-{worker}"
     return Home(folder, postgres_bin=postgres_bin, postgres_settings=POSTGRES_SETTINGS)
 
 
