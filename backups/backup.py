@@ -9,13 +9,13 @@ import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Self
 from uuid import uuid4
 
 from django.utils import timezone
 
 from backups import conf, history, interrupts, stores
-from backups.exceptions import ObjectExistsError, StorageError, UsageError
+from backups.exceptions import BegunError, ObjectExistsError, StorageError, UsageError
 from backups.manifest import serialize
 from backups.models import BackupHistory, BackupType, Status
 from backups.postgres import commands, snapshot
@@ -34,6 +34,7 @@ from backups.storage import keys
 from backups.storage.store import Store
 from backups.types import Globals, OnProgress, Progress, Server, Snapshot, silent
 from backups.unfinished import Unfinished
+from backups.watching import alive, watched
 
 NAME_ATTEMPTS = 5  # seconds to try, where others make backups of the same description
 
@@ -85,37 +86,78 @@ class DatabaseBackup:
             database=self.server.database,
             bucket=self.stores.require_s3().bucket if upload_to_s3 else "",
             application_version=self.settings.application_version,
+            alias=database,
             triggered_by=user,
         )
-        self.run_id = str(self.row.id)
-        self.unfinished = Unfinished(self.row)
+        self.is_queued = False
         self.fingerprints = self.settings.fingerprint if fingerprints is None else fingerprints
+
+    @classmethod
+    def of_row(cls, row: BackupHistory, *, on_progress: OnProgress = silent) -> Self:
+        """The backup that a queued row asks for. Raises as the constructor does."""
+        story = cls(
+            description=row.description,
+            database=row.alias,
+            upload_to_s3=bool(row.s3_key),
+            save_local=bool(row.local_path),
+            backup_type=BackupType(row.backup_type),
+            on_progress=on_progress,
+        )
+        story.row, story.is_queued = row, True
+        return story
 
     @property
     def key(self) -> str:
         """The key of the dump, in S3 and below the local folder."""
         return keys.object_key(environment=self.settings.environment, filename=self.row.filename)
 
+    @property
+    def run_id(self) -> str:
+        """By which the server's sessions and the store's objects are known as this run's."""
+        return str(self.row.id)
+
+    def request(self, *, slot: str = "") -> BackupHistory:
+        """The row of a backup that somebody else makes: `of_row` does. `slot` is the moment of a schedule that it is for.
+
+        Raises BegunError where that moment has its backup already, HistoryError, and ObjectExistsError.
+        """
+        self.row.slot = slot
+        self._record()
+        return self.row
+
+    def _require_free_slot(self) -> None:
+        if self.row.slot and history.has_slot(self.row):
+            raise BegunError(
+                f"The backup of {self.row.database} for {self.row.slot} was asked for already.", hint="icb db list shows it."
+            )
+
     def run(self) -> BackupHistory:
         """Makes the backup; returns its row, succeeded.
 
-        Raises a BackupsError that says what failed, after everything unfinished was removed and the row tells the same.
+        Raises BegunError where another process has a queued one already, else a BackupsError that says what failed, after
+        everything unfinished was removed and the row tells the same.
         """
-        try:
-            self._record()
-            self._make()
-        except BaseException as error:
-            if self.row.status == Status.SUCCEEDED:  # a signal came when all was done
-                return self.row
-            raise self.unfinished.undo(error, server=self.server) from error
+        with alive(self.row), watched(self.row, self.on_progress) as self.on_progress:
+            if self.is_queued and not history.claim(self.row):
+                raise BegunError(f"{self.row.filename} is being made already, or has ended.", hint="icb db list shows it.")
+            self.unfinished = Unfinished(self.row)
+            try:
+                if not self.is_queued:
+                    self.row.started_at = timezone.now()
+                    self._record()
+                self._make()
+            except BaseException as error:
+                if self.row.status == Status.SUCCEEDED:  # a signal came when all was done
+                    return self.row
+                raise self.unfinished.undo(error, server=self.server) from error
         return self.row
 
     def _make(self) -> None:
         program, table_bytes = self._preflight()
         with run_lock(self.server, run_id=self.run_id) as session:
             here = place_of(session, self.server)
-            settle_lost_runs(session, self.row, here=here, stores=self.stores)
-            remove_orphans(self.row, stores=self.stores)
+            settle_lost_runs(session, database=self.row.database, here=here, stores=self.stores, own=self.row)
+            remove_orphans(self.stores)
             history.start(self.row, **_fields_of(here))
             self._open(expected_bytes=table_bytes)
             self._tell("taking the snapshot")
@@ -148,6 +190,7 @@ class DatabaseBackup:
             self.row.local_path = local.location(self.key) if local is not None and local in self.destinations else ""
             if not self._taken() and history.add(self.row):
                 return
+            self._require_free_slot()
             if 0 < attempt < NAME_ATTEMPTS:
                 time.sleep(1 - moment.microsecond / 1e6)
         raise ObjectExistsError(

@@ -80,6 +80,10 @@ class UnableError(BackupsError):
     """It could not be tried here, which says nothing about the backup."""
 
 
+class BegunError(RefusedError):
+    """Another process has begun this run already."""
+
+
 class RunningError(RefusedError):
     """A backup of this database is already running."""
 

@@ -51,6 +51,28 @@ def update(run: Run, **values: Any) -> None:
         raise unreachable(error) from error
 
 
+def claim(run: Run) -> bool:
+    """Takes a queued run for this process; False where another one has it, or it has ended. Raises HistoryError."""
+    now = timezone.now()
+    queued = type(run)._default_manager.filter(pk=run.pk, status=Status.PENDING, started_at=None)
+    try:
+        taken = bool(queued.update(started_at=now))
+    except DatabaseError as error:
+        raise unreachable(error) from error
+    if taken:
+        run.started_at = now
+    return taken
+
+
+def has_slot(run: BackupHistory) -> bool:
+    """Whether another backup of that database was made or asked for, for the same moment of a schedule. Raises HistoryError."""
+    same = BackupHistory.objects.filter(environment=run.environment, database=run.database, slot=run.slot)
+    try:
+        return same.exclude(id=run.id).exists()
+    except DatabaseError as error:
+        raise unreachable(error) from error
+
+
 def start(run: Run, **values: Any) -> None:
     """The run begins now."""
     update(run, status=Status.RUNNING, started_at=timezone.now(), **values)

@@ -6,6 +6,7 @@
 
 import os
 import signal
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
@@ -17,6 +18,7 @@ _WORDS = b"\nStopping, and removing what is unfinished ...\n"
 class _State:
     holders = 0
     came = False
+    is_listening = False
 
 
 @contextmanager
@@ -37,8 +39,10 @@ def interruptible() -> Iterator[None]:
     try:
         for number in before:
             signal.signal(number, interrupt)
+        _State.is_listening = signal.SIGINT in before
         yield
     finally:
+        _State.is_listening = False
         for number, handler in before.items():
             signal.signal(number, handler)
 
@@ -51,6 +55,12 @@ def held() -> Iterator[None]:
         yield
     finally:
         _State.holders -= 1
+
+
+def request() -> None:
+    """From another thread: as if somebody had pressed Ctrl-C. Does nothing where no face listens to signals."""
+    if _State.is_listening:
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
 
 
 def came() -> bool:

@@ -1,6 +1,5 @@
 """Questions to the history, by name."""
 
-from datetime import datetime
 from typing import TYPE_CHECKING
 
 from django.db import models
@@ -22,9 +21,13 @@ class BackupHistoryQuerySet(models.QuerySet["BackupHistory"]):
         """Those that say they are running."""
         return self.filter(status="running")
 
-    def pending_since(self, moment: datetime) -> "BackupHistoryQuerySet":
-        """Those that were made before that moment, and have not begun."""
-        return self.filter(status="pending", created_at__lt=moment)
+    def checking(self) -> "BackupHistoryQuerySet":
+        """Those that have begun, and check whether they can be made."""
+        return self.filter(status="pending", started_at__isnull=False)
+
+    def queued(self) -> "BackupHistoryQuerySet":
+        """Those that nobody has begun yet."""
+        return self.filter(status="pending", started_at__isnull=True)
 
     def succeeded(self) -> "BackupHistoryQuerySet":
         """Whole backups that were not deleted."""

@@ -2,7 +2,6 @@
 
 import shutil
 from dataclasses import replace
-from datetime import timedelta
 from pathlib import Path
 
 from django.utils import timezone
@@ -15,26 +14,28 @@ from backups.postgres import databases, marks
 from backups.postgres.connect import Connection
 from backups.postgres.lock import end_sessions_of
 from backups.postgres.place import Place, address, place_of
+from backups.querysets import BackupHistoryQuerySet
 from backups.storage.keys import globals_key, manifest_key, object_key
 from backups.storage.store import Store
 from backups.stores import Stores, secrets
 from backups.types import Manifest, Server
 
-# A run is pending while it checks whether it can be made, which takes seconds, and is bounded by the timeouts of the store.
 _MAY_BE_THERE = {  # what was loaded in one transaction, of which only its end was not told
     str(RestoreMode.IN_PLACE): "It may have been loaded whole before: look what is in the database. ",
     str(RestoreMode.BESIDE): "What it brought may be there whole: look for its schema or database. ",
 }
-PREFLIGHT_LIMIT = timedelta(hours=1)
 
 
-def settle_lost_runs(session: Connection, own: BackupHistory, *, here: Place, stores: Stores) -> list[BackupHistory]:
-    """Gives every lost run of this database its final state. The caller, whose row is `own`, holds its lock on `session`.
+def settle_lost_runs(
+    session: Connection, *, database: str, here: Place, stores: Stores, own: BackupHistory | None = None
+) -> list[BackupHistory]:
+    """Gives every lost run of this database its final state. The caller holds its lock on `session`; its own row, if it has one,
+    is `own`.
 
     A run that died after its manifest was written is a success, and gets the manifest in every store that has its dump; any
     other is failed, its server sessions ended, its upload aborted and its object removed.
     """
-    lost = _lost_runs(own, here)
+    lost = _lost_runs(database, here, own)
     for run in lost:
         if run.server_address:  # else it has never come to a server
             end_sessions_of(session, run_id=str(run.id))
@@ -53,27 +54,35 @@ def settle_lost_runs(session: Connection, own: BackupHistory, *, here: Place, st
     return lost
 
 
-def _lost_runs(own: BackupHistory, here: Place) -> list[BackupHistory]:
+def _lost_runs(database: str, here: Place, own: BackupHistory | None) -> list[BackupHistory]:
     """Those whose lock would be ours: our lock says nothing about runs in a database of the same name on another server."""
-    ours = BackupHistory.objects.filter(database=own.database, environment=own.environment).exclude(id=own.id)
-    begun = [*ours.running(), *ours.pending_since(timezone.now() - PREFLIGHT_LIMIT)]
+    ours = BackupHistory.objects.filter(database=database, environment=conf.current().environment)
+    begun = [*ours.running(), *checking_and_dead(ours)]
     return [
         run
         for run in begun
-        if here.is_place_of(address=run.server_address, system_identifier=run.system_identifier)
-        or (run.status == Status.PENDING and not run.server_address)
+        if (own is None or run.id != own.id)
+        and (
+            here.is_place_of(address=run.server_address, system_identifier=run.system_identifier)
+            or (run.status == Status.PENDING and not run.server_address)
+        )
     ]
 
 
-def remove_orphans(own: BackupHistory, *, stores: Stores) -> None:
+def checking_and_dead(rows: BackupHistoryQuerySet) -> list[BackupHistory]:
+    """Runs that had begun to check whether they can be made, and whose process is gone. They have made nothing yet."""
+    checking = list(rows.checking())  # before who is alive is asked: whoever has begun was alive before its row said so
+    alive = databases.backups_alive(history.server()) if checking else set()
+    return [run for run in checking if str(run.id) not in alive]
+
+
+def remove_orphans(stores: Stores) -> None:
     """Removes uploads that an earlier run of this environment had to leave, because the store was away when it failed.
 
     What still can't be removed keeps its upload id on its row, for the next time.
     """
-    left = BackupHistory.objects.filter(
-        environment=own.environment, bucket=own.bucket, status__in=(Status.FAILED, Status.CANCELLED)
-    ).exclude(upload_id="")
-    for run in left:
+    ended = BackupHistory.objects.of_environment(conf.current().environment).filter(status__in=(Status.FAILED, Status.CANCELLED))
+    for run in ended.filter(bucket=stores.s3.bucket if stores.s3 else "").exclude(upload_id=""):
         if not _problems_of_removing(run, stores):
             history.update(run, upload_id="")
 

@@ -30,6 +30,7 @@ from backups.postgres.compare import Comparison
 from backups.reaping import scratch_folder
 from backups.recorded import Recorded
 from backups.types import OnProgress, Progress, Server, silent
+from backups.watching import watched
 
 _WITHOUT_BACKUP = "That was the backup of what is in {} now; nothing in it was changed. To go on without it: --no-safety-backup"
 
@@ -118,6 +119,7 @@ class DatabaseRestore:
         try:
             plan = self._agreed()
             with (
+                watched(self.row, self.on_progress) as self.on_progress,
                 databases.restoring(self.target, run_id=self.run_id) as session,
                 scratch(scratch_folder(self._scratch_base(), self.row)) as folder,
             ):

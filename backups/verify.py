@@ -37,6 +37,7 @@ from backups.postgres.programs import choose_pg_restore, major_of
 from backups.postgres.snapshot import system_identifier
 from backups.reaping import scratch_folder, settle_lost_restores
 from backups.types import OnProgress, Progress, Server, silent
+from backups.watching import watched
 
 LEVELS = [str(level) for level in Level]
 # The backup is bad when one of these is raised; whatever else goes wrong says nothing about it.
@@ -83,7 +84,10 @@ class BackupVerification:
         where nothing could be remembered, and CancelledError.
         """
         found = self._found()
-        with databases.restoring(self.server, run_id=self.run_id) as session:
+        with (
+            databases.restoring(self.server, run_id=self.run_id) as session,
+            watched(self.row, self.on_progress) as self.on_progress,
+        ):
             self.row.target_system_identifier = system_identifier(session)
             self._record(found)
             settle_lost_restores(session, self.row, target=self.server, scratch=self._scratch_base())

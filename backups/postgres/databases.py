@@ -17,7 +17,7 @@ SERVER_DATABASES = frozenset({"postgres", "template0", "template1"})
 MAX_NAME_BYTES = 63
 PROVIDERS: dict[str, LiteralString] = {"c": "libc", "i": "icu", "b": "builtin"}
 _LOCALE_WORDS: dict[str, LiteralString] = {"i": "ICU_LOCALE", "b": "BUILTIN_LOCALE"}
-_ALIVE = "restore alive:"
+_RESTORE_ALIVE, _BACKUP_ALIVE = "restore alive:", "backup alive:"
 
 
 def require_possible_name(database: str) -> None:
@@ -101,14 +101,31 @@ def _tablespace_of_template0(connection: Connection) -> str:
 @contextmanager
 def restoring(server: Server, *, run_id: str) -> Iterator[Connection]:
     """A session in the maintenance database that tells others, for as long as it lasts, that this restore is alive."""
-    with connected(maintenance(server), application_name=_ALIVE + run_id) as connection:
+    with connected(maintenance(server), application_name=_RESTORE_ALIVE + run_id) as connection:
         yield connection
 
 
 def restores_alive(connection: Connection) -> set[str]:
     """Ids of the runs that are `restoring` to this server now."""
-    names = connection.execute("SELECT application_name FROM pg_stat_activity WHERE starts_with(application_name, %s)", [_ALIVE])
-    return {name.removeprefix(_ALIVE) for (name,) in names}
+    return _alive(connection, _RESTORE_ALIVE)
+
+
+@contextmanager
+def backing_up(server: Server, *, run_id: str) -> Iterator[None]:
+    """A session on the server of the history that tells others, for as long as it lasts, that this backup is alive."""
+    with connected(maintenance(server), application_name=_BACKUP_ALIVE + run_id):
+        yield
+
+
+def backups_alive(server: Server) -> set[str]:
+    """Ids of the runs that are `backing_up` now, as told on the server of the history."""
+    with connected(maintenance(server), application_name="who is alive?") as connection:
+        return _alive(connection, _BACKUP_ALIVE)
+
+
+def _alive(connection: Connection, prefix: str) -> set[str]:
+    names = connection.execute("SELECT application_name FROM pg_stat_activity WHERE starts_with(application_name, %s)", [prefix])
+    return {name.removeprefix(prefix) for (name,) in names}
 
 
 def named(server: Server, database: str) -> Server:

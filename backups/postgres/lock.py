@@ -6,6 +6,7 @@ https://www.postgresql.org/docs/current/explicit-locking.html#ADVISORY-LOCKS
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from time import monotonic, sleep
 from typing import Literal
 
 from backups.exceptions import PostgresError, RunningError
@@ -13,20 +14,26 @@ from backups.postgres.connect import Connection, connect, translated
 from backups.types import Server
 
 LOCK_CLASS, LOCK_OBJECT = 0x1CB, 1  # "icb"; advisory locks are per database, so one pair of numbers serves every database
+TIDYING_SECONDS = 60  # within which whoever tidies up after dead runs has let go of it
 
 
 @contextmanager
-def run_lock(server: Server, *, run_id: str, doing: Literal["backup", "restore"] = "backup") -> Iterator[Connection]:
+def run_lock(server: Server, *, run_id: str, doing: Literal["backup", "restore", "tidy"] = "backup") -> Iterator[Connection]:
     """Holds the lock for the length of the block. The connection is in autocommit and free for short queries; its application
-    name is `<doing>:<run_id>`.
+    name is `<doing>:<run_id>`. Who only tidies up after dead runs has it for moments, so a run waits for that.
 
     Raises RunningError naming the run that holds it.
     """
     connection = connect(server, application_name=f"{doing}:{run_id}")
+    patience = monotonic() + TIDYING_SECONDS
     try:
         with translated():
-            if not _try_lock(connection):
-                raise _held_by(connection, server)
+            while not _try_lock(connection):
+                name, pid, age = _holder(connection)
+                is_let_go = not pid or name.startswith("tidy:")  # just now, or in a moment
+                if doing == "tidy" or not is_let_go or monotonic() > patience:
+                    raise _held_by(server, name, pid, age)
+                sleep(0.1)
         yield connection
     finally:
         connection.close()
@@ -63,7 +70,8 @@ def _try_lock(connection: Connection) -> bool:
     return bool(got)
 
 
-def _held_by(connection: Connection, server: Server) -> RunningError:
+def _holder(connection: Connection) -> tuple[str, int, str]:
+    """Application name, pid and age of the session that has the lock; empty where it has just let go."""
     query = """
         SELECT coalesce(a.application_name, ''), l.pid, date_trunc('second', clock_timestamp() - a.backend_start)::text
         FROM pg_locks l LEFT JOIN pg_stat_activity a ON a.pid = l.pid
@@ -71,7 +79,10 @@ def _held_by(connection: Connection, server: Server) -> RunningError:
           AND l.classid = %s::bigint::oid AND l.objid = %s::bigint::oid AND l.objsubid = 2
           AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
     """
-    name, pid, age = connection.execute(query, [LOCK_CLASS, LOCK_OBJECT]).fetchone() or ("", 0, "")
+    return connection.execute(query, [LOCK_CLASS, LOCK_OBJECT]).fetchone() or ("", 0, "")
+
+
+def _held_by(server: Server, name: str, pid: int, age: str) -> RunningError:
     since = f", for {age}" if age else ""
     return RunningError(
         f"A restore onto {server.database} is running."

@@ -205,12 +205,13 @@ def test_a_secret_in_the_words_of_a_store_is_not_kept_on_the_row_of_a_lost_run(
     assert secret not in lost.error_message
 
 
-def test_a_run_that_died_before_it_began_gets_its_final_state(source: Server, bucket: str) -> None:
+def test_a_run_that_died_while_it_checked_gets_its_final_state(source: Server, bucket: str) -> None:
     old = BackupHistory.objects.create(
         filename="backup-2026-01-01T0000-old.dump",
         environment="testing",
         database=source.database,
         created_at="2026-01-01T00:00:00Z",
+        started_at="2026-01-01T00:00:01Z",
     )
     DatabaseBackup(description="next", database="source").run()
 
@@ -690,7 +691,7 @@ def test_a_server_newer_than_every_pg_dump_is_refused_with_both_versions(
     assert "15.18" in error.detail
     assert "postgresql-client-17" in error.hint
     assert keys_in(backups_settings, bucket) == []
-    assert row.started_at is None
+    assert row.status == "failed"
 
 
 # 12: two at once
