@@ -11,6 +11,7 @@ DONE, FAILED, WRONG_USAGE, REFUSED, INTERRUPTED = 0, 1, 2, 3, 130
 DB_VERBS = {
     "backup": "make a backup:                 icb db backup pre-migration",
     "list": "what backups there are:        icb db list",
+    "cancel": "ask one at work to stop:       icb db cancel FILENAME",
     "contents": "what is in one:                icb db contents latest",
     "verify": "prove one by restoring it:     icb db verify latest",
     "diff": "what changed since one:        icb db diff latest",

@@ -131,6 +131,12 @@ def prune(parser: ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
 
 
+def cancel(parser: ArgumentParser) -> None:
+    """Of db_cancel."""
+    parser.add_argument("run", metavar="FILENAME|ID", help="a backup's filename, or the id of any run; the beginning is enough")
+    parser.add_argument("--json", action="store_true", help="print the result as JSON")
+
+
 def pin(parser: ArgumentParser) -> None:
     """Of db_pin."""
     parser.add_argument("backup", metavar="FILENAME|latest", help="a filename as icb db list shows it, its beginning, or latest")

@@ -48,7 +48,7 @@ def test_without_words_the_help_is_shown_and_the_exit_code_says_wrong_usage(caps
         (["bakcup"], "icb db backup"),
         (["backup"], "icb db backup"),
         (["db", "lst"], "icb db list"),
-        (["db", "xyzzy"], "Known are: backup, list, contents, "),
+        (["db", "xyzzy"], "Known are: backup, list, cancel, contents, "),
     ],
 )
 def test_an_unknown_word_suggests_the_nearest(words: list[str], suggestion: str, capsys: pytest.CaptureFixture[str]) -> None:

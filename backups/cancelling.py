@@ -1,0 +1,91 @@
+"""Asks a run to stop: a queued one never begins, one at work hears it within seconds and removes what it had begun."""
+
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from django.db import Error as DatabaseError
+from django.db.models import CharField, Q, QuerySet
+from django.db.models.functions import Cast
+from django.utils import timezone
+
+from backups import conf, history
+from backups.exceptions import BackupNotFoundError, BackupsError, CancelledError, RefusedError, UsageError
+from backups.models import BackupHistory, BackupRestore, Status
+
+_MOST_SHOWN = 5
+UNENDED = (Status.PENDING, Status.RUNNING)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cancelled:
+    """What was asked to stop. `was_queued`: it had not begun, and never will."""
+
+    id: UUID
+    kind: str  # backup, restore or verification
+    name: str
+    was_queued: bool
+
+
+def cancel(which: str) -> Cancelled:
+    """Cancels the one unended run of this environment whose filename or id begins so.
+
+    Raises BackupNotFoundError where there is none, UsageError where several fit, RefusedError where it has ended, and
+    HistoryError.
+    """
+    if not which.strip():
+        raise UsageError("Which run is to be cancelled?", hint="icb db list shows what runs.")
+    try:
+        run = _found(which.strip())
+        now = timezone.now()
+        same = type(run)._default_manager.filter(pk=run.pk, status__in=UNENDED)
+        never = CancelledError("It was cancelled before it began.")
+        was_queued = isinstance(run, BackupHistory) and bool(
+            same.filter(status=Status.PENDING, started_at=None).update(
+                status=Status.CANCELLED, cancel_requested_at=now, finished_at=now, error_message=str(never)
+            )
+        )
+        if not was_queued and not same.update(cancel_requested_at=now):
+            raise _ended(run)
+    except DatabaseError as error:
+        raise history.unreachable(error) from error
+    return Cancelled(id=run.id, kind=_kind(run), name=_name(run), was_queued=was_queued)
+
+
+def _found(which: str) -> BackupHistory | BackupRestore:
+    environment = conf.current().environment
+    backups = _fitting(BackupHistory.objects.of_environment(environment), which, Q(filename__startswith=which))
+    restores = _fitting(BackupRestore.objects.filter(target_environment=environment), which, Q())
+    runs = [*backups, *restores]
+    unended = [run for run in runs if run.status in UNENDED]
+    if len(unended) > 1:
+        raise UsageError(
+            f"{len(unended)} runs fit {which}.",
+            detail="\n".join(f"{_kind(run)} {_name(run)}  {run.id}" for run in unended[:_MOST_SHOWN]),
+            hint="Say more of it, or the whole id.",
+        )
+    if unended:
+        return unended[0]
+    if runs:
+        raise _ended(runs[0])
+    raise BackupNotFoundError(
+        f"No run of the environment {environment} is called {which}.", hint="icb db list shows what runs, by filename."
+    )
+
+
+def _fitting(rows: QuerySet[Any], which: str, by_name: Q) -> list[BackupHistory | BackupRestore]:
+    """Those whose id or name begins so, of which the unended come first."""
+    named = rows.annotate(id_text=Cast("id", CharField())).filter(by_name | Q(id_text__startswith=which.lower()))
+    return [*named.filter(status__in=UNENDED), *named.exclude(status__in=UNENDED).order_by("-created_at")[:1]]
+
+
+def _ended(run: BackupHistory | BackupRestore) -> BackupsError:
+    return RefusedError(f"The {_kind(run)} {_name(run)} is not running: it has ended.", hint="icb db list shows how.")
+
+
+def _kind(run: BackupHistory | BackupRestore) -> str:
+    return "backup" if isinstance(run, BackupHistory) else str(run.purpose)
+
+
+def _name(run: BackupHistory | BackupRestore) -> str:
+    return run.filename if isinstance(run, BackupHistory) else run.target_database
