@@ -22,7 +22,7 @@ pytestmark = pytest.mark.usefixtures("history")
 
 def rows() -> dict[str, dict[str, object]]:
     """The history, but for what only the run itself knows."""
-    left_out = ("created_at", "server_address", "manifest_etag", "triggered_by_id", "local_path")
+    left_out = ("created_at", "server_address", "manifest_etag", "triggered_by_id", "local_path", "alias", "progress")
     to_the_minute = ("stored_at", "readable_at", "verified_at")  # a record tells when the verification ended
     fields = [f.attname for f in BackupHistory._meta.concrete_fields if f.attname not in left_out]
     found = {str(row["id"]): row for row in BackupHistory.objects.values(*fields)}
