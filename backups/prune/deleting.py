@@ -42,6 +42,7 @@ def claim(one: Standing) -> str:
     newer = BackupHistory.objects.succeeded().filter(
         environment=OuterRef("environment"),
         database=OuterRef("database"),
+        system_identifier=OuterRef("system_identifier"),
         finished_at__gt=OuterRef("finished_at"),
         verified_at__isnull=False,
         bad_at__isnull=True,

@@ -107,6 +107,7 @@ def _runs(rows: Iterable[BackupHistory]) -> Iterable[Run]:
                 database=row.database,
                 finished_at=row.finished_at or row.created_at,
                 succeeded=row.status == Status.SUCCEEDED,
+                cluster=row.system_identifier,
             )
 
 
@@ -178,6 +179,7 @@ def _as_row_tells(row: BackupHistory, *, pin: str) -> Candidate:
         database=row.database,
         finished_at=row.finished_at,
         size_bytes=row.size_bytes or 0,
+        cluster=row.system_identifier,
         verified_at=row.verified_at,
         is_bad=row.bad_at is not None,
         pin=pin,
@@ -192,6 +194,7 @@ def _as_manifest_tells(manifest: Manifest, row: BackupHistory | None, *, pin: st
         database=manifest.database,
         finished_at=manifest.finished_at,
         size_bytes=manifest.size_bytes,
+        cluster=manifest.snapshot.system_identifier,
         verified_at=row.verified_at if row else None,
         is_bad=row is not None and row.bad_at is not None,
         pin=pin,

@@ -27,7 +27,8 @@ PERIODS: tuple[tuple[str, str, Callable[[datetime], Key], str], ...] = (
 
 
 def decide(candidates: Iterable[Candidate], runs: Iterable[Run], policy: Policy, *, now: datetime) -> tuple[Decision, ...]:
-    """One decision for each candidate, newest first. Each database of each environment is judged alone.
+    """One decision for each candidate, newest first. Each database of each cluster of each environment is judged alone: two
+    servers may each have a database of that name. A run that failed before it knew its cluster counts for all of them.
 
     The order of what is given does not matter. Runs and backups that finished after `now` come from a clock that was wrong:
     such backups are kept, fill no slot and are not the newest verified; such runs are not counted.
@@ -36,14 +37,19 @@ def decide(candidates: Iterable[Candidate], runs: Iterable[Run], policy: Policy,
     """
     backups_of, runs_of = defaultdict(list), defaultdict(list)
     for candidate in sorted(candidates, key=_order, reverse=True):
-        backups_of[candidate.environment, candidate.database].append(candidate)
+        backups_of[candidate.environment, candidate.database, candidate.cluster].append(candidate)
     for run in runs:
         if run.finished_at <= now:
-            runs_of[run.environment, run.database].append(run)
+            runs_of[run.environment, run.database, run.cluster].append(run)
     decisions = [
         decision
-        for whose, backups in backups_of.items()
-        for decision in _of_one_database(backups, failing=_failing(runs_of[whose], policy), policy=policy, now=now)
+        for (environment, database, cluster), backups in backups_of.items()
+        for decision in _of_one_database(
+            backups,
+            failing=_failing([run for whose in {cluster, ""} for run in runs_of.get((environment, database, whose), ())], policy),
+            policy=policy,
+            now=now,
+        )
     ]
     return tuple(sorted(decisions, key=lambda decision: _order(decision.candidate), reverse=True))
 
@@ -128,36 +134,41 @@ def _beside_the_newest(one: Candidate, newest: Candidate) -> str:
 
 
 def _kept_by_rules(backups: Sequence[Candidate], *, past: Sequence[Candidate], policy: Policy) -> Reasons:
-    """Only the verified fill slots. What is bad is kept by none of them, what is of the future needs none."""
+    """Only the verified fill slots; what is of the future needs none. A verdict can be wrong: what is bad stays where it would
+    stay without one, in nobody's place.
+    """
     reasons: Reasons = {one.id: [] for one in backups}
     if not policy.has_keep_rule:
         why = "no rule is set: everything is kept" if policy.maximum_total_bytes is None else _total(policy, "within")
         return {one.id: [why] for one in backups}
-    usable = [one for one in past if not one.is_bad]
-    for one, reason in _last(usable, policy.keep_last):
+    for one, reason in _last(past, policy.keep_last):
         reasons[one.id].append(reason)
-    for one, reason in _periods(usable, policy):
+    for one, reason in _periods(past, policy):
         reasons[one.id].append(reason)
     return reasons
 
 
-def _last(usable: Sequence[Candidate], slots: int | None) -> Iterator[tuple[Candidate, str]]:
+def _last(past: Sequence[Candidate], slots: int | None) -> Iterator[tuple[Candidate, str]]:
     if slots is None:
         return
-    filling = [one for one in usable if one.is_verified][:slots]
+    filling = [one for one in past if one.is_verified][:slots]
     is_full = len(filling) == slots
     for place, one in enumerate(filling, start=1):
         yield one, f"verified {place} of the last {slots}"
-    for one in usable:
+    for one in past:
         if not one.is_verified and not is_full:
-            yield one, f"not verified yet, and fewer than {slots} are"
+            yield one, f"{_unproven(one)}, and fewer than {slots} are verified"
         elif not one.is_verified and one.finished_at >= filling[-1].finished_at:
-            yield one, f"not verified yet, and among the last {slots} verified"
+            yield one, f"{_unproven(one)}, and among the last {slots} verified"
 
 
-def _periods(usable: Sequence[Candidate], policy: Policy) -> Iterator[tuple[Candidate, str]]:
+def _unproven(one: Candidate) -> str:
+    return "bad" if one.is_bad else "not verified yet"
+
+
+def _periods(past: Sequence[Candidate], policy: Policy) -> Iterator[tuple[Candidate, str]]:
     zone = policy.zone
-    local = [(one, one.finished_at.astimezone(zone)) for one in usable]
+    local = [(one, one.finished_at.astimezone(zone)) for one in past]
     for rule, noun, key, name in PERIODS:
         slots: int | None = getattr(policy, rule)
         if slots is not None:
@@ -171,16 +182,18 @@ def _newest_of_each(
 ) -> Iterator[tuple[Candidate, datetime, int]]:
     """The newest verified one of each of the newest periods that have one, with the slot it fills, from 1.
 
-    With 0 the newest of each period that has none verified, back to the oldest slot, or to the beginning while slots are free.
+    With 0 the newest of each period that has none verified, back to the oldest slot, or to the beginning while slots are free;
+    and beside it the newest that is bad.
     """
     verified: dict[Key, tuple[Candidate, datetime]] = {}
     unverified: dict[Key, tuple[Candidate, datetime]] = {}
+    bad: dict[Key, tuple[Candidate, datetime]] = {}
     for one, at in local:
-        (verified if one.is_verified else unverified).setdefault(key(at), (one, at))
+        (verified if one.is_verified else bad if one.is_bad else unverified).setdefault(key(at), (one, at))
     counted = sorted(verified, reverse=True)[:slots]
     for place, period in enumerate(counted, start=1):
         yield *verified[period], place
-    for period, newest in unverified.items():
+    for period, newest in (*unverified.items(), *bad.items()):
         if period not in verified and (len(counted) < slots or period > counted[-1]):
             yield *newest, 0
 

@@ -64,7 +64,8 @@ class Candidate:
     """A whole backup, as retention sees it. Its id is its own within its environment and database.
 
     `is_bad`: a verification said that the backup itself is bad. `pin` is the reason, "" where it is not pinned. `locked_until`
-    is the store's object lock. `is_in_use`: a restore of it runs now.
+    is the store's object lock. `is_in_use`: a restore of it runs now. `cluster` is the server's system identifier, "" where the
+    server hides it.
     """
 
     id: UUID
@@ -73,6 +74,7 @@ class Candidate:
     database: str
     finished_at: datetime
     size_bytes: int
+    cluster: str = ""
     verified_at: datetime | None = None
     is_bad: bool = False
     pin: str = ""
@@ -93,6 +95,7 @@ class Run:
     database: str
     finished_at: datetime
     succeeded: bool
+    cluster: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -91,6 +91,7 @@ def add_row(made: Manifest, *, etag: str, fields: dict[str, object]) -> None:
         "bucket": made.bucket,
         "s3_key": made.key if made.bucket else "",
         "manifest_etag": etag,
+        "system_identifier": made.snapshot.system_identifier,
         **history.fields_of(made),
         **fields,
     }

@@ -165,7 +165,7 @@ def test_an_unverified_one_of_the_same_second_as_the_last_slot_stays() -> None:
 def test_while_there_are_too_few_verified_all_unverified_ones_stay() -> None:
     old = unverified(NOW - 900 * DAY)
     decisions = decide([old, *nightly(2)], [], policy(keep_last=3), now=NOW)
-    assert reasons(old, decisions) == ("not verified yet, and fewer than 3 are",)
+    assert reasons(old, decisions) == ("not verified yet, and fewer than 3 are verified",)
 
 
 def test_of_each_day_the_newest_verified_one_is_kept() -> None:
@@ -198,13 +198,44 @@ def test_a_day_without_a_verified_one_keeps_nothing_once_it_is_older_than_the_ol
     assert not obsolete(decide([old, *nightly(3)], [], policy(daily=4), now=NOW))
 
 
-def test_a_bad_one_fills_no_slot_and_is_kept_by_no_rule() -> None:
-    backups = nightly(5)
+def test_a_bad_one_fills_no_slot_but_stays_where_an_unverified_one_would() -> None:
+    backups = nightly(6)
     backups[2] = replace(backups[2], is_bad=True)
-    for rules in (policy(daily=3), policy(keep_last=3), policy(daily=99, keep_last=99)):
+    for rules, why in (
+        (policy(daily=4), "newest of 2026-11-19 (day without a verified one)"),
+        (policy(keep_last=4), "bad, and among the last 4 verified"),
+    ):
         decisions = decide(backups, [], rules, now=NOW)
-        assert reasons(backups[2], decisions) == ("no rule keeps it",)
-        assert backups[1] in kept(decisions)
+        assert reasons(backups[2], decisions) == (why,)
+        assert kept(decisions) == set(backups[1:])
+
+
+def test_a_bad_one_goes_where_its_period_has_a_verified_one() -> None:
+    day = datetime(2026, 11, 20, tzinfo=UTC)
+    good, broken = backup(day), bad(day + timedelta(hours=2))
+    decisions = decide([good, broken, *nightly(2)], [], policy(daily=7), now=NOW)
+    assert obsolete(decisions) == {broken}
+
+
+def test_an_unverified_one_keeps_its_period_beside_a_newer_bad_one() -> None:
+    day = datetime(2026, 11, 20, tzinfo=UTC)
+    unknown, broken = unverified(day), bad(day + timedelta(hours=2))
+    decisions = decide([unknown, broken, *nightly(2)], [], policy(daily=7), now=NOW)
+    assert obsolete(decisions) == set()
+
+
+def test_each_cluster_is_judged_alone() -> None:
+    """Two servers may each have a database of one name: the newer backups of the one are no reason to let go of the other's."""
+    here, there = nightly(3), nightly(3, last=NOW - 400 * DAY)
+    there = [replace(one, cluster="7001") for one in there]
+    decisions = decide([*here, *there], [], policy(keep_last=1), now=NOW)
+    assert kept(decisions) == {here[-1], there[-1]}
+
+
+def test_a_run_that_failed_before_it_knew_its_cluster_stops_the_pruning_of_all_of_that_name() -> None:
+    backups = [replace(one, cluster="7001") for one in nightly(3)]
+    decisions = decide(backups, [run(NOW - HOUR, succeeded=False)], policy(keep_last=1, failures_that_stop=1), now=NOW)
+    assert obsolete(decisions) == set()
 
 
 def test_a_bad_one_stays_while_nothing_newer_is_verified() -> None:
@@ -212,7 +243,7 @@ def test_a_bad_one_stays_while_nothing_newer_is_verified() -> None:
     decisions = decide(backups, [], policy(keep_last=1), now=NOW)
 
     assert kept(decisions) == set(backups[-2:])
-    assert reasons(backups[-1], decisions) == ("bad, but nothing newer is verified",)
+    assert reasons(backups[-1], decisions)[0] == "bad, but nothing newer is verified"
 
 
 def test_weeks_months_and_years_keep_the_newest_of_theirs() -> None:
@@ -515,6 +546,14 @@ def model_of_the_last(usable: Sequence[Candidate], number: int) -> set[Candidate
     return stays
 
 
+def model_of_the_rules(usable: Sequence[Candidate], rules: Policy) -> set[Candidate]:
+    stays = model_of_the_last(usable, rules.keep_last) if rules.keep_last else set()
+    for rule in KEEP_RULES[1:]:
+        if slots := getattr(rules, rule):
+            stays |= model_of_a_period_rule(usable, rule, slots, ZoneInfo(rules.time_zone))
+    return stays
+
+
 def model_of_one_database(backups: Sequence[Candidate], its_runs: Sequence[Run], rules: Policy, now: datetime) -> set[Candidate]:
     future = {one for one in backups if one.finished_at > now}
     usable = [one for one in backups if one not in future and not one.is_bad]
@@ -529,11 +568,10 @@ def model_of_one_database(backups: Sequence[Candidate], its_runs: Sequence[Run],
 
     has_rule = any(getattr(rules, rule) for rule in KEEP_RULES)
     stays = set(untouchable) if has_rule else set(backups)
-    if rules.keep_last:
-        stays |= model_of_the_last(usable, rules.keep_last)
-    for rule in KEEP_RULES[1:]:
-        if slots := getattr(rules, rule):
-            stays |= model_of_a_period_rule(usable, rule, slots, ZoneInfo(rules.time_zone))
+    stays |= model_of_the_rules(usable, rules)
+    as_if_unverified = {replace(one, is_bad=False, verified_at=None): one for one in backups if one not in future and one.is_bad}
+    with_bad = model_of_the_rules([*(one for one in usable if one.verified_at), *as_if_unverified], rules)
+    stays |= {bad for twin, bad in as_if_unverified.items() if twin in with_bad}
 
     while rules.maximum_total_bytes and sum(one.size_bytes for one in stays) > rules.maximum_total_bytes and stays - untouchable:
         stays.remove(min(stays - untouchable, key=lambda one: (one.finished_at, one.id)))
