@@ -165,6 +165,10 @@ class ManifestError(BackupsError):
     """The manifest can't be trusted."""
 
 
+class UnknownSignatureError(ManifestError):
+    """Nobody here can tell whether it can be trusted: another key signed it, or a newer version of this system wrote it."""
+
+
 class BackupNotFoundError(BackupsError):
     """There is no such backup."""
 

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
-from backups.exceptions import ConfigurationError, ManifestError
+from backups.exceptions import ConfigurationError, ManifestError, UnknownSignatureError
 
 ALGORITHM = "HMAC-SHA256"
 
@@ -39,7 +39,7 @@ class SignedDocument:
         broken = f"The {self.name} is not well formed"
         document = fields_of(self._loads(data), {"format", "version", self.body, "signature"}, f"{broken}: the {self.name}")
         if document["format"] != self.format or document["version"] != self.version or isinstance(document["version"], bool):
-            raise ManifestError(
+            raise UnknownSignatureError(
                 f"The {self.name}'s format {_shown(document['format'])}, version {_shown(document['version'])} is unknown.",
                 hint=f"This version of the backup system reads {self.format} version {self.version}. Was it made by a newer one?",
             )
@@ -53,7 +53,7 @@ class SignedDocument:
             raise ManifestError(f"The {self.name}'s signature is not {ALGORITHM}.")
         ours = {key_id(key): key for key in reversed(signing_keys)}
         if not isinstance(signature["key_id"], str) or signature["key_id"] not in ours:
-            raise ManifestError(
+            raise UnknownSignatureError(
                 f"The {self.name} was signed with another key: {_shown(signature['key_id'])};"
                 f" ours is {', '.join(_shown(key_id(key)) for key in signing_keys)}.",
                 hint="If it is a key that this site had before, add it to BACKUPS_SIGNING_KEY_FALLBACKS. If another site made the"

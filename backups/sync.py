@@ -5,7 +5,7 @@ Nothing that is a backup is ever deleted here. What goes is what dead runs have 
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from django.db import Error as DatabaseError
@@ -25,7 +25,7 @@ from backups.storage.store import Store
 from backups.stores import configured
 from backups.types import Manifest, UnfinishedObject
 
-PATIENCE = timedelta(days=1)
+PATIENCE = timedelta(days=1)  # the longest that a run is believed to take
 BATCH = 500
 # Of an entry: neither the history nor a manifest says what it is.
 _UNKNOWN = frozenset({Mark.NO_MANIFEST, Mark.NO_DUMP, Mark.REFUSED, Mark.CHANGED})
@@ -107,8 +107,19 @@ class CatalogSync:
                 self.found.unknown.append((", ".join(entry.where) or entry.key, str(entry.mark)))
             if entry.id is not None and entry.status == Status.SUCCEEDED:
                 by_mark[entry.mark == Mark.MISSING].append(entry)
-        self.found.missing = self._set(by_mark[True], Q(missing_at__isnull=True), missing_at=now)
+        gone = [entry for entry in by_mark[True] if not self._came_meanwhile(entry, now)]
+        self.found.missing = self._set(gone, Q(missing_at__isnull=True), missing_at=now)
         self.found.back = self._set([e for e in by_mark[False] if e.is_whole], Q(missing_at__isnull=False), missing_at=None)
+
+    def _came_meanwhile(self, entry: Entry, now: datetime) -> bool:
+        """Whether a young backup is there after all: it was completed after the stores were listed. In doubt it is."""
+        if entry.started_at < now - PATIENCE:
+            return False
+        try:
+            return any(store.head(keys.manifest_key(entry.key)) is not None for store in in_order(configured()))
+        except StorageError as error:
+            self.found.problems.append(str(error))
+            return True
 
     def _set(self, entries: list[Entry], where: Q, **values: object) -> list[str]:
         changed: list[str] = []

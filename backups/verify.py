@@ -26,6 +26,7 @@ from backups.exceptions import (
     LoadError,
     ManifestError,
     UnableError,
+    UnknownSignatureError,
 )
 from backups.fetching import fetch, prove, scratch
 from backups.landing import Landing, Work, landing_for
@@ -225,7 +226,7 @@ class BackupVerification:
     def _fail(self, error: BaseException) -> None:
         reason = error if isinstance(error, BackupsError) else _unexpected(error)
         reason.scrub(stores.secrets(self.server))
-        is_bad = isinstance(reason, _BAD) and not _lacks_something(reason)
+        is_bad = isinstance(reason, _BAD) and not isinstance(reason, UnknownSignatureError) and not _lacks_something(reason)
         history.update(self.row, verdict=Verdict.BAD if is_bad else Verdict.UNABLE, **self._found_out())
         history.fail(self.row, reason, cancelled=not isinstance(error, Exception))
         if is_bad and self.row.backup is not None:

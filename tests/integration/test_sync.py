@@ -9,8 +9,11 @@ import pytest
 from django.utils import timezone
 from pytest_django.fixtures import Settings
 
-from backups import sync
+from backups import catalog, sync
+from backups.catalog import Mark
 from backups.models import BackupHistory, BackupRestore
+from backups.storage.keys import manifest_key
+from backups.stores import configured
 from backups.types import Server
 from tests.conftest import s3_client, uploads_in
 from tests.faults.proxy import Proxy
@@ -99,6 +102,25 @@ def test_what_no_store_has_any_more_is_marked_and_again_when_it_is_back(
     for key, body in bodies.items():
         client.put_object(Bucket=backup.bucket, Key=key, Body=body)
     assert f"There again: 1\n  {backup.filename}" in run("db_sync").out
+    backup.refresh_from_db()
+    assert backup.missing_at is None
+
+
+def test_a_backup_that_was_completed_after_the_listing_is_not_called_missing(backup: BackupHistory) -> None:
+    store = configured().require_s3()
+    key = manifest_key(backup.s3_key)
+    dump, manifest = (store.read(name, limit_bytes=1 << 24) for name in (backup.s3_key, key))
+    store.delete(key)
+    store.delete(backup.s3_key)
+    listed_too_early = catalog.list_backups(limit=None).entries
+    assert [entry.mark for entry in listed_too_early] == [Mark.MISSING]
+    store.put_new(backup.s3_key, dump)
+    store.put_new(key, manifest)
+
+    reconciling = sync.CatalogSync()
+    reconciling._mark(listed_too_early)
+
+    assert reconciling.found.missing == []
     backup.refresh_from_db()
     assert backup.missing_at is None
 

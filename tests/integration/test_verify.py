@@ -263,3 +263,15 @@ def test_the_list_tells_proof_apart_from_status(run: Run, backup: BackupHistory)
     assert line().count("just now") == 2
     BackupHistory.objects.update(bad_at=timezone.now())
     assert " BAD " in line()
+
+
+def test_a_backup_that_another_key_signed_is_not_called_bad(run: Run, backup: BackupHistory, backups_settings: Settings) -> None:
+    """A key that was changed without its fallback says nothing about the backups."""
+    backups_settings.BACKUPS = {**backups_settings.BACKUPS, "SIGNING_KEY": "the key of this year, 32 characters"}
+
+    done = run("db_verify", backup.filename, "--level", "stored")
+
+    assert done.code == 1
+    assert "BACKUPS_SIGNING_KEY_FALLBACKS" in done.out + done.err
+    backup.refresh_from_db()
+    assert (BackupRestore.objects.get().verdict, backup.bad_at) == ("unable", None)
