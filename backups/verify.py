@@ -12,6 +12,7 @@ from typing import Any
 from uuid import uuid4
 
 from django.db import Error as DatabaseError
+from django.db.models import Q
 from django.utils import timezone
 
 from backups import catalog, conf, history, interrupts, records, stores
@@ -33,6 +34,7 @@ from backups.landing import Landing, Work, landing_for
 from backups.models import BackupHistory, BackupRestore, Level, RestorePurpose, Status, Verdict
 from backups.plan import Choices, Plan, make_plan
 from backups.postgres import databases
+from backups.postgres.connect import located
 from backups.postgres.load import decode_archive
 from backups.postgres.programs import choose_pg_restore, major_of
 from backups.postgres.snapshot import system_identifier
@@ -90,6 +92,8 @@ class BackupVerification:
             watched(self.row, self.on_progress) as self.on_progress,
         ):
             self.row.target_system_identifier = system_identifier(session)
+            here = located(self.server, session)  # as whoever settles this run will know it, if it dies
+            self.row.target_host, self.row.target_port = here.host, here.port
             self._record(found)
             settle_lost_restores(session, self.row, target=self.server, scratch=self._scratch_base())
             try:
@@ -226,7 +230,7 @@ class BackupVerification:
     def _fail(self, error: BaseException) -> None:
         reason = error if isinstance(error, BackupsError) else _unexpected(error)
         reason.scrub(stores.secrets(self.server))
-        is_bad = isinstance(reason, _BAD) and not isinstance(reason, UnknownSignatureError) and not _lacks_something(reason)
+        is_bad = _is_the_backups_fault(reason)
         history.update(self.row, verdict=Verdict.BAD if is_bad else Verdict.UNABLE, **self._found_out())
         history.fail(self.row, reason, cancelled=not isinstance(error, Exception))
         if is_bad and self.row.backup is not None:
@@ -245,7 +249,8 @@ class BackupVerification:
 def unverified(*, environment: str = "", database: str = "default") -> list[str]:
     """Filenames of whole backups of that database that no restore has proven yet, newest first. Raises HistoryError."""
     rows = BackupHistory.objects.of_environment(environment or conf.current().environment).succeeded()
-    wanted = rows.filter(database=conf.server(database).database, verified_at__isnull=True, missing_at__isnull=True)
+    unproven = Q(verified_at__isnull=True) | Q(bad_at__isnull=False)  # a verdict can be wrong: the bad are tried again
+    wanted = rows.filter(unproven, database=conf.server(database).database, missing_at__isnull=True)
     try:
         return list(wanted.newest_first().values_list("filename", flat=True))
     except DatabaseError as error:
@@ -258,17 +263,22 @@ def _unexpected(error: BaseException) -> BackupsError:
     return BackupsError("The verification failed unexpectedly.", detail=f"{type(error).__name__}: {error}")
 
 
-# What pg_restore says where the server, and not the archive, is the reason.
-_LACKING = (
-    *("No space left on device", "could not connect", "terminating connection", "server closed the connection"),
-    *("out of memory", "out of shared memory", "too many connections", "remaining connection slots", "extension control file"),
-    *("permission denied", "must be superuser", "must be owner", "must be member of role", "must be able to SET ROLE"),
-    *("was killed by", "is not available", "could not load library", "could not access file"),
+# What pg_restore and the server say where the archive, and not the server, is the reason. Whatever else they say, in whatever
+# language, tells nothing about the backup: its SHA-256 was proven, and servers lack a thousand things.
+_OF_THE_ARCHIVE = (
+    *("input file", "could not read from", "unexpected end of file", "corrupt", "could not uncompress", "syntax error"),
+    *("violates ", "could not create unique index", "invalid input syntax", "invalid byte sequence", "malformed "),
 )
+_OF_THE_PROGRAM = ("was killed by", "does not support compression")
 
 
-def _lacks_something(error: BackupsError) -> bool:
-    return isinstance(error, LoadError) and any(text in f"{error.message}\n{error.detail}" for text in _LACKING)
+def _is_the_backups_fault(error: BackupsError) -> bool:
+    said = f"{error.message}\n{error.detail}"
+    if isinstance(error, UnknownSignatureError) or any(text in said for text in _OF_THE_PROGRAM):
+        return False
+    if isinstance(error, LoadError):
+        return any(text in said for text in _OF_THE_ARCHIVE)
+    return isinstance(error, _BAD)
 
 
 def is_good(row: BackupRestore) -> bool:

@@ -12,6 +12,7 @@ from backups.assertions import failed_assertions
 from backups.exceptions import UnableError
 from backups.models import BackupHistory, BackupRestore
 from backups.types import Server
+from backups.verify import unverified
 from ichrisbirch_site.embedded import services
 from ichrisbirch_site.embedded.postgres import PostgreSQL
 from tests.conftest import PlaceProgram, connect, s3_client, server_of
@@ -117,9 +118,42 @@ def test_what_the_server_lacks_says_nothing_about_the_backup(
 
 
 def test_an_archive_that_does_not_load_makes_it_bad(run: Run, backup: BackupHistory, place_program: PlaceProgram) -> None:
-    place_program('case "$*" in *--file=-*) exec "$real" "$@";; esac; echo "syntax error" >&2; exit 1', name="pg_restore")
+    words = "pg_restore: error: could not read from input file: end of file"
+    place_program(f'case "$*" in *--file=-*) exec "$real" "$@";; esac; echo "{words}" >&2; exit 1', name="pg_restore")
     assert run("db_verify", backup.filename).code == 1
     assert BackupRestore.objects.get().verdict == "bad"
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        'echo "Rolle »app« existiert nicht" >&2; exit 1',  # a server that speaks another language
+        "kill -9 $$",
+    ],
+)
+def test_what_can_have_another_cause_than_the_archive_is_not_called_bad(
+    run: Run, backup: BackupHistory, place_program: PlaceProgram, script: str
+) -> None:
+    place_program(f'case "$*" in *--file=-*) exec "$real" "$@";; esac; {script}', name="pg_restore")
+    assert run("db_verify", backup.filename).code == 1
+    assert BackupRestore.objects.get().verdict == "unable"
+
+
+def test_a_program_that_is_killed_while_it_decodes_makes_no_backup_bad(
+    run: Run, backup: BackupHistory, place_program: PlaceProgram
+) -> None:
+    program = place_program('exec "$real" "$@"', name="pg_restore")
+    program.write_text(
+        program.read_text().replace("export PATH", 'case " $* " in *" --file=- "*) kill -9 $$ ;; esac\nexport PATH')
+    )
+    assert run("db_verify", backup.filename, "--level", "readable").code == 1
+    backup.refresh_from_db()
+    assert (BackupRestore.objects.get().verdict, backup.bad_at) == ("unable", None)
+
+
+def test_what_was_found_bad_is_tried_again_with_the_unverified(run: Run, backup: BackupHistory) -> None:
+    BackupHistory.objects.update(bad_at=timezone.now(), verified_at=timezone.now())
+    assert unverified(database="source") == [backup.filename]
 
 
 def test_rows_that_are_missing_make_it_bad(run: Run, backup: BackupHistory, place_program: PlaceProgram) -> None:
