@@ -140,6 +140,7 @@ BACKUPS = {
     "VERIFY_ASSERTIONS": env.json_objects("BACKUPS_VERIFY_ASSERTIONS"),
     "FINGERPRINT": env.bool("BACKUPS_FINGERPRINT", default=False),
     "SHRINK_WARNING_PERCENT": env.at_least("BACKUPS_SHRINK_WARNING_PERCENT", 1, default=20),
+    "GUARD_MIGRATIONS": env.one_of("BACKUPS_GUARD_MIGRATIONS", ("off", "destructive", "always"), default="destructive"),
 }
 
 CELERY_BROKER_URL = env.str("REDIS_URL", default="filesystem://")
