@@ -212,8 +212,9 @@ def test_migrations_of_the_history_itself_come_first_so_that_the_backup_has_its_
 
 
 @pytest.mark.usefixtures("before")
-def test_a_history_that_has_no_tables_yet_is_made_before_the_backup(site: Server, migrate: Migrate) -> None:
+def test_where_the_app_is_new_its_tables_are_made_before_the_backup(site: Server, migrate: Migrate) -> None:
     migrate("backups", "zero", "--without-backup")
+    migrate("django_celery_beat", "zero", "--without-backup")
     migrate()
     assert [status for _name, _kind, status, _guards in backups_of(site)] == ["succeeded"]
 
