@@ -1,4 +1,4 @@
-"""Whether a part of the site is alive, by exit code, for the health checks of docker-compose.yml: `python -m ichrisbirch_site.alive`
+"""Whether a part of the site is alive, by exit code, for docker-compose.yml: `python -m ichrisbirch_site.alive web 8000`
 
 web PORT  its process answers GET /health/ on this machine
 beat      what the scheduler asks for was asked for, and done, in the last minutes

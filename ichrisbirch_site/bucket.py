@@ -5,6 +5,7 @@ On Amazon make it yourself, with what docs/bucket.md asks for; it is then left a
 
 import os
 import sys
+from typing import Any
 
 import boto3
 from botocore.config import Config
@@ -34,15 +35,14 @@ def main() -> int:
 
 def make(options: StoreOptions) -> bool:
     """Whether it had to be made. Raises botocore's errors."""
+    style: Any = options.addressing_style or "auto"
     client = boto3.client(
         "s3",
         endpoint_url=options.endpoint_url,
         region_name=options.region,
         aws_access_key_id=options.access_key,
         aws_secret_access_key=options.secret_key,
-        config=Config(
-            retries={"total_max_attempts": ATTEMPTS, "mode": "standard"}, s3={"addressing_style": options.addressing_style}
-        ),
+        config=Config(retries={"total_max_attempts": ATTEMPTS, "mode": "standard"}, s3={"addressing_style": style}),
     )
     try:
         client.head_bucket(Bucket=options.bucket)
