@@ -16,7 +16,7 @@ from backups import due, heartbeats, queued, tending
 from backups.exceptions import BackupsError
 from backups.heartbeats import BACKUPS, SCHEDULER, UPKEEP
 from backups.interrupts import interruptible
-from backups.models import BackupHistory
+from backups.models import BackupHistory, BackupRestore
 from backups.proving import prove_unverified
 from backups.prune import BackupPruning
 from backups.sync import CatalogSync
@@ -28,10 +28,11 @@ _LONG: dict[str, Any] = {"queue": BACKUPS, "acks_late": True, "throws": (Backups
 _SHORT: dict[str, Any] = {"queue": UPKEEP, "throws": (BackupsError,)}
 
 
-def hand_out(backups: Iterable[BackupHistory]) -> None:
+def hand_out(rows: Iterable[BackupHistory | BackupRestore]) -> None:
     """Sends the messages for queued rows, as soon as they are committed."""
-    for row in backups:
-        transaction.on_commit(partial(make_backup.delay, str(row.id)))
+    for row in rows:
+        task = make_backup if isinstance(row, BackupHistory) else restore
+        transaction.on_commit(partial(task.delay, str(row.id)))
 
 
 @shared_task(**_LONG)
@@ -39,6 +40,13 @@ def make_backup(backup_id: str) -> None:
     """Makes the backup that a queued row asks for."""
     with interruptible():
         queued.make_backup(UUID(backup_id))
+
+
+@shared_task(**_LONG)
+def restore(restore_id: str) -> None:
+    """Carries out the restore that a queued row asks for."""
+    with interruptible():
+        queued.make_restore(UUID(restore_id))
 
 
 @shared_task(bind=True, **_SHORT)
@@ -53,7 +61,8 @@ def tend() -> None:
     heartbeats.beat(SCHEDULER, heartbeats.of_queue(UPKEEP))
     tending.tend()
     hand_out(due.request_due().requested)
-    hand_out(queued.waiting())
+    hand_out(queued.waiting_backups())
+    hand_out(queued.waiting_restores())
 
 
 @shared_task(queue=BACKUPS)
