@@ -140,6 +140,9 @@ BACKUPS = {
     "VERIFY_ASSERTIONS": env.json_objects("BACKUPS_VERIFY_ASSERTIONS"),
     "FINGERPRINT": env.bool("BACKUPS_FINGERPRINT", default=False),
     "SHRINK_WARNING_PERCENT": env.at_least("BACKUPS_SHRINK_WARNING_PERCENT", 1, default=20),
+    # The embedded S3 server keeps no versions, and is on this very machine: a bucket of one's own is asked for them.
+    "HEALTH": ({} if os.environ.get("AWS_S3_BACKUP_BUCKET") else {"versioning": False}) | env.json_object("BACKUPS_HEALTH"),
+    "METRICS_TOKEN": env.str("BACKUPS_METRICS_TOKEN", default=""),
 }
 
 CELERY_BROKER_URL = env.str("REDIS_URL", default="filesystem://")
