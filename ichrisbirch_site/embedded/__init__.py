@@ -24,6 +24,7 @@ __all__ = [
     "environment",
     "folder",
     "home",
+    "make_broker",
     "missing",
     "needed_by",
     "variables_of",
@@ -124,6 +125,13 @@ def broker_options(environ: Mapping[str, str]) -> dict[str, str | bool]:
         "control_folder": str(broker / "control"),
         "store_processed": False,
     }
+
+
+def make_broker(environ: Mapping[str, str]) -> None:
+    """Makes the folders of the filesystem transport, which it expects to be there."""
+    here = home(environ)
+    for folder in ("queue", "control"):
+        here.make(here.broker / folder)
 
 
 def needed_by(arguments: list[str]) -> bool:
