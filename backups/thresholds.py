@@ -56,9 +56,10 @@ def parse(given: object) -> Thresholds:
 def _is_possible(name: str, value: Any) -> bool:
     if value is None:
         return name in _OPTIONAL
-    if _KINDS[name] == (bool,) or isinstance(value, bool):
-        return _KINDS[name] == (bool,) and isinstance(value, bool)
-    return isinstance(value, _KINDS[name]) and bool(0 < value <= (_PERCENT if name.endswith("_percent") else float("inf")))
+    if type(value) not in _KINDS[name]:
+        return False
+    most = _PERCENT if name.endswith("_percent") else float("inf")
+    return isinstance(value, bool) or bool(0 < value <= most)
 
 
 def _wanted(name: str) -> str:

@@ -11,6 +11,7 @@ from django.utils import timezone
 from backups import words
 from backups.health.of_backups import Newest, newest
 from backups.health.sites import sites
+from backups.schedules import backup_schedules
 from backups.types import Check, State
 
 # Without these there may be nothing to restore, or nothing that is known to restore.
@@ -20,7 +21,7 @@ _SAFETY = frozenset({"history", "newest-backup", "newest-verification", "bucket-
 def answer(checks: Sequence[Check]) -> str:
     """By what `report` has found, and by the history; where that can't be read, it says so."""
     try:
-        found = [newest(site) for site in sites()]
+        found = [newest(site) for site in sites(frozenset(schedule.database for schedule in backup_schedules()))]
     except DatabaseError:
         return f"{_safe(checks)} What would be lost is not known: the history can't be read."
     return f"{_safe(checks)} {_lost(found, now=timezone.now())} {_back(found)}"

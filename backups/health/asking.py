@@ -14,6 +14,7 @@ from backups import conf, history, stores
 from backups.exceptions import BackupsError
 from backups.health import of_backups, of_machine, of_schedule, of_server, of_store
 from backups.health.sites import Site, sites
+from backups.schedules import backup_schedules
 from backups.thresholds import Thresholds
 from backups.types import Check, State
 
@@ -69,13 +70,15 @@ class _History:
     newest_bytes: int | None = None
 
     def ask(self) -> Iterator[Check]:
-        now = timezone.now()
-        self.sites = sites()
+        now, schedules = timezone.now(), backup_schedules()
+        self.sites = sites(frozenset(schedule.database for schedule in schedules))
         newest = [of_backups.whole(site).values_list("size_bytes", flat=True).first() for site in self.sites]
         self.newest_bytes = max((size for size in newest if size), default=None)
         for site in self.sites:
-            yield from of_backups.checks(site, self.limits, due=None, now=now)
-        yield from of_schedule.checks(self.limits, schedules=(), now=now)
+            grace = of_backups.grace(site, self.limits, now=now)
+            due = of_schedule.due(schedules, alias=site.alias, now=now, grace=grace)
+            yield from of_backups.checks(site, self.limits, due=due, now=now)
+        yield from of_schedule.checks(self.limits, schedules=schedules, now=now)
 
 
 def report() -> list[Check]:

@@ -1,45 +1,70 @@
 """What makes backups happen by themselves: the scheduler, the workers, and what waits for them."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 
+from django.db import connections
 from django.db.models import Min
 
 from backups import conf, words
+from backups.heartbeats import QUEUES, SCHEDULER, of_queue
 from backups.models import BackupHistory, BackupRestore, Heartbeat, Status
+from backups.schedules import Schedule
 from backups.thresholds import Thresholds
 from backups.types import Check, State
 
-# Heartbeat.name -> what it is for people.
-MACHINERY = {"scheduler": "the scheduler", "queue:backups": "the worker for backups", "queue:upkeep": "the worker for upkeep"}
+# The name of a heartbeat -> what it is for people.
+MACHINERY = {SCHEDULER: "scheduler", **{of_queue(queue): f"worker for {queue}" for queue in QUEUES}}
 
 
-def checks(limits: Thresholds, *, schedules: Collection[str], now: datetime) -> Iterator[Check]:
-    """`schedules` are the names of those that are enabled: without any, what never ran here is not missed."""
+def due(schedules: Sequence[Schedule], *, alias: str, now: datetime, grace: timedelta) -> datetime | None:
+    """Since when there must be a backup of a database: the latest of its moments that is longer ago than `grace`.
+
+    None where no schedule says so; one that is newer than its last moment begins with the next.
+    """
+    moments = [
+        moment
+        for schedule in schedules
+        if schedule.database == alias and not schedule.problem and (moment := schedule.latest(now - grace)) is not None
+        if schedule.fired_at is not None or moment >= schedule.changed_at
+    ]
+    return max(moments, default=None)
+
+
+def checks(limits: Thresholds, *, schedules: Sequence[Schedule], now: datetime) -> Iterator[Check]:
+    """`schedules` are those that are enabled: without any, what never ran here is not missed."""
     yield _schedule(schedules)
     last: dict[str, datetime] = dict(Heartbeat.objects.values_list("name", "at"))
     for name, title in MACHINERY.items():
         if name in last or schedules:
-            yield _alive(name, title, last.get(name), limits, now=now)
+            yield _alive(title, last.get(name), limits, now=now)
     yield _queue(limits, now=now)
 
 
-def _schedule(schedules: Collection[str]) -> Check:
-    names = ", ".join(schedules)
-    text = f"{words.things(len(schedules), 'schedule')}: {names}" if schedules else "no backup is scheduled"
-    hint = "" if schedules else "Somebody has to make each by hand. The admin keeps schedules: Periodic tasks."
-    return Check(id="schedule", state=State.OK, text=text, hint=hint)
+def _schedule(schedules: Sequence[Schedule]) -> Check:
+    problems = [schedule.problem or _without_database(schedule) for schedule in schedules]
+    if any(problems):
+        text, hint = " ".join(filter(None, problems)), "Edit it in the admin: Periodic tasks."
+        return Check(id="schedule", state=State.BAD, text=text, threshold="one that can't be followed", hint=hint)
+    names = ", ".join(schedule.name for schedule in schedules)
+    text = f"{words.things(len(schedules), 'schedule')} of backups: {names}" if schedules else "no backup is scheduled"
+    return Check(id="schedule", state=State.OK, text=text, threshold="one that can't be followed" if schedules else "")
 
 
-def _alive(name: str, title: str, at: datetime | None, limits: Thresholds, *, now: datetime) -> Check:
+def _without_database(schedule: Schedule) -> str:
+    known = schedule.database in connections
+    return "" if known else f"The schedule {schedule.name} is for the alias {schedule.database}, and no database has it."
+
+
+def _alive(title: str, at: datetime | None, limits: Thresholds, *, now: datetime) -> Check:
     if at is None:
-        state, text = State.BAD, f"{title} has never run here"
+        state, text = State.BAD, "has never run here"
     else:
         state = State.OK if now - at <= timedelta(minutes=limits.silence_minutes) else State.BAD
-        text = f"{title} was alive {words.age(at, now=now)}"
+        text = f"alive {words.age(at, now=now)}"
     return Check(
         id="alive",
-        subject=name,
+        subject=title,
         state=state,
         text=text,
         threshold=f"silent for {limits.silence_minutes:g} min",
