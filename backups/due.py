@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from backups import conf
 from backups.backup import DatabaseBackup
-from backups.exceptions import BackupsError, BegunError
+from backups.exceptions import BackupsError, BegunError, ConfigurationError
 from backups.models import BackupHistory, BackupType, Status
 from backups.querysets import BackupHistoryQuerySet
 from backups.schedules import Schedule, backup_schedules
@@ -42,6 +42,8 @@ def request_due(*, fired: str = "") -> Due:
     due, now = Due(), timezone.now()
     for schedule in backup_schedules():
         try:
+            if schedule.problem:
+                raise ConfigurationError(schedule.problem, hint="Edit it in the admin: Periodic tasks.")
             if slot := _due_slot(schedule, now, fired=schedule.name == fired):
                 due.requested.append(_request(schedule, slot))
         except BegunError:
@@ -84,8 +86,6 @@ def _next_attempt(slot: str, attempts: Sequence[BackupHistory], now: datetime) -
 
 
 def _request(schedule: Schedule, slot: str) -> BackupHistory:
-    if schedule.problem:
-        raise BackupsError(schedule.problem, hint="Edit the schedule in the admin: Periodic tasks.")
     return DatabaseBackup(
         description=schedule.description,
         database=schedule.database,
