@@ -1,4 +1,4 @@
-"""Health of backups, of their schedule and of what carries it out: judged by the history alone, at a moment that a test chooses."""
+"""Health of backups, of their schedule and of what carries it out: judged by the history alone."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta

@@ -9,6 +9,7 @@ from pytest_django.fixtures import Settings
 
 from backups import conf, stores
 from backups.exceptions import BackupsError, ConfigurationError, UsageError
+from backups.thresholds import Thresholds
 from backups.types import ENVIRONMENT_NAME, Server
 
 SECRET = "a-very-secret-value"
@@ -18,6 +19,7 @@ def test_what_is_not_set_has_a_default(settings: Settings) -> None:
     settings.BACKUPS = {}
     assert conf.current() == conf.Settings(
         environment="development",
+        time_zone="UTC",
         signing_key=b"",
         signing_key_fallbacks=(),
         local_folder=None,
@@ -34,6 +36,8 @@ def test_what_is_not_set_has_a_default(settings: Settings) -> None:
         verify_assertions=(),
         fingerprint=False,
         shrink_warning_percent=20,
+        health=Thresholds(),
+        metrics_token="",
     )
     del settings.BACKUPS
     assert conf.current().environment == "development"
