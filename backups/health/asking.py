@@ -24,22 +24,23 @@ _URGENCY = (State.BAD, State.UNKNOWN, State.OK)
 
 @dataclass
 class _Question:
-    """One thing to ask in a thread of its own. `id` and `subject` are those of the check that tells that it failed."""
+    """One thing to ask in a thread of its own. `about` are id and subject of the checks that are unknown where it fails: one that
+    was simply missing could pass for one that is OK again.
+    """
 
-    id: str
-    subject: str
+    about: tuple[tuple[str, str], ...]
     ask: Callable[[], Iterable[Check]]
     found: list[Check] = field(default_factory=list)
     ended: threading.Event = field(default_factory=threading.Event)
 
     def begin(self) -> None:
-        threading.Thread(target=self._run, name=f"health {self.id}", daemon=True).start()
+        threading.Thread(target=self._run, name=f"health {self.about[0][0]}", daemon=True).start()
 
     def answers(self, *, until: float) -> list[Check]:
         """What was found until that moment of the monotonic clock."""
         if self.ended.wait(max(0.0, until - time.monotonic())):
             return self.found
-        return [*self.found, self._unknown(f"no answer within {PATIENCE_SECONDS:g} s")]
+        return [*self.found, *self._unknown(f"no answer within {PATIENCE_SECONDS:g} s")]
 
     def _run(self) -> None:
         try:
@@ -47,18 +48,23 @@ class _Question:
                 self.found.append(check)
         except BackupsError as error:
             error.scrub(stores.secrets())
-            self.found.append(self._unknown(" ".join(filter(None, (error.message, error.detail))), hint=error.hint))
+            self.found += self._unknown(" ".join(filter(None, (error.message, error.detail))), hint=error.hint)
         except DatabaseError as error:
             told = history.unreachable(error)
-            self.found.append(self._unknown(f"{told.message} {told.detail}", hint=told.hint))
+            self.found += self._unknown(f"{told.message} {told.detail}", hint=told.hint)
         except Exception as error:  # noqa: BLE001 - one question must not keep the others from being told
-            self.found.append(self._unknown(f"could not be asked: {type(error).__name__}: {error}"))
+            self.found += self._unknown(f"could not be asked: {type(error).__name__}: {error}")
         finally:
             connections.close_all()  # this thread's own
             self.ended.set()
 
-    def _unknown(self, text: str, *, hint: str = "") -> Check:
-        return Check(id=self.id, subject=self.subject, state=State.UNKNOWN, text=text, hint=hint)
+    def _unknown(self, text: str, *, hint: str = "") -> list[Check]:
+        known = {(check.id, check.subject) for check in self.found}
+        return [
+            Check(id=id_, subject=subject, state=State.UNKNOWN, text=text, hint=hint)
+            for id_, subject in self.about
+            if (id_, subject) not in known
+        ]
 
 
 @dataclass
@@ -69,7 +75,11 @@ class _History:
     sites: list[Site] = field(default_factory=list)
     newest_bytes: int | None = None
 
-    def ask(self) -> Iterator[Check]:
+    def ask(self) -> list[Check]:
+        """All or nothing."""
+        return list(self._checks())
+
+    def _checks(self) -> Iterator[Check]:
         now, schedules = timezone.now(), backup_schedules()
         self.sites = sites(frozenset(schedule.database for schedule in schedules))
         newest = [of_backups.whole(site).values_list("size_bytes", flat=True).first() for site in self.sites]
@@ -87,7 +97,7 @@ def report() -> list[Check]:
     Raises ConfigurationError for settings that can't be used.
     """
     known = _History(conf.current().health)
-    found = _asked([_Question("history", "", known.ask)])
+    found = _asked([_Question((("history", ""),), known.ask)])
     found += _asked(list(_questions(known)))
     return sorted(found, key=lambda check: _URGENCY.index(check.state))
 
@@ -95,14 +105,15 @@ def report() -> list[Check]:
 def _questions(known: _History) -> Iterator[_Question]:
     limits = known.limits
     bucket = stores.configured().s3
-    yield _Question("bucket-reachable", bucket.bucket if bucket else "", partial(of_store.checks, bucket, limits))
+    yield _Question(of_store.about(bucket, limits), partial(of_store.checks, bucket, limits))
     looked_at = known.sites or [Site(alias="default", server=history.server(), is_namesake=False)]
     for server in {(site.server.host, site.server.port): site.server for site in looked_at}.values():
-        yield _Question("server", of_server.place_of(server), partial(of_server.checks, server, limits))
+        yield _Question(of_server.about(server), partial(of_server.checks, server, limits))
     for site in looked_at:
-        yield _Question("backup-role", site.name, partial(of_server.role, site))
+        yield _Question((("backup-role", site.name),), partial(of_server.role, site))
     for name, folder in of_machine.folders().items():
-        yield _Question("disk", name, partial(of_machine.disk, name, folder, limits, newest_bytes=known.newest_bytes))
+        room = partial(of_machine.disk, name, folder, limits, newest_bytes=known.newest_bytes)
+        yield _Question((("disk", name),), room)
 
 
 def _asked(questions: list[_Question]) -> list[Check]:

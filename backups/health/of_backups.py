@@ -106,7 +106,7 @@ def _proof(found: Newest, limits: Thresholds, *, now: datetime) -> Check:
     is_recent = at is not None and now - at <= timedelta(days=limits.verification_age_days)
     text = f"last proven by a restore {words.age(at, now=now)}" if at else "no backup was ever proven by a restore"
     return Check(
-        id="newest-verification",
+        id="verification",
         subject=found.site.name,
         state=State.OK if is_recent else State.BAD,
         text=text,

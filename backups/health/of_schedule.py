@@ -13,9 +13,6 @@ from backups.schedules import Schedule
 from backups.thresholds import Thresholds
 from backups.types import Check, State
 
-# The name of a heartbeat -> what it is for people.
-MACHINERY = {SCHEDULER: "scheduler", **{of_queue(queue): f"worker for {queue}" for queue in QUEUES}}
-
 
 def due(schedules: Sequence[Schedule], *, alias: str, now: datetime, grace: timedelta) -> datetime | None:
     """Since when there must be a backup of a database: the latest of its moments that is longer ago than `grace`.
@@ -35,9 +32,9 @@ def checks(limits: Thresholds, *, schedules: Sequence[Schedule], now: datetime) 
     """`schedules` are those that are enabled: without any, what never ran here is not missed."""
     yield _schedule(schedules)
     last: dict[str, datetime] = dict(Heartbeat.objects.values_list("name", "at"))
-    for name, title in MACHINERY.items():
+    for name, id_, subject in (SCHEDULER, "scheduler", ""), *((of_queue(queue), "worker", queue) for queue in QUEUES):
         if name in last or schedules:
-            yield _alive(title, last.get(name), limits, now=now)
+            yield _alive(id_, subject, last.get(name), limits, now=now)
     yield _queue(limits, now=now)
 
 
@@ -56,15 +53,15 @@ def _without_database(schedule: Schedule) -> str:
     return "" if known else f"The schedule {schedule.name} is for the alias {schedule.database}, and no database has it."
 
 
-def _alive(title: str, at: datetime | None, limits: Thresholds, *, now: datetime) -> Check:
+def _alive(id_: str, subject: str, at: datetime | None, limits: Thresholds, *, now: datetime) -> Check:
     if at is None:
-        state, text = State.BAD, "has never run here"
+        state, text = State.BAD, f"{id_} has never run here"
     else:
         state = State.OK if now - at <= timedelta(minutes=limits.silence_minutes) else State.BAD
-        text = f"alive {words.age(at, now=now)}"
+        text = f"{id_} alive {words.age(at, now=now)}"
     return Check(
-        id="alive",
-        subject=title,
+        id=id_,
+        subject=subject,
         state=state,
         text=text,
         threshold=f"silent for {limits.silence_minutes:g} min",

@@ -15,11 +15,16 @@ from backups.types import Check, Server, State
 SHOWN = 3  # statements in a hint
 
 
+def about(server: Server) -> tuple[tuple[str, str], ...]:
+    """Id and subject of its checks."""
+    return ("client-programs", place_of(server)), ("clock", place_of(server))
+
+
 def checks(server: Server, limits: Thresholds) -> Iterator[Check]:
     """Of one server, by one of its databases. Raises ConnectError, PostgresError."""
     found, place = vitals(server), place_of(server)
     yield _programs(found, place)
-    yield clock(f"the server {place}", found.clock_ahead_seconds, limits)
+    yield clock(place, found.clock_ahead_seconds, limits)
 
 
 def role(site: Site) -> Iterator[Check]:

@@ -29,6 +29,7 @@ class _Protection:
         return f"bucket-{self.name.replace('_', '-')}"
 
 
+CLOCK = "store"  # the subject of the check of its clock
 _PROTECTIONS = (
     _Protection(
         name="versioning",
@@ -66,6 +67,15 @@ _PROTECTIONS = (
 )
 
 
+def about(store: S3Store | None, limits: Thresholds) -> tuple[tuple[str, str], ...]:
+    """Id and subject of the checks of a bucket."""
+    if store is None:
+        return (("bucket-reachable", ""),)
+    room = [] if limits.bucket_limit_bytes is None else ["bucket-space"]
+    ids = ["bucket-reachable", *(one.id for one in _PROTECTIONS), *room]
+    return *((id_, store.bucket) for id_ in ids), ("clock", CLOCK)
+
+
 def checks(store: S3Store | None, limits: Thresholds) -> Iterator[Check]:
     """Of the bucket that the settings name."""
     if store is None:
@@ -83,7 +93,8 @@ def checks(store: S3Store | None, limits: Thresholds) -> Iterator[Check]:
             threshold="no answer",
             hint=error.hint,
         )
-        yield from (_unasked(one, store) for one in _PROTECTIONS)
+        for id_, subject in about(store, limits)[1:]:
+            yield Check(id=id_, subject=subject, state=State.UNKNOWN, text=f"{id_}: not asked, the store does not answer")
         return
     text = f"answers in {contact.seconds * 1000:.0f} ms"
     yield Check(id="bucket-reachable", subject=store.bucket, state=State.OK, text=text, threshold="no answer")
@@ -92,7 +103,7 @@ def checks(store: S3Store | None, limits: Thresholds) -> Iterator[Check]:
     if limits.bucket_limit_bytes is not None:
         yield _room(store, limits.bucket_limit_bytes, limits)
     if contact.clock_ahead_seconds is not None:
-        yield clock("the store", contact.clock_ahead_seconds, limits)
+        yield clock(CLOCK, contact.clock_ahead_seconds, limits)
 
 
 def _protection(one: _Protection, store: S3Store, *, is_wanted: bool) -> Check:
@@ -119,11 +130,7 @@ def _judged(one: _Protection, answer: Answer, *, is_wanted: bool) -> tuple[State
     if answer is Answer.YES:
         return State.OK, one.yes, ""
     if answer is Answer.UNTOLD:  # not a fault of a bucket, and nothing that its operator could change
-        return (
-            State.OK,
-            f"the store does not tell of a {noun}" if noun != "versioning" else "the store does not tell of versions",
-            "",
-        )
+        return State.OK, f"{noun}: the store does not tell", ""
     if answer is Answer.DENIED:
         hint = f"Allow {one.action}, or do without: " + _switch(one)
         return State.UNKNOWN if is_wanted else State.OK, f"{noun}: these credentials may not ask for it", hint
@@ -136,11 +143,6 @@ def _judged(one: _Protection, answer: Answer, *, is_wanted: bool) -> tuple[State
 
 def _switch(one: _Protection) -> str:
     return f"BACKUPS_HEALTH='{{{{\"{one.name}\": false}}}}'"
-
-
-def _unasked(one: _Protection, store: S3Store) -> Check:
-    text = f"{one.name.replace('_', ' ')}: not asked, the store does not answer"
-    return Check(id=one.id, subject=store.bucket, state=State.UNKNOWN, text=text)
 
 
 def _room(store: S3Store, limit_bytes: int, limits: Thresholds) -> Check:
