@@ -30,6 +30,9 @@ def check_settings(**_kwargs: Any) -> list[CheckMessage]:
         )
     elif len(settings.signing_key) < 32:
         found.append(Warning("BACKUPS['SIGNING_KEY'] is shorter than 32 characters.", id="backups.W001"))
+    if 0 < len(settings.metrics_token) < 16:
+        hint = "Make another BACKUPS_METRICS_TOKEN: openssl rand -hex 32"
+        found.append(Warning("BACKUPS['METRICS_TOKEN'] is shorter than 16 characters.", hint=hint, id="backups.W003"))
     if options is None and settings.local_folder is None:
         found.append(
             Error(

@@ -10,7 +10,9 @@ from django.core.files.storage import storages
 from django.db import connections
 from django.utils.connection import ConnectionDoesNotExist
 
+from backups import thresholds
 from backups.exceptions import ConfigurationError, UsageError
+from backups.thresholds import Thresholds
 from backups.types import ENVIRONMENT_NAME, Server, StoreOptions
 
 DEFAULTS: dict[str, Any] = {
@@ -32,6 +34,8 @@ DEFAULTS: dict[str, Any] = {
     "VERIFY_ASSERTIONS": [],  # of dicts: name, sql, and what it must give: equals, at_least or at_most (default: equals true)
     "FINGERPRINT": False,  # whether backups hash every row, so that a changed one shows where the count is the same
     "SHRINK_WARNING_PERCENT": 20,  # a table that has lost more of its rows since the last backup is a warning
+    "HEALTH": {},  # the fields of thresholds.Thresholds
+    "METRICS_TOKEN": "",  # whoever brings it as a bearer token may read /metrics; empty leaves them to staff
 }
 # libpq parameters that say where a connection goes, or as whom. A backup takes those from HOST, PORT, USER, PASSWORD and NAME
 # alone; with one of these in OPTIONS, Django would be connected to one database while another one is backed up.
@@ -61,6 +65,8 @@ class Settings:
     verify_assertions: tuple[dict[str, Any], ...]
     fingerprint: bool
     shrink_warning_percent: int
+    health: Thresholds
+    metrics_token: str = field(repr=False)
 
 
 def current() -> Settings:
@@ -94,6 +100,8 @@ def current() -> Settings:
         verify_assertions=_assertions(merged["VERIFY_ASSERTIONS"]),
         fingerprint=bool(merged["FINGERPRINT"]),
         shrink_warning_percent=_percent(merged["SHRINK_WARNING_PERCENT"]),
+        health=thresholds.parse(merged["HEALTH"]),
+        metrics_token=str(merged["METRICS_TOKEN"] or ""),
     )
 
 

@@ -67,6 +67,7 @@ def _of_settings() -> Iterator[str]:
         settings = conf.current()
         for key in (settings.signing_key, *settings.signing_key_fallbacks):
             yield key.decode(errors="replace")
+        yield settings.metrics_token
 
 
 def _of_bucket() -> Iterator[str]:

@@ -15,6 +15,7 @@ DB_VERBS = {
     "contents": "what is in one:                icb db contents latest",
     "verify": "prove one by restoring it:     icb db verify latest",
     "diff": "what changed since one:        icb db diff latest",
+    "health": "is all well, what if not:      icb db health",
     "coverage": "what is in no backup:          icb db coverage",
     "sync": "make bucket and history agree: icb db sync --dry-run",
     "restore": "bring one back:                icb db restore latest --dry-run",

@@ -141,6 +141,9 @@ BACKUPS = {
     "VERIFY_ASSERTIONS": env.json_objects("BACKUPS_VERIFY_ASSERTIONS"),
     "FINGERPRINT": env.bool("BACKUPS_FINGERPRINT", default=False),
     "SHRINK_WARNING_PERCENT": env.at_least("BACKUPS_SHRINK_WARNING_PERCENT", 1, default=20),
+    # The embedded S3 server keeps no versions, and is on this very machine: a bucket of one's own is asked for them.
+    "HEALTH": ({} if os.environ.get("AWS_S3_BACKUP_BUCKET") else {"versioning": False}) | env.json_object("BACKUPS_HEALTH"),
+    "METRICS_TOKEN": env.str("BACKUPS_METRICS_TOKEN", default=""),
 }
 
 CELERY_BROKER_URL = env.str("REDIS_URL", default="") or "filesystem://localhost"
@@ -163,6 +166,7 @@ CELERY_BEAT_SCHEDULER = "django_celery_beat.schedulers:DatabaseScheduler"
 
 if IN_PRODUCTION:
     SECURE_SSL_REDIRECT = env.bool("SECURE_SSL_REDIRECT", default=True)
+    SECURE_REDIRECT_EXEMPT = ["^health/$"]  # a load balancer asks the process itself, by http; it learns nothing but that
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if env.bool("BEHIND_PROXY", default=False) else None
     SECURE_HSTS_SECONDS = env.int("SECURE_HSTS_SECONDS", default=31_536_000)
     SECURE_HSTS_INCLUDE_SUBDOMAINS = True

@@ -50,6 +50,19 @@ def test_e001_is_a_storage_that_can_not_be_used(settings: Settings) -> None:
     assert "location" in message.msg
 
 
+def test_e001_is_a_threshold_that_can_not_be_meant(settings: Settings) -> None:
+    (message,) = found(settings, HEALTH={"backup_age_hours": "soon"})
+    assert message.id == "backups.E001"
+    assert "backup_age_hours" in message.msg
+
+
+def test_w003_is_a_token_that_could_be_guessed(settings: Settings) -> None:
+    (message,) = found(settings, METRICS_TOKEN="x" * 15)
+    assert (message.id, message.level) == ("backups.W003", checks.WARNING)
+    assert "xxx" not in message.msg
+    assert found(settings, METRICS_TOKEN="x" * 16) == []
+
+
 def test_e002_is_no_signing_key(settings: Settings) -> None:
     (message,) = found(settings, SIGNING_KEY="")
     assert (message.id, message.level) == ("backups.E002", checks.ERROR)

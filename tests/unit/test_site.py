@@ -23,10 +23,10 @@ def given(**variables: str) -> environ.Env:
     return env
 
 
-def settings_with(**variables: str) -> subprocess.CompletedProcess[str]:
-    """What Python says when it reads the settings in a process with these variables alone."""
+def settings_with(show: str = "", **variables: str) -> subprocess.CompletedProcess[str]:
+    """What Python says when it reads the settings in a process with these variables alone, and prints what `show` names."""
     return subprocess.run(
-        [sys.executable, "-c", "import ichrisbirch_site.settings"],
+        [sys.executable, "-c", f"from ichrisbirch_site import settings; print({show})"],
         cwd=PROJECT,
         env=variables,
         capture_output=True,
@@ -103,6 +103,17 @@ def test_production_refuses_debug() -> None:
 
 def test_production_starts_with_what_it_needs() -> None:
     assert settings_with(**PRODUCTION).returncode == 0
+
+
+def test_in_production_a_load_balancer_may_ask_for_health_and_nothing_else_without_tls() -> None:
+    assert settings_with("settings.SECURE_REDIRECT_EXEMPT", **PRODUCTION).stdout == "['^health/$']\n"
+
+
+def test_thresholds_of_health_are_a_json_object() -> None:
+    show = "settings.BACKUPS['HEALTH']"
+    assert settings_with(show, **PRODUCTION).stdout == "{}\n"
+    assert settings_with(show, **PRODUCTION, BACKUPS_HEALTH='{"silence_minutes": 9}').stdout == "{'silence_minutes': 9}\n"
+    assert "BACKUPS_HEALTH must be" in settings_with(show, **PRODUCTION, BACKUPS_HEALTH="[]").stderr
 
 
 def test_the_commit_is_read_from_a_branch(tmp_path: Path) -> None:
