@@ -119,12 +119,12 @@ def receivers() -> list[Receiver]:
 @cache
 def _apprise() -> Any:
     """The library, without its log: at some level it logs whole URLs. What it says of a failure comes with its result."""
-    import apprise
-
     log = logging.getLogger("apprise")
     log.setLevel(logging.WARNING)
     log.propagate = False
     log.addHandler(logging.NullHandler())
+    import apprise
+
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # of Python, about what some of its services import
         apprise.Apprise.instantiate("json://localhost")  # loads them all, which takes a second
