@@ -9,7 +9,7 @@ from pathlib import Path
 
 from django.core.exceptions import ImproperlyConfigured
 
-from ichrisbirch_site import databases, embedded, version
+from ichrisbirch_site import databases, embedded, mail, version
 from ichrisbirch_site.environment import Environment
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -144,7 +144,12 @@ BACKUPS = {
     # The embedded S3 server keeps no versions, and is on this very machine: a bucket of one's own is asked for them.
     "HEALTH": ({} if os.environ.get("AWS_S3_BACKUP_BUCKET") else {"versioning": False}) | env.json_object("BACKUPS_HEALTH"),
     "METRICS_TOKEN": env.str("BACKUPS_METRICS_TOKEN", default=""),
+    "ALERT_URLS": env.urls("BACKUPS_ALERT_URLS"),
+    "ALERT_EMAILS": env.list("BACKUPS_ALERT_EMAILS", default=[]),
+    "PING_URL": env.str("BACKUPS_PING_URL", default=""),
 }
+
+globals().update(mail.from_environment(env))  # EMAIL_HOST and what belongs to it
 
 CELERY_BROKER_URL = env.str("REDIS_URL", default="") or "filesystem://localhost"
 # What Redis gives to another worker after so many seconds, because the first did not say that it is done. A backup whose message
