@@ -24,6 +24,7 @@ __all__ = [
     "environment",
     "folder",
     "home",
+    "make_broker",
     "missing",
     "needed_by",
     "variables_of",
@@ -124,6 +125,16 @@ def broker_options(environ: Mapping[str, str]) -> dict[str, str | bool]:
         "control_folder": str(broker / "control"),
         "store_processed": False,
     }
+
+
+def make_broker(environ: Mapping[str, str]) -> None:
+    """Makes the folders of kombu's filesystem transport, where the environment names no broker. Raises EmbeddedError."""
+    if environ.get("REDIS_URL"):
+        return
+    here = home(environ)
+    with here.lock("broker"):
+        for folder in (here.broker, here.broker / "queue", here.broker / "control"):
+            here.make(folder)
 
 
 def needed_by(arguments: list[str]) -> bool:
