@@ -1,6 +1,7 @@
 """The Celery application: `celery -A ichrisbirch_site worker`."""
 
 import os
+import warnings
 
 from celery import Celery
 from celery.signals import beat_init, worker_ready
@@ -12,6 +13,9 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "ichrisbirch_site.settings")
 app = Celery("ichrisbirch_site")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
+
+# It is said for the sake of pickle, which this site's workers do not accept.
+warnings.filterwarnings("ignore", message="You're running the worker with superuser privileges")
 
 for signal in (beat_init, worker_ready):
     signal.connect(readiness.tell, weak=False)

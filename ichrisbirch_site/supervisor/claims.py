@@ -52,12 +52,7 @@ def claim(home: Home, claims: Iterable[Claim]) -> None:
 
 
 def write(home: Home, claim: Claim) -> None:
-    content = {
-        **asdict(claim),
-        "pid": claim.process.pid if claim.process else None,
-        "started": claim.process.started if claim.process else "",
-    }
-    home.write(home.pid_file(claim.role), json.dumps(content) + "\n")
+    home.write(home.pid_file(claim.role), json.dumps(asdict(claim)) + "\n")
 
 
 def release(home: Home, roles: Iterable[str]) -> None:

@@ -45,7 +45,7 @@ def _has_users() -> bool:
 
 
 def _asked(question: Callable[[], T], *, otherwise: T) -> T:
-    """The answer, asked in a thread and on a connection of its own: neither a database that hangs nor one that is away holds us up."""
+    """The answer, from a thread and a connection of its own: no database that hangs or is away holds us up."""
     answers: list[T] = []
 
     def ask() -> None:

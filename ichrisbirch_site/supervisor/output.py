@@ -7,7 +7,6 @@ import sys
 import threading
 from contextlib import suppress
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import IO, Protocol, TextIO
 
 from ichrisbirch_site.embedded import Home
@@ -19,6 +18,7 @@ _WIDTH = max(map(len, (*ALL, OURS))) + 1
 _COLOURS = {WEB: "36", WORKER: "32", UPKEEP: "33", BEAT: "35", OURS: "1"}
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")  # a log quotes what others have chosen; it must not steer a terminal
 _LINES_WAITING = 10_000
+_APPENDING = os.O_WRONLY | os.O_APPEND | os.O_CREAT
 _GONE = "Nobody reads what icb up prints any more. It goes on: icb status shows it, icb down stops it.\n"
 
 
@@ -107,10 +107,6 @@ class Logs:
         if file is None:
             path = self._home.log(word)
             self._home.make(path.parent)
-            file = self._files[word] = path.open("ab", buffering=0, opener=_private)
+            file = self._files[word] = os.fdopen(os.open(path, _APPENDING, 0o600), "ab", buffering=0)
             self._home.give_to_owner(path)
         return file
-
-
-def _private(path: str | Path, flags: int) -> int:
-    return os.open(path, flags, 0o600)

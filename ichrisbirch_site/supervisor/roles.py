@@ -30,9 +30,7 @@ def roles(names: Iterable[str], *, host: str, port: int) -> list[Role]:
         UPKEEP: _celery("worker", "-Q", "upkeep", "-n", "upkeep@%h", "--concurrency", "1"),
         BEAT: _celery("beat"),
     }
-    # The warning is for the sake of pickle, which this site's workers do not accept.
-    python = (sys.executable, "-P", "-W", "ignore:You're running the worker with superuser privileges", "-m")
-    return [Role(name, (*python, *commands[name])) for name in names]
+    return [Role(name, (sys.executable, "-P", "-m", *commands[name])) for name in names]
 
 
 def address(host: str, port: int) -> str:
