@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from django.conf import settings
 from django.core.files.storage import storages
@@ -14,6 +15,7 @@ from backups.types import ENVIRONMENT_NAME, Server, StoreOptions
 
 DEFAULTS: dict[str, Any] = {
     "ENVIRONMENT": "development",
+    "TIME_ZONE": "",  # of the schedules that the first migration makes, a name as Europe/Berlin; empty is Django's TIME_ZONE
     "SIGNING_KEY": "",
     "SIGNING_KEY_FALLBACKS": [],  # keys that were ours before: what they have signed is still believed
     "LOCAL_FOLDER": None,
@@ -42,6 +44,7 @@ class Settings:
     """What the app may be told. Durations in seconds; folders absolute."""
 
     environment: str
+    time_zone: str
     signing_key: bytes = field(repr=False)
     signing_key_fallbacks: tuple[bytes, ...] = field(repr=False)
     local_folder: Path | None
@@ -74,6 +77,7 @@ def current() -> Settings:
     merged = DEFAULTS | given
     return Settings(
         environment=_environment(merged["ENVIRONMENT"]),
+        time_zone=_time_zone(merged["TIME_ZONE"]),
         signing_key=str(merged["SIGNING_KEY"]).encode(),
         signing_key_fallbacks=tuple(str(key).encode() for key in merged["SIGNING_KEY_FALLBACKS"] if key),
         local_folder=_folder(merged["LOCAL_FOLDER"]),
@@ -106,6 +110,16 @@ def _environment(given: object) -> str:
             hint="Use letters, digits, - and _, at most 50: production, for example.",
         )
     return given
+
+
+def _time_zone(given: object) -> str:
+    name = str(given or settings.TIME_ZONE)
+    try:
+        return ZoneInfo(name).key
+    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+        raise ConfigurationError(
+            f"BACKUPS['TIME_ZONE'] is {given!r}, which is no time zone.", hint="For example: Europe/Berlin"
+        ) from error
 
 
 def _parts(given: object) -> int:

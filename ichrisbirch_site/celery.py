@@ -6,6 +6,7 @@ import warnings
 from celery import Celery
 from celery.signals import beat_init, worker_ready
 
+from ichrisbirch_site import embedded
 from ichrisbirch_site.supervisor import readiness
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "ichrisbirch_site.settings")
@@ -13,6 +14,9 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "ichrisbirch_site.settings")
 app = Celery("ichrisbirch_site")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
+
+if not os.environ.get("REDIS_URL"):
+    embedded.make_broker(os.environ)
 
 # It is said for the sake of pickle, which this site's workers do not accept.
 warnings.filterwarnings("ignore", message="You're running the worker with superuser privileges")

@@ -124,6 +124,7 @@ STORAGES = {
 
 BACKUPS = {
     "ENVIRONMENT": ENVIRONMENT,
+    "TIME_ZONE": env.time_zone("BACKUPS_TIME_ZONE", default=TIME_ZONE),
     # Signs manifests. Whoever has it can forge a backup; whoever loses it can no longer prove his own.
     "SIGNING_KEY": env.str("BACKUPS_SIGNING_KEY", default=""),
     "SIGNING_KEY_FALLBACKS": env.list("BACKUPS_SIGNING_KEY_FALLBACKS", default=[]),
@@ -142,9 +143,21 @@ BACKUPS = {
     "SHRINK_WARNING_PERCENT": env.at_least("BACKUPS_SHRINK_WARNING_PERCENT", 1, default=20),
 }
 
-CELERY_BROKER_URL = env.str("REDIS_URL", default="filesystem://")
-if CELERY_BROKER_URL == "filesystem://":
-    CELERY_BROKER_TRANSPORT_OPTIONS = embedded.broker_options(os.environ)
+CELERY_BROKER_URL = env.str("REDIS_URL", default="") or "filesystem://localhost"
+# What Redis gives to another worker after so many seconds, because the first did not say that it is done. A backup whose message
+# comes twice is still made once; but whoever waits for a task should not see it begin again.
+CELERY_BROKER_TRANSPORT_OPTIONS = (
+    embedded.broker_options(os.environ)
+    if CELERY_BROKER_URL == "filesystem://localhost"
+    else {"visibility_timeout": env.at_least("REDIS_VISIBILITY_TIMEOUT_SECONDS", 60, default=86_400)}
+)
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_TASK_IGNORE_RESULT = True  # the rows of the history tell
+CELERY_RESULT_EXPIRES = None  # there are none, so nobody need clean them up each night
+CELERY_TASK_DEFAULT_QUEUE = "upkeep"
+CELERY_WORKER_PREFETCH_MULTIPLIER = 1  # no backup waits in the hands of a worker that makes another
+CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = False  # a dump does not need the broker
+CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_TIMEZONE = TIME_ZONE
 CELERY_BEAT_SCHEDULER = "django_celery_beat.schedulers:DatabaseScheduler"
 

@@ -46,7 +46,6 @@ def up(words: list[str]) -> int:
         return status([])
     require_prepared_database()
     try:
-        embedded.make_broker(os.environ)
         return up.detach(asked) if asked.detach else up.run(asked)
     except TakenError as error:
         sys.stderr.write(f"{error}\n")

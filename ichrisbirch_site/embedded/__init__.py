@@ -128,13 +128,10 @@ def broker_options(environ: Mapping[str, str]) -> dict[str, str | bool]:
 
 
 def make_broker(environ: Mapping[str, str]) -> None:
-    """Makes the folders of kombu's filesystem transport, where the environment names no broker. Raises EmbeddedError."""
-    if environ.get("REDIS_URL"):
-        return
+    """Makes the folders of the filesystem transport, which it expects to be there."""
     here = home(environ)
-    with here.lock("broker"):
-        for folder in (here.broker, here.broker / "queue", here.broker / "control"):
-            here.make(folder)
+    for folder in ("queue", "control"):
+        here.make(here.broker / folder)
 
 
 def needed_by(arguments: list[str]) -> bool:

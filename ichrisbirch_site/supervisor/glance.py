@@ -21,7 +21,7 @@ def has_users() -> bool:
 
 def next_backup() -> str:
     """When the next scheduled backup will be made, in words; empty where that is not known."""
-    return ""
+    return _asked(_next_backup, otherwise="")
 
 
 def _at_work() -> list[str]:
@@ -36,6 +36,18 @@ def _at_work() -> list[str]:
         *(f"A backup ({name}) is" for name in backups.values_list("filename", flat=True)),
         *(f"A {purpose} ({name}) is" for purpose, name in restores.values_list("purpose", "target_database")),
     ]
+
+
+def _next_backup() -> str:
+    from django.utils import timezone
+    from django_celery_beat.models import PeriodicTask
+
+    from backups.schedules import TASK
+
+    now = timezone.now()
+    rows = PeriodicTask.objects.filter(task=TASK, enabled=True)
+    moments = [now + row.schedule.remaining_estimate(now) for row in rows]
+    return f"{timezone.localtime(min(moments)):%Y-%m-%d %H:%M %Z}" if moments else ""
 
 
 def _has_users() -> bool:

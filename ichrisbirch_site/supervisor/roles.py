@@ -13,10 +13,11 @@ STOPPED_IN_ORDER = ((BEAT,), (WORKER, UPKEEP), (WEB,))
 
 @dataclass(frozen=True)
 class Role:
-    """One of the processes, and the words that start it."""
+    """One of the processes, and the words that start it; `after` which other one was ready, if that is started with it."""
 
     name: str
     argv: tuple[str, ...]
+    after: str = ""
 
 
 def roles(names: Iterable[str], *, host: str, port: int) -> list[Role]:
@@ -30,7 +31,8 @@ def roles(names: Iterable[str], *, host: str, port: int) -> list[Role]:
         UPKEEP: _celery("worker", "-Q", "upkeep", "-n", "upkeep@%h", "--concurrency", "1"),
         BEAT: _celery("beat"),
     }
-    return [Role(name, (sys.executable, "-P", "-m", *commands[name])) for name in names]
+    # Two first workers at once would overwrite what the other writes into the folder of kombu's filesystem transport.
+    return [Role(name, (sys.executable, "-P", "-m", *commands[name]), WORKER if name == UPKEEP else "") for name in names]
 
 
 def address(host: str, port: int) -> str:

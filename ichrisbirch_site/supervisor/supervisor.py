@@ -79,8 +79,10 @@ class Supervisor:
         return {kept.role.name: kept.child for kept in self._kept if kept.child}
 
     def _start_due(self) -> None:
+        unready = {kept.role.name for kept in self._kept if not kept.was_ready}
         for kept in self._kept:
-            if not kept.child and not self._stops and time.monotonic() >= kept.start_at:
+            is_due = time.monotonic() >= kept.start_at and kept.role.after not in unready
+            if is_due and not kept.child and not self._stops:
                 self._start(kept)
 
     def _start(self, kept: Kept) -> None:

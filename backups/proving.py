@@ -1,0 +1,39 @@
+"""Proves every backup that no restore has proven yet: what the schedule does each week."""
+
+import logging
+
+from django.db import connections
+
+from backups import conf, history
+from backups.exceptions import BackupsError, CancelledError, ConfigurationError
+from backups.models import BackupRestore
+from backups.postgres.named_lock import named_lock
+from backups.verify import BackupVerification, unverified
+
+logger = logging.getLogger(__name__)
+
+
+def prove_unverified() -> list[BackupRestore]:
+    """Verifies those of every database that the settings name, the newest first; returns what was found.
+
+    One that can't be tried holds up no other. Raises RunningError while another process is at it, HistoryError, ConnectError
+    and CancelledError.
+    """
+    found: list[BackupRestore] = []
+    with named_lock(history.server(), f"verify:{conf.current().environment}"):
+        for alias in connections:
+            for filename in _unverified(alias):
+                try:
+                    found.append(BackupVerification(filename=filename, database=alias).run())
+                except CancelledError:
+                    raise
+                except BackupsError as error:
+                    logger.warning("%s could not be verified. %s", filename, error)
+    return found
+
+
+def _unverified(alias: str) -> list[str]:
+    try:
+        return unverified(database=alias)
+    except ConfigurationError:  # a database that is none of PostgreSQL's has no backups
+        return []

@@ -1,0 +1,134 @@
+"""When backups are to be made: the schedules that operators keep in the admin (django-celery-beat), and their moments.
+
+A moment is served once: its slot, a text, is on the row of the backup that was made for it. Of an hour that a clock goes through
+twice a year, a daily moment is the same on both ways; one that a clock jumps over comes at once after the jump.
+"""
+
+import json
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta, timezone, tzinfo
+from typing import Any
+
+from celery.schedules import crontab
+from django.utils.timezone import get_default_timezone
+from django_celery_beat.models import PeriodicTask
+
+TASK = "backups.tasks.scheduled_backup"
+# What the keyword arguments of such a schedule may say, and what holds where they say nothing.
+OPTIONS: dict[str, object] = {"description": "scheduled", "database": "default", "upload_to_s3": True, "save_local": False}
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_LONGEST_DAYS = 8 * 366  # between two moments: the 29th of February, over a century without one
+
+
+@dataclass(frozen=True, kw_only=True)
+class Schedule:
+    """One enabled schedule of backups. `problem` says why its options can't be carried out, "" if they can."""
+
+    id: int
+    name: str
+    when: "crontab | timedelta | datetime | None" = field(repr=False)
+    time_zone: tzinfo
+    fired_at: datetime | None  # when beat last did, since it was enabled
+    changed_at: datetime
+    database: str = "default"  # an alias
+    description: str = ""
+    upload_to_s3: bool = True
+    save_local: bool = False
+    problem: str = ""
+
+    def latest(self, now: datetime) -> datetime | None:
+        """The last moment at or before now at which it should run, UTC; None where there was none, or it can't be told."""
+        moment = self._latest(now)
+        return min(moment.astimezone(UTC), now) if moment is not None else None
+
+    def slot(self, moment: datetime) -> str:
+        """What is remembered of a moment that is served: by the wall's clock, unless it runs each hour."""
+        if self._runs_each_hour or not isinstance(self.when, crontab):
+            return f"{self.slots}{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
+        return f"{self.slots}{moment:%Y-%m-%dT%H:%M}"
+
+    @property
+    def slots(self) -> str:
+        """How all of its slots begin."""
+        return f"schedule {self.id} at "
+
+    def latest_slot(self, now: datetime) -> str:
+        """The slot of its latest moment; "" where there was none."""
+        moment = self._latest(now)
+        return self.slot(moment) if moment is not None else ""
+
+    @property
+    def _runs_each_hour(self) -> bool:
+        return isinstance(self.when, crontab) and len(self.when.hour) == 24
+
+    def _latest(self, now: datetime) -> datetime | None:
+        """In the schedule's own time zone."""
+        if isinstance(self.when, datetime):
+            return self.when if self.when <= now else None
+        if isinstance(self.when, timedelta):
+            return _EPOCH + (now - _EPOCH) // self.when * self.when
+        if self.when is None:
+            return None
+        local = now.astimezone(self.time_zone)
+        zone: tzinfo = timezone(local.utcoffset() or timedelta()) if self._runs_each_hour else self.time_zone
+        naive = _latest_by_the_wall(self.when, local.replace(tzinfo=None))
+        return naive.replace(tzinfo=zone) if naive is not None else None
+
+
+def backup_schedules() -> list[Schedule]:
+    """Those that are enabled, by name. Raises what Django's database does."""
+    rows = PeriodicTask.objects.filter(task=TASK, enabled=True).select_related("crontab", "interval", "clocked")
+    return [_schedule(row) for row in rows.order_by("name")]
+
+
+def _schedule(row: PeriodicTask) -> Schedule:
+    problem = ""
+    try:
+        options = _options(row.kwargs)
+    except ValueError as error:
+        options, problem = {}, f"The keyword arguments of the schedule {row.name} can't be used: {error}"
+    when: crontab | timedelta | datetime | None = None
+    if row.crontab is not None:
+        when = row.crontab.schedule
+    elif row.interval is not None:
+        when = timedelta(**{row.interval.period: row.interval.every})
+    elif row.clocked is not None:
+        when = row.clocked.clocked_time
+    elif not problem:
+        problem = f"The schedule {row.name} follows the sun. Backups need a crontab or an interval."
+    return Schedule(
+        id=row.id,
+        name=row.name,
+        when=when,
+        time_zone=row.crontab.timezone if row.crontab is not None else get_default_timezone(),
+        fired_at=row.last_run_at,
+        changed_at=row.date_changed,
+        problem=problem,
+        **options,
+    )
+
+
+def _options(text: str) -> dict[str, Any]:
+    """Raises ValueError for what is no JSON object, and for an option that is none of ours or of another kind."""
+    given = json.loads(text or "{}")
+    if not isinstance(given, dict):
+        raise ValueError('a JSON object is expected, for example {"description": "daily"}.')
+    for name, value in given.items():
+        if name not in OPTIONS:
+            raise ValueError(f"{name} is not known. Known are: {', '.join(OPTIONS)}.")
+        if type(value) is not type(OPTIONS[name]):
+            raise ValueError(f"{name} must be {'true or false' if isinstance(OPTIONS[name], bool) else 'a text'}.")
+    return OPTIONS | given
+
+
+def _latest_by_the_wall(cron: crontab, now: datetime) -> datetime | None:
+    """The newest moment of a crontab at or before a naive local time. Celery wants day of month and day of week both to fit."""
+    for back in range(_LONGEST_DAYS):
+        day = now.date() - timedelta(days=back)
+        fits = day.month in cron.month_of_year and day.day in cron.day_of_month and day.isoweekday() % 7 in cron.day_of_week
+        for hour in sorted(cron.hour, reverse=True) if fits else ():
+            for minute in sorted(cron.minute, reverse=True):
+                moment = datetime(day.year, day.month, day.day, hour, minute)
+                if moment <= now:
+                    return moment
+    return None

@@ -1,0 +1,83 @@
+"""What workers do: each task finds its rows by id, calls one story, and can come twice without harm.
+
+Two queues: `backups` for what may take hours, `upkeep` for what must happen within a minute.
+"""
+
+import logging
+from collections.abc import Iterable
+from functools import partial
+from typing import Any
+from uuid import UUID
+
+from celery import Task, shared_task
+from django.db import transaction
+
+from backups import due, heartbeats, queued, tending
+from backups.exceptions import BackupsError
+from backups.heartbeats import BACKUPS, SCHEDULER, UPKEEP
+from backups.interrupts import interruptible
+from backups.models import BackupHistory
+from backups.proving import prove_unverified
+from backups.prune import BackupPruning
+from backups.sync import CatalogSync
+
+logger = logging.getLogger(__name__)
+
+# A message is done when its work is. Where a worker dies over it, it comes again, and finds that its row has an end already.
+_LONG: dict[str, Any] = {"queue": BACKUPS, "acks_late": True, "throws": (BackupsError,)}
+_SHORT: dict[str, Any] = {"queue": UPKEEP, "throws": (BackupsError,)}
+
+
+def hand_out(backups: Iterable[BackupHistory]) -> None:
+    """Sends the messages for queued rows, as soon as they are committed."""
+    for row in backups:
+        transaction.on_commit(partial(make_backup.delay, str(row.id)))
+
+
+@shared_task(**_LONG)
+def make_backup(backup_id: str) -> None:
+    """Makes the backup that a queued row asks for."""
+    with interruptible():
+        queued.make_backup(UUID(backup_id))
+
+
+@shared_task(bind=True, **_SHORT)
+def scheduled_backup(self: "Task[Any, Any]", **_options: object) -> None:
+    """Beat's message that a schedule's moment has come. What it says of the backup stands in the schedule; see `schedules.py`."""
+    hand_out(due.request_due(fired=str((self.request.headers or {}).get("periodic_task_name", ""))).requested)
+
+
+@shared_task(**_SHORT)
+def tend() -> None:
+    """Each half minute: ends what died, asks for what is due, sends again what nobody has taken."""
+    heartbeats.beat(SCHEDULER, heartbeats.of_queue(UPKEEP))
+    tending.tend()
+    hand_out(due.request_due().requested)
+    hand_out(queued.waiting())
+
+
+@shared_task(queue=BACKUPS)
+def pulse() -> None:
+    """Each minute: shows that somebody takes backups from the queue."""
+    heartbeats.beat(heartbeats.of_queue(BACKUPS))
+
+
+@shared_task(**_LONG)
+def verify() -> None:
+    """Proves what no restore has proven yet, the newest first."""
+    with interruptible():
+        prove_unverified()
+
+
+@shared_task(**_LONG)
+def prune() -> None:
+    """Lets go of what the retention policy does not keep."""
+    with interruptible():
+        BackupPruning().run()
+
+
+@shared_task(**_LONG)
+def sync() -> None:
+    """Makes bucket and history agree."""
+    with interruptible():
+        CatalogSync().run()
