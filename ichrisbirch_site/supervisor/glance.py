@@ -44,9 +44,8 @@ def _next_backup() -> str:
 
     from backups.schedules import TASK
 
-    now = timezone.now()
     rows = PeriodicTask.objects.filter(task=TASK, enabled=True)
-    moments = [now + row.schedule.remaining_estimate(now) for row in rows]
+    moments = [row.schedule.remaining_estimate(timezone.now()) + timezone.now() for row in rows]  # from its own, earlier now
     return f"{timezone.localtime(min(moments)):%Y-%m-%d %H:%M %Z}" if moments else ""
 
 

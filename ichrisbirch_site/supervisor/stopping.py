@@ -10,7 +10,7 @@ from ichrisbirch_site.supervisor.roles import STOPPED_IN_ORDER, UPKEEP, WORKER
 IDLE_ENDS_WITHIN_SECONDS = 10.0  # beat and web, which hold nothing that could be lost
 CANCELLED_WITHIN_SECONDS = 60.0
 SAID_AFTER_SECONDS = 1.0
-SAID_WITHOUT_NAME_AFTER_SECONDS = 5.0  # a worker takes a while to go, also when it has nothing to do
+SAID_WITHOUT_NAME_AFTER_SECONDS = 15.0  # a worker takes some to go, also when it has nothing to do
 SAID_AGAIN_AFTER_SECONDS = 60.0
 
 AtWork = Callable[[], list[str]]
