@@ -2,12 +2,14 @@
 
 import os
 import warnings
+from functools import partial
+from typing import Any
 
 from celery import Celery
-from celery.signals import beat_init, worker_ready
+from celery.signals import beat_init, worker_init, worker_process_init, worker_ready
 
 from ichrisbirch_site import embedded
-from ichrisbirch_site.supervisor import readiness
+from ichrisbirch_site.supervisor import leash, readiness
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "ichrisbirch_site.settings")
 
@@ -23,3 +25,9 @@ warnings.filterwarnings("ignore", message="You're running the worker with superu
 
 for signal in (beat_init, worker_ready):
     signal.connect(readiness.tell, weak=False)
+
+
+@worker_init.connect
+def keep_pool_on_a_leash(**_more: Any) -> None:
+    """In the worker itself, before it forks its pool."""
+    worker_process_init.connect(partial(leash.follow, os.getpid()), weak=False)
