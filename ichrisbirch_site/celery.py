@@ -27,7 +27,9 @@ for signal in (beat_init, worker_ready):
     signal.connect(readiness.tell, weak=False)
 
 
-@worker_init.connect
 def keep_pool_on_a_leash(**_more: Any) -> None:
     """In the worker itself, before it forks its pool."""
     worker_process_init.connect(partial(leash.follow, os.getpid()), weak=False)
+
+
+worker_init.connect(keep_pool_on_a_leash, weak=False)

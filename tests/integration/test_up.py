@@ -91,7 +91,7 @@ def run(home: Home, *words: str) -> subprocess.CompletedProcess[str]:
 
 
 def left_of(home: Home) -> list[str]:
-    """Our processes that were started for this home, the embedded services apart: by their environment, which they all inherit."""
+    """Processes that were started for this home, the embedded services apart: by their environment, which all inherit."""
     mark = f"ICB_FOLDER={home.folder}".encode()
     found = []
     for entry in PROC.glob("[0-9]*"):
@@ -181,7 +181,7 @@ def test_a_process_that_dies_is_said_with_its_last_lines_and_started_again(up: U
 def test_one_that_never_gets_ready_stops_all_and_fails(up: Ups, home: Home) -> None:
     site = up("--beat-only", "--web-only", DJANGO_SETTINGS_MODULE="tests.held.broken")
     assert site.ends() == 1
-    assert "beat was never ready in 3 attempts; all are stopped" in site.said
+    assert re.search(r"│ beat .* exit code 1\. It was never ready in 3 attempts; all are stopped\.", site.said)
     assert "tests.held.broken" in site.said
     assert left_of(home) == []
 
