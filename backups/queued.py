@@ -1,6 +1,8 @@
 """Carries out what was asked for by a row: whoever takes it first, once, however often its message comes."""
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -8,7 +10,7 @@ from uuid import UUID
 
 from django.utils import timezone
 
-from backups import conf, history
+from backups import conf, history, notifications, words
 from backups.backup import DatabaseBackup
 from backups.exceptions import BackupsError, BegunError, RefusedError
 from backups.models import BackupHistory, BackupRestore
@@ -38,10 +40,28 @@ def make_backup(id: UUID) -> BackupHistory | None:
             history.fail(row, error)
         raise
     try:
-        return story.run()
+        with _pinging(row):
+            return story.run()
     except BegunError as error:
         logger.info("%s", error)
         return None
+
+
+@contextmanager
+def _pinging(row: BackupHistory) -> Iterator[None]:
+    """A dead-man's switch hears of a scheduled backup: that it begins, and how it ends."""
+    if not row.slot:
+        yield
+        return
+    notifications.ping_started()
+    try:
+        yield
+    except BegunError:
+        raise
+    except BackupsError as error:
+        notifications.ping_failed(f"{row.filename}\n{error}")
+        raise
+    notifications.ping_succeeded(f"{row.filename}: {words.size(row.size_bytes)} in {words.duration(row.duration_seconds)}")
 
 
 def request_restore(

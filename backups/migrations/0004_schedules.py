@@ -21,6 +21,7 @@ BY_THE_CLOCK = (
 # Name, task, seconds, description.
 ALL_THE_TIME = (
     ("Tending", "tend", 30, "Ends runs that died, asks for backups that are due. Without it a lost worker is noticed late."),
+    ("Health", "check_health", 300, "Looks at everything that backups depend on, and tells what is wrong."),
     ("Pulse", "pulse", 60, "Shows that a worker takes backups from the queue."),
 )
 
