@@ -92,7 +92,7 @@ def settle_lost_restores(session: Connection, own: BackupRestore, *, target: Ser
 
     A restore lives as long as its session in the maintenance database of the target; `session` is one there.
     """
-    rows = BackupRestore.objects.filter(status__in=(Status.PENDING, Status.RUNNING)).exclude(id=own.id)
+    rows = BackupRestore.objects.begun().exclude(id=own.id)
     marked = marks.stagings(target)  # first these, then who is alive: whoever makes one is alive before
     here, alive = place_of(session, target), databases.restores_alive(session)
     lost = [run for run in rows if str(run.id) not in alive and _went_to(run, here)]

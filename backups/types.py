@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
+from enum import StrEnum
 from uuid import UUID
 
 # The first part of every key. Without dots and slashes, so that no key and no path leaves its place.
@@ -193,6 +194,29 @@ class UnfinishedObject:
     key: str
     upload_id: str
     begun_at: datetime
+
+
+class State(StrEnum):
+    """What a check of health has found. That it could not look is not that all is well."""
+
+    OK = "ok"
+    BAD = "bad"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Check:
+    """One line of health. `id` is stable ("newest-backup", "disk"); with `subject`, what it looked at, it names one problem.
+
+    `text` is the value found, in words; `threshold` when it would not be OK; `hint` what to do.
+    """
+
+    id: str
+    subject: str = ""
+    state: State
+    text: str
+    threshold: str = ""
+    hint: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,10 +1,15 @@
 """The Celery application: `celery -A ichrisbirch_site worker`."""
 
 import os
+import warnings
+from functools import partial
+from typing import Any
 
 from celery import Celery
+from celery.signals import beat_init, worker_init, worker_process_init, worker_ready
 
 from ichrisbirch_site import embedded
+from ichrisbirch_site.supervisor import leash, readiness
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "ichrisbirch_site.settings")
 
@@ -14,3 +19,17 @@ app.autodiscover_tasks()
 
 if not os.environ.get("REDIS_URL") and not os.environ.get("REDIS_URL_FILE"):
     embedded.make_broker(os.environ)
+
+# It is said for the sake of pickle, which this site's workers do not accept.
+warnings.filterwarnings("ignore", message="You're running the worker with superuser privileges")
+
+for signal in (beat_init, worker_ready):
+    signal.connect(readiness.tell, weak=False)
+
+
+def keep_pool_on_a_leash(**_more: Any) -> None:
+    """In the worker itself, before it forks its pool."""
+    worker_process_init.connect(partial(leash.follow, os.getpid()), weak=False)
+
+
+worker_init.connect(keep_pool_on_a_leash, weak=False)

@@ -1,5 +1,6 @@
 """Environment variables, read so that a typing error is said by the name of its variable and without its value."""
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ SECRETS = (
     *("SECRET_KEY", "DATABASE_URL", "POSTGRES_PASSWORD", "REDIS_URL", "REDIS_PASSWORD"),
     *("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"),
     *("BACKUPS_SIGNING_KEY", "BACKUPS_SIGNING_KEY_FALLBACKS", "BACKUPS_METRICS_TOKEN"),
+    *("BACKUPS_ALERT_URLS", "BACKUPS_PING_URL", "EMAIL_URL", "EMAIL_HOST_PASSWORD"),
 )
 
 
@@ -91,6 +93,11 @@ class Environment(environ.Env):  # type: ignore[misc]
         if not isinstance(made, list) or not all(isinstance(one, dict) for one in made):
             raise ImproperlyConfigured(f"{var} must be a JSON list of objects.")
         return made
+
+    def urls(self, var: str) -> list[str]:
+        """URLs, one a line or with commas between; a comma within a URL is its own."""
+        between = re.compile(r"(?:\s*,\s*|\s+)(?=[A-Za-z0-9+.-]+://)")
+        return [url.strip(", \n") for url in between.split(self.str(var, default="").strip()) if url.strip(", \n")]
 
     def time_zone(self, var: str, *, default: str) -> str:
         """A name of the IANA time zone database."""

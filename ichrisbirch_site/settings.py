@@ -9,7 +9,7 @@ from pathlib import Path
 
 from django.core.exceptions import ImproperlyConfigured
 
-from ichrisbirch_site import databases, embedded, version
+from ichrisbirch_site import databases, embedded, mail, version
 from ichrisbirch_site.environment import Environment, with_password, with_secrets_of_files
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -144,7 +144,15 @@ BACKUPS = {
     "FINGERPRINT": env.bool("BACKUPS_FINGERPRINT", default=False),
     "SHRINK_WARNING_PERCENT": env.at_least("BACKUPS_SHRINK_WARNING_PERCENT", 1, default=20),
     "GUARD_MIGRATIONS": env.one_of("BACKUPS_GUARD_MIGRATIONS", ("off", "destructive", "always"), default="destructive"),
+    # The embedded S3 server keeps no versions, and is on this very machine: a bucket of one's own is asked for them.
+    "HEALTH": ({} if os.environ.get("AWS_S3_BACKUP_BUCKET") else {"versioning": False}) | env.json_object("BACKUPS_HEALTH"),
+    "METRICS_TOKEN": env.str("BACKUPS_METRICS_TOKEN", default=""),
+    "ALERT_URLS": env.urls("BACKUPS_ALERT_URLS"),
+    "ALERT_EMAILS": env.list("BACKUPS_ALERT_EMAILS", default=[]),
+    "PING_URL": env.str("BACKUPS_PING_URL", default=""),
 }
+
+globals().update(mail.from_environment(env))  # EMAIL_HOST and what belongs to it
 
 CELERY_BROKER_URL = with_password(env.str("REDIS_URL", default=""), env.str("REDIS_PASSWORD", default=""))
 CELERY_BROKER_URL = CELERY_BROKER_URL or "filesystem://localhost"
@@ -167,6 +175,7 @@ CELERY_BEAT_SCHEDULER = "django_celery_beat.schedulers:DatabaseScheduler"
 
 if IN_PRODUCTION:
     SECURE_SSL_REDIRECT = env.bool("SECURE_SSL_REDIRECT", default=True)
+    SECURE_REDIRECT_EXEMPT = ["^health/$"]  # a load balancer asks the process itself, by http; it learns nothing but that
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if env.bool("BEHIND_PROXY", default=False) else None
     SECURE_HSTS_SECONDS = env.int("SECURE_HSTS_SECONDS", default=31_536_000)
     SECURE_HSTS_INCLUDE_SUBDOMAINS = True

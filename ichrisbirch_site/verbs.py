@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 from ichrisbirch_site import embedded
 from ichrisbirch_site.embedded import EmbeddedError, Home, Service
@@ -32,16 +33,31 @@ def db(verb: str, words: list[str]) -> int:
 
 
 def up(words: list[str]) -> int:
-    """Starts what the environment does not name, prepares the database, and tells where all is."""
-    _takes_nothing("up", words)
+    """Starts what the environment does not name, prepares the database, and keeps web, workers and beat running."""
+    from ichrisbirch_site.embedded.database import require_prepared_database
+    from ichrisbirch_site.supervisor import options, up
+    from ichrisbirch_site.supervisor.claims import TakenError
+
+    asked = options.parse(words)
     embedded.ensure_running_or_exit(os.environ)
     _django()
     prepare_database(os.environ)
-    return status([])
+    if not asked.roles:
+        return status([])
+    require_prepared_database()
+    try:
+        return up.detach(asked) if asked.detach else up.run(asked)
+    except TakenError as error:
+        sys.stderr.write(f"{error}\n")
+        return 3
+    except EmbeddedError as error:
+        return _failed(error)
 
 
 def down(words: list[str]) -> int:
+    """Stops the site's processes, then the embedded services; neither while a backup or restore is at work."""
     from ichrisbirch_site.embedded import services
+    from ichrisbirch_site.supervisor import claims, up
 
     if words not in ([], ["--force"]):
         raise _usage("icb down [--force]")
@@ -50,10 +66,11 @@ def down(words: list[str]) -> int:
         sys.stderr.write(f"{' and '.join(busy)} at work here. Wait until it is done, or stop it all the same: icb down --force\n")
         return 3
     try:
-        stopped = [server.title() for server in services.all_of(here) if here.exists() and services.stop(server)]
+        stopped = up.stop(here, force=bool(words), say=embedded.say) if claims.kept(here) else []
+        stopped += [server.title() for server in services.all_of(here) if here.exists() and services.stop(server)]
     except EmbeddedError as error:
         return _failed(error)
-    print_line(f"Stopped {' and '.join(stopped)}." if stopped else "Nothing was running.")
+    print_line(f"Stopped {_and(stopped)}." if stopped else "Nothing was running.")
     return 0
 
 
@@ -84,21 +101,26 @@ def status(words: list[str]) -> int:
 
     if words not in ([], ["--json"]):
         raise _usage("icb status [--json]")
+    from ichrisbirch_site.supervisor import claims
+
     unnamed = embedded.missing(os.environ)
     here = embedded.home(os.environ)
+    kept = [claims.status(claim) for claim in claims.kept(here)]
     try:
         found = [services.status(server) for server in services.all_of(here)] if here.exists() else []
     except EmbeddedError as error:
         return _failed(error)
     named = sorted(set(Service) - unnamed)
     if words:
-        report = {"folder": str(here.folder), "named_by_the_environment": named, "services": found}
+        report = {"folder": str(here.folder), "named_by_the_environment": named, "services": found, "processes": kept}
         print_line(json.dumps(report, indent=2))
         return 0
     for service in named:
         print_line(f"{service:<14} named by the environment; nothing embedded is used for it")
     for entry in found:
         print_line(_status_line(entry))
+    for process in kept:
+        print_line(_process_line(process))
     if not found:
         print_line("Nothing embedded has been used yet." if unnamed else "Nothing embedded is used.")
         return 0
@@ -218,6 +240,20 @@ def _status_line(entry: dict[str, object]) -> str:
     where = f"{entry['host']}:{entry['port']}"
     state = f"running   {where}   process {entry['pid']}" if entry["running"] else "stopped"
     return f"{entry['name']!s:<14} {state}   {size} on disk"
+
+
+def _process_line(process: dict[str, Any]) -> str:
+    if not process["running"]:
+        state = "not running now; it is started again"
+    else:
+        state = f"{'running' if process['ready'] else 'starting'}   {process['address'] or ''}   process {process['pid']}"
+    restarts = f"   restarts: {process['restarts']}" if process["restarts"] else ""
+    log = process["log"] or f"in the foreground of process {process['kept_by']}"
+    return f"{process['name']:<14} {state}{restarts}   {log}"
+
+
+def _and(words: list[str]) -> str:
+    return f"{', '.join(words[:-1])} and {words[-1]}" if len(words) > 1 else "".join(words)
 
 
 def _takes_nothing(verb: str, words: list[str]) -> None:

@@ -16,18 +16,33 @@ def prepare_database(environ: Mapping[str, str]) -> None:
     if Service.DATABASE not in embedded.missing(environ):
         return
     from django.core.management import CommandError, call_command
-    from django.db import DatabaseError, connection
-    from django.db.migrations.executor import MigrationExecutor
-
-    def unapplied() -> bool:
-        executor = MigrationExecutor(connection)
-        return bool(executor.migration_plan(executor.loader.graph.leaf_nodes()))
+    from django.db import DatabaseError
 
     try:
-        if unapplied():
+        if _unapplied():
             with embedded.home(environ).lock("migrate"):  # two first commands at once
-                if unapplied():
+                if _unapplied():
                     embedded.say("Preparing the database …")
                     call_command("migrate", verbosity=0, interactive=False)
     except (DatabaseError, CommandError) as error:
         sys.exit(f"The database could not be prepared: {error}")
+
+
+def require_prepared_database() -> None:
+    """Ends the process with exit code 1, and says what to do, when the site's database is away or lacks migrations."""
+    from django.db import DatabaseError
+
+    try:
+        lacking = _unapplied()
+    except DatabaseError as error:
+        sys.exit(f"The database can't be reached: {error}")
+    if lacking:
+        sys.exit(f"The database lacks {lacking} migrations, and is not the embedded one. Apply them: icb manage migrate")
+
+
+def _unapplied() -> int:
+    from django.db import connection
+    from django.db.migrations.executor import MigrationExecutor
+
+    executor = MigrationExecutor(connection)
+    return len(executor.migration_plan(executor.loader.graph.leaf_nodes()))
