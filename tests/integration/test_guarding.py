@@ -18,8 +18,7 @@ from backups import guarding
 from backups.types import Server
 from ichrisbirch_site.embedded import Home
 from ichrisbirch_site.embedded.postgres import PostgreSQL
-from tests.conftest import connect, drop_database, keys_in, new_database, s3_client, server_of
-from tests.faults.conftest import url_of
+from tests.conftest import connect, drop_database, keys_in, new_database, s3_client, server_of, url_of
 from tests.integration.conftest import Done, python
 from tests.services import discard, new_home
 
