@@ -3,12 +3,14 @@
 from pathlib import Path
 from typing import Any
 
+from django.conf import settings as django_settings
 from django.core.checks import CheckMessage, Error, Warning, register
 from django.db import connections
 
 from backups import conf
 from backups.assertions import require_understood
 from backups.exceptions import BackupsError
+from backups.notifications import URLReceiver, receivers
 
 
 @register("backups")
@@ -41,6 +43,37 @@ def check_settings(**_kwargs: Any) -> list[CheckMessage]:
     found.extend(_check_folders(settings))
     found.extend(_check_retention())
     found.extend(_check_verification(settings))
+    found.extend(_check_receivers(settings))
+    return found
+
+
+def _check_receivers(settings: conf.Settings) -> list[CheckMessage]:
+    """Whether alerts can be written to whom they are for; whether they arrive, `db_alert_test` tells."""
+    found: list[CheckMessage] = []
+    for receiver in receivers():
+        if isinstance(receiver, URLReceiver) and receiver.service() is None:
+            found.append(
+                Error(
+                    f"apprise can't read a URL of BACKUPS['ALERT_URLS']: {receiver.name}.", hint=receiver.hint, id="backups.E011"
+                )
+            )
+    by_smtp = django_settings.EMAIL_BACKEND == "django.core.mail.backends.smtp.EmailBackend"
+    if settings.alert_emails and by_smtp and not django_settings.EMAIL_HOST:
+        found.append(
+            Error(
+                "BACKUPS['ALERT_EMAILS'] has addresses, and no mail server is named.",
+                hint="Set EMAIL_URL: smtp+tls://user:password@host:587, or EMAIL_HOST and what belongs to it.",
+                id="backups.E012",
+            )
+        )
+    if settings.alert_emails and django_settings.DEFAULT_FROM_EMAIL == "webmaster@localhost":
+        found.append(
+            Warning(
+                "Alerts would come from webmaster@localhost, which most mail servers refuse.",
+                hint="Set DEFAULT_FROM_EMAIL to an address that your mail server may send from.",
+                id="backups.W011",
+            )
+        )
     return found
 
 

@@ -13,6 +13,7 @@ from backups.types import Snapshot, TableRows
 
 LEAST_ROWS = 10  # fewer come and go by themselves
 MOST_WARNINGS = 20
+_GONE, _LOST = " is gone since ", "% of its rows since "
 
 logger = logging.getLogger(__name__)
 
@@ -35,6 +36,11 @@ def warnings_of(row: BackupHistory, seen: Snapshot) -> list[str]:
     except Exception:
         logger.warning("The backup %s could not be compared with the one before it.", row.filename, exc_info=True)
         return []
+
+
+def among(warnings: Sequence[str]) -> list[str]:
+    """Those of a backup's warnings that are about tables which have shrunk; the rest is odd in another way."""
+    return [warning for warning in warnings if _GONE in warning or _LOST in warning]
 
 
 def previous(row: BackupHistory) -> BackupHistory | None:
@@ -67,7 +73,7 @@ def _told(found: Sequence[TableChange], *, since: str) -> list[str]:
 def _words(change: TableChange, *, since: str) -> str:
     assert change.before is not None
     if change.kind is Kind.GONE:
-        return f"{change.name} is gone since {since}; it had {words.things(change.before.rows, 'row')}"
+        return f"{change.name}{_GONE}{since}; it had {words.things(change.before.rows, 'row')}"
     left = change.after.rows if change.after else 0
     lost = -change.rows * 100 // change.before.rows  # 99 where one of a thousand rows is left
-    return f"{change.name} has lost {lost}% of its rows since {since}: {words.count(change.before.rows)} → {words.count(left)}"
+    return f"{change.name} has lost {lost}{_LOST}{since}: {words.count(change.before.rows)} → {words.count(left)}"

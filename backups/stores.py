@@ -5,10 +5,12 @@ from contextlib import suppress
 from dataclasses import dataclass
 from urllib.parse import unquote
 
+from django.conf import settings as django_settings
 from django.db import connections
 
 from backups import conf
 from backups.exceptions import BackupsError, ConfigurationError
+from backups.notifications import secrecy
 from backups.storage.local import LocalStore
 from backups.storage.s3 import S3Store
 from backups.types import Server
@@ -56,7 +58,7 @@ def configured() -> Stores:
 def secrets(*servers: Server) -> list[str]:
     """Texts that must never be shown, for scrubbing by value: of the settings, of every alias in DATABASES, and of further
     servers. For failures only: it reads everything anew. Raises nothing, so that the failure is told."""
-    found = {*_of_settings(), *_of_bucket(), *_of_databases()}
+    found = {*_of_settings(), *_of_bucket(), *_of_databases(), *_of_receivers()}
     for server in servers:
         found |= {server.password, *_of_parameters(dict(server.options))}
     return sorted(secret for secret in found if len(secret) >= SHORTEST_SECRET)
@@ -82,6 +84,12 @@ def _of_databases() -> Iterator[str]:
     for given in connections.settings.values():
         yield str(given.get("PASSWORD") or "")
         yield from _of_parameters(given.get("OPTIONS") or {})
+
+
+def _of_receivers() -> Iterator[str]:
+    yield str(django_settings.EMAIL_HOST_PASSWORD or "")
+    with suppress(BackupsError):
+        yield from secrecy.secrets()
 
 
 def _of_parameters(given: Mapping[str, object]) -> Iterator[str]:

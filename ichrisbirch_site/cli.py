@@ -20,6 +20,7 @@ DB_VERBS = {
     "restore": "bring one back:                icb db restore latest --dry-run",
     "prune": "delete what no rule keeps:     icb db prune --dry-run",
     "pin": 'keep one, whatever they say:   icb db pin latest --reason "before the audit"',
+    "alert-test": "does a message reach you:      icb db alert-test",
 }
 
 # Each names a function of ichrisbirch_site.verbs.

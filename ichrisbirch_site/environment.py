@@ -1,5 +1,6 @@
 """Environment variables, read so that a typing error is said by the name of its variable and without its value."""
 
+import re
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -51,6 +52,11 @@ class Environment(environ.Env):  # type: ignore[misc]
         if not isinstance(made, list) or not all(isinstance(one, dict) for one in made):
             raise ImproperlyConfigured(f"{var} must be a JSON list of objects.")
         return made
+
+    def urls(self, var: str) -> list[str]:
+        """URLs, one a line or with commas between; a comma within a URL is its own."""
+        between = re.compile(r"(?:\s*,\s*|\s+)(?=[A-Za-z0-9+.-]+://)")
+        return [url.strip(", \n") for url in between.split(self.str(var, default="").strip()) if url.strip(", \n")]
 
     def time_zone(self, var: str, *, default: str) -> str:
         """A name of the IANA time zone database."""

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from django.core.exceptions import ImproperlyConfigured
 
-from ichrisbirch_site import databases, embedded, version
+from ichrisbirch_site import databases, embedded, mail, version
 from ichrisbirch_site.environment import Environment
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -140,7 +140,12 @@ BACKUPS = {
     "VERIFY_ASSERTIONS": env.json_objects("BACKUPS_VERIFY_ASSERTIONS"),
     "FINGERPRINT": env.bool("BACKUPS_FINGERPRINT", default=False),
     "SHRINK_WARNING_PERCENT": env.at_least("BACKUPS_SHRINK_WARNING_PERCENT", 1, default=20),
+    "ALERT_URLS": env.urls("BACKUPS_ALERT_URLS"),
+    "ALERT_EMAILS": env.list("BACKUPS_ALERT_EMAILS", default=[]),
+    "PING_URL": env.str("BACKUPS_PING_URL", default=""),
 }
+
+globals().update(mail.from_environment(env))  # EMAIL_HOST and what belongs to it
 
 CELERY_BROKER_URL = env.str("REDIS_URL", default="filesystem://")
 if CELERY_BROKER_URL == "filesystem://":

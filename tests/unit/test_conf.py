@@ -34,6 +34,9 @@ def test_what_is_not_set_has_a_default(settings: Settings) -> None:
         verify_assertions=(),
         fingerprint=False,
         shrink_warning_percent=20,
+        alert_urls=(),
+        alert_emails=(),
+        ping_url="",
     )
     del settings.BACKUPS
     assert conf.current().environment == "development"
