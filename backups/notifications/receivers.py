@@ -21,7 +21,7 @@ from backups.notifications.message import Message
 if TYPE_CHECKING:
     from apprise import NotifyBase
 
-_SCHEME = re.compile(r"[A-Za-z0-9]{1,32}(?=://)")
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]{0,31}(?=://)")
 
 
 class Receiver(Protocol):

@@ -35,6 +35,8 @@ def test_they_run_with_every_other_check_without_asking_for_a_database(settings:
         {"RETENTION": "daily"},
         {"VERIFY_ASSERTIONS": "SELECT true"},
         {"SHRINK_WARNING_PERCENT": "20%"},
+        {"ALERT_URLS": "json://127.0.0.1"},
+        {"PING_URL": "example.org"},
     ],
 )
 def test_e001_is_settings_that_can_not_be_used(settings: Settings, changes: dict[str, object]) -> None:
@@ -97,6 +99,30 @@ def test_e006_is_a_database_to_verify_on_that_nobody_knows(settings: Settings) -
     (message,) = found(settings, VERIFY_DATABASE="elsewhere")
     assert (message.id, message.level) == ("backups.E006", checks.ERROR)
     assert "default" in (message.hint or "")
+
+
+def test_e011_is_a_url_that_apprise_can_not_read_and_does_not_show_it(settings: Settings) -> None:
+    (message,) = found(settings, ALERT_URLS=["json://127.0.0.1/hook", "carrier-pigeon://s3cret-loft"])
+    assert (message.id, message.level) == ("backups.E011", checks.ERROR)
+    assert "carrier-pigeon://… (URL 2)" in message.msg
+    assert "s3cret" not in f"{message.msg}{message.hint}"
+
+
+def test_e012_is_an_address_without_a_mail_server(settings: Settings) -> None:
+    settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
+    settings.DEFAULT_FROM_EMAIL = "backups@example.org"
+    settings.EMAIL_HOST = ""
+    (message,) = found(settings, ALERT_EMAILS=["a@example.org"])
+    assert (message.id, message.level) == ("backups.E012", checks.ERROR)
+    assert found(settings) == []
+    settings.EMAIL_HOST = "mail.example.org"
+    assert found(settings, ALERT_EMAILS=["a@example.org"]) == []
+
+
+def test_w011_is_a_sender_that_nobody_has_named(settings: Settings) -> None:
+    settings.DEFAULT_FROM_EMAIL = "webmaster@localhost"
+    (message,) = found(settings, ALERT_EMAILS=["a@example.org"])
+    assert (message.id, message.level) == ("backups.W011", checks.WARNING)
 
 
 def test_w001_is_a_short_signing_key_that_is_not_told(settings: Settings) -> None:

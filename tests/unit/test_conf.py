@@ -114,6 +114,31 @@ def test_no_secret_is_in_the_text_of_anything_that_settings_give(settings: Setti
     assert server.password not in repr(server)
 
 
+@pytest.mark.parametrize("name", ["ALERT_URLS", "ALERT_EMAILS"])
+@pytest.mark.parametrize("given", [f"json://{SECRET}", [""], [7], None, {}])
+def test_receivers_that_are_no_list_of_texts_are_refused_without_showing_them(
+    settings: Settings, name: str, given: object
+) -> None:
+    settings.BACKUPS = {name: given}
+    with pytest.raises(ConfigurationError, match=name) as refused:
+        conf.current()
+    assert SECRET not in str(refused.value)
+
+
+@pytest.mark.parametrize("given", [f"ftp://{SECRET}", SECRET, None, 7])
+def test_a_ping_url_that_is_not_http_is_refused_without_showing_it(settings: Settings, given: object) -> None:
+    settings.BACKUPS = {"PING_URL": given}
+    with pytest.raises(ConfigurationError, match="PING_URL") as refused:
+        conf.current()
+    assert SECRET not in str(refused.value)
+
+
+def test_urls_of_receivers_are_not_shown_with_the_settings(settings: Settings) -> None:
+    settings.BACKUPS = {"ALERT_URLS": [f"json://{SECRET}"], "PING_URL": f"https://{SECRET}"}
+    assert conf.current().alert_urls == (f"json://{SECRET}",)
+    assert SECRET not in repr(conf.current())
+
+
 # Databases
 
 

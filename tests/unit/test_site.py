@@ -10,8 +10,9 @@ import pytest
 import yaml
 from django.core.exceptions import ImproperlyConfigured
 
-from ichrisbirch_site import cli, databases, version
+from ichrisbirch_site import cli, databases, mail, version
 from ichrisbirch_site.embedded import PROJECT
+from ichrisbirch_site.environment import Environment
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
@@ -189,3 +190,55 @@ def test_an_endpoint_without_a_bucket_is_refused_and_nothing_stays_on_this_machi
     said = settings_with(ICB_FOLDER=str(tmp_path), AWS_ENDPOINT_URL_S3="https://store.example")
 
     assert "AWS_S3_BACKUP_BUCKET is not" in said.stderr.splitlines()[-1]
+
+
+@pytest.mark.parametrize("between", [",", ", ", "\n", "\r\n", " ", ",\n  "])
+def test_urls_of_receivers_stand_one_a_line_or_with_commas_between(between: str) -> None:
+    urls = ["mailto://me:p@example.org?to=a@example.org,b@example.org", "discord://1/x", "ntfys://ntfy.example.org/topic"]
+    env = Environment()
+    env.ENVIRON = {"URLS": f"\n{between.join(urls)},\n"}
+    assert env.urls("URLS") == urls
+    assert env.urls("NONE") == []
+
+
+def test_a_url_that_is_none_is_kept_so_that_the_checks_can_name_it() -> None:
+    env = Environment()
+    env.ENVIRON = {"URLS": "nonsense"}
+    assert env.urls("URLS") == ["nonsense"]
+
+
+def mail_with(**variables: str) -> dict[str, object]:
+    env = Environment()
+    env.ENVIRON = variables
+    return mail.from_environment(env)
+
+
+@pytest.mark.parametrize(
+    ("url", "port", "tls", "ssl"),
+    [
+        ("smtp+tls://me:p%40ss@mail.example.org", 587, True, False),
+        ("smtp+ssl://me:p%40ss@mail.example.org", 465, False, True),
+        ("smtp+tls://me:p%40ss@mail.example.org:2525", 2525, True, False),
+    ],
+)
+def test_one_url_names_the_mail_server(url: str, port: int, tls: bool, ssl: bool) -> None:
+    made = mail_with(EMAIL_URL=url, DEFAULT_FROM_EMAIL="backups@example.org")
+
+    names = ("EMAIL_HOST", "EMAIL_PORT", "EMAIL_HOST_USER", "EMAIL_HOST_PASSWORD", "DEFAULT_FROM_EMAIL")
+    assert [made[name] for name in names] == ["mail.example.org", port, "me", "p@ss", "backups@example.org"]
+    assert (made.get("EMAIL_USE_TLS", False), made.get("EMAIL_USE_SSL", False)) == (tls, ssl)
+    assert made["EMAIL_TIMEOUT"]
+
+
+def test_the_parts_name_the_mail_server_too_and_without_either_there_is_none() -> None:
+    made = mail_with(EMAIL_HOST="mail.example.org", EMAIL_PORT="587", EMAIL_USE_TLS="true")
+    assert (made["EMAIL_HOST"], made["EMAIL_PORT"], made["EMAIL_USE_TLS"]) == ("mail.example.org", 587, True)
+    assert mail_with()["EMAIL_HOST"] == ""
+    assert "DEFAULT_FROM_EMAIL" not in mail_with()
+
+
+@pytest.mark.parametrize("url", ["smtp+tls://me:s3cret/x@mail.example.org:587", "pigeon://s3cret"])
+def test_a_mail_server_s_url_that_can_t_be_read_is_refused_without_showing_it(url: str) -> None:
+    with pytest.raises(ImproperlyConfigured, match="EMAIL_URL") as refused:
+        mail_with(EMAIL_URL=url)
+    assert "s3cret" not in str(refused.value)
