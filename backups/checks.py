@@ -5,6 +5,7 @@ from typing import Any
 
 from django.conf import settings as django_settings
 from django.core.checks import CheckMessage, Error, Warning, register
+from django.core.management import get_commands
 from django.db import connections
 
 from backups import conf
@@ -44,6 +45,7 @@ def check_settings(**_kwargs: Any) -> list[CheckMessage]:
             )
         )
     found.extend(_check_folders(settings))
+    found.extend(_check_guard(settings))
     found.extend(_check_retention())
     found.extend(_check_verification(settings))
     found.extend(_check_receivers(settings))
@@ -78,6 +80,20 @@ def _check_receivers(settings: conf.Settings) -> list[CheckMessage]:
             )
         )
     return found
+
+
+def _check_guard(settings: conf.Settings) -> list[CheckMessage]:
+    """An app that stands before this one may have a migrate of its own; Django takes the first."""
+    owner = get_commands()["migrate"]
+    if owner == "backups" or settings.guard_migrations == "off":
+        return []
+    return [
+        Warning(
+            f"No backup is made before migrations: manage.py migrate is the one of {owner}.",
+            hint='Let "backups" stand before it in INSTALLED_APPS, or set BACKUPS["GUARD_MIGRATIONS"] to "off".',
+            id="backups.W004",
+        )
+    ]
 
 
 def _check_verification(settings: conf.Settings) -> list[CheckMessage]:

@@ -34,6 +34,7 @@ DEFAULTS: dict[str, Any] = {
     "VERIFY_ASSERTIONS": [],  # of dicts: name, sql, and what it must give: equals, at_least or at_most (default: equals true)
     "FINGERPRINT": False,  # whether backups hash every row, so that a changed one shows where the count is the same
     "SHRINK_WARNING_PERCENT": 20,  # a table that has lost more of its rows since the last backup is a warning
+    "GUARD_MIGRATIONS": "destructive",  # before which migrations manage.py migrate makes a backup: off, destructive, always
     "HEALTH": {},  # the fields of thresholds.Thresholds
     "METRICS_TOKEN": "",  # whoever brings it as a bearer token may read /metrics; empty leaves them to staff
     "ALERT_URLS": [],  # apprise's URLs of whom to tell when something is wrong; nearly all of each is secret
@@ -44,6 +45,7 @@ DEFAULTS: dict[str, Any] = {
 # alone; with one of these in OPTIONS, Django would be connected to one database while another one is backed up.
 REFUSED_PARAMETERS = frozenset({"service", "servicefile", "passfile", "dbname", "host", "hostaddr", "port", "user", "password"})
 MAX_PORT = 65535
+GUARDS = ("off", "destructive", "always")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,6 +70,7 @@ class Settings:
     verify_assertions: tuple[dict[str, Any], ...]
     fingerprint: bool
     shrink_warning_percent: int
+    guard_migrations: str
     health: Thresholds
     metrics_token: str = field(repr=False)
     alert_urls: tuple[str, ...] = field(repr=False)
@@ -106,6 +109,7 @@ def current() -> Settings:
         verify_assertions=_assertions(merged["VERIFY_ASSERTIONS"]),
         fingerprint=bool(merged["FINGERPRINT"]),
         shrink_warning_percent=_percent(merged["SHRINK_WARNING_PERCENT"]),
+        guard_migrations=_guard(merged["GUARD_MIGRATIONS"]),
         health=thresholds.parse(merged["HEALTH"]),
         metrics_token=str(merged["METRICS_TOKEN"] or ""),
         alert_urls=_texts(merged, "ALERT_URLS"),
@@ -158,6 +162,12 @@ def _percent(given: object) -> int:
     if isinstance(given, int) and not isinstance(given, bool) and 1 <= given <= 100:
         return given
     raise ConfigurationError(f"BACKUPS['SHRINK_WARNING_PERCENT'] is {given!r}; it must be a whole number from 1 to 100.")
+
+
+def _guard(given: object) -> str:
+    if isinstance(given, str) and given in GUARDS:
+        return given
+    raise ConfigurationError(f"BACKUPS['GUARD_MIGRATIONS'] is {given!r}; it must be one of {', '.join(GUARDS)}.")
 
 
 def _assertions(given: object) -> tuple[dict[str, Any], ...]:

@@ -130,6 +130,7 @@ def fields_of(manifest: Manifest) -> dict[str, Any]:
         "applied_migrations": list(snapshot.migrations),
         "extensions": dict(snapshot.extensions),
         "warnings": list(manifest.warnings),
+        "guards": list(manifest.guards),
     }
 
 

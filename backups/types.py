@@ -120,7 +120,8 @@ class Manifest:
     """A whole backup, described. Times are UTC; `checksum` is the SHA-256, in hex, of the dump as it is stored.
 
     `objects` are sorted by kind; None where they were not noted when the backup was made. `globals` is None where roles and
-    tablespaces are not beside it. `warnings` are what was odd when it was made, in words.
+    tablespaces are not beside it. `warnings` are what was odd when it was made, in words; `guards` the migrations before which it
+    was made ("app.0001_name").
     """
 
     id: UUID
@@ -143,6 +144,7 @@ class Manifest:
     objects: tuple[Objects, ...] | None = None
     globals: Globals | None = None
     warnings: tuple[str, ...] = ()
+    guards: tuple[str, ...] = ()
 
     @property
     def duration_seconds(self) -> float:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 from django.core import checks
+from django.core.management import get_commands
 from pytest_django.fixtures import Settings
 
 from tests.unit.test_conf import use_storage
@@ -35,6 +36,7 @@ def test_they_run_with_every_other_check_without_asking_for_a_database(settings:
         {"RETENTION": "daily"},
         {"VERIFY_ASSERTIONS": "SELECT true"},
         {"SHRINK_WARNING_PERCENT": "20%"},
+        {"GUARD_MIGRATIONS": "sometimes"},
         {"ALERT_URLS": "json://127.0.0.1"},
         {"PING_URL": "example.org"},
     ],
@@ -148,3 +150,11 @@ def test_w002_is_a_folder_of_client_programs_that_is_not_there(settings: Setting
     (message,) = found(settings, CLIENT_FOLDERS=[tmp_path, tmp_path / "gone"])
     assert message.id == "backups.W002"
     assert str(tmp_path / "gone") in message.msg
+
+
+def test_w004_is_a_migrate_that_makes_no_backup(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(get_commands(), "migrate", "tenants")  # Django's own list of commands: an app that stands before ours
+    (message,) = found(settings)
+    assert message.id == "backups.W004"
+    assert "tenants" in message.msg
+    assert found(settings, GUARD_MIGRATIONS="off") == []

@@ -36,6 +36,7 @@ def test_what_is_not_set_has_a_default(settings: Settings) -> None:
         verify_assertions=(),
         fingerprint=False,
         shrink_warning_percent=20,
+        guard_migrations="destructive",
         health=Thresholds(),
         metrics_token="",
         alert_urls=(),

@@ -1,4 +1,4 @@
-"""The site: environment variables in, settings out; which commit runs; a compose file without secrets."""
+"""The site: environment variables in, settings out; which commit runs."""
 
 import re
 import subprocess
@@ -7,12 +7,11 @@ from pathlib import Path
 
 import environ
 import pytest
-import yaml
 from django.core.exceptions import ImproperlyConfigured
 
 from ichrisbirch_site import cli, databases, mail, version
 from ichrisbirch_site.embedded import PROJECT
-from ichrisbirch_site.environment import Environment
+from ichrisbirch_site.environment import Environment, with_password, with_secrets_of_files
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
@@ -145,22 +144,6 @@ def test_what_is_no_checkout_has_no_commit(tmp_path: Path) -> None:
     assert version.commit(tmp_path) == ""
 
 
-def test_the_compose_file_gives_no_secret_a_default_and_publishes_only_to_this_machine() -> None:
-    text = (PROJECT / "docker-compose.yml").read_text()
-    services = yaml.safe_load(text)["services"]
-
-    assert set(services) == {"postgres", "redis", "web"}
-    assert all("image" in service or "build" in service for service in services.values())
-    assert all(port.startswith("127.0.0.1:") for service in services.values() for port in service.get("ports", []))
-    secrets = re.findall(r"\$\{(\w*(?:PASSWORD|KEY|SECRET)\w*)(:?[-?])", text)
-    assert {operator for _name, operator in secrets} == {":?"}
-
-
-def test_what_the_compose_file_starts_is_asked_for_by_name() -> None:
-    (server,) = re.findall(r"python -m (\w+)", (PROJECT / "docker-compose.yml").read_text())
-    assert f"\n{server}~=" in (PROJECT / "requirements.in").read_text()
-
-
 def test_every_target_of_the_makefile_that_calls_icb_calls_a_word_that_it_has() -> None:
     words = re.findall(r"^\t\./icb (\S+)", (PROJECT / "Makefile").read_text(), re.MULTILINE)
     assert words
@@ -201,6 +184,55 @@ def test_an_endpoint_without_a_bucket_is_refused_and_nothing_stays_on_this_machi
     said = settings_with(ICB_FOLDER=str(tmp_path), AWS_ENDPOINT_URL_S3="https://store.example")
 
     assert "AWS_S3_BACKUP_BUCKET is not" in said.stderr.splitlines()[-1]
+
+
+def test_a_secret_may_be_the_content_of_a_file(tmp_path: Path) -> None:
+    (tmp_path / "key").write_text("from a file\n")
+    laid = with_secrets_of_files({"SECRET_KEY_FILE": f"{tmp_path}/key", "DEBUG": ""})
+    assert laid == {"SECRET_KEY": "from a file", "DEBUG": ""}
+
+
+def test_what_is_no_secret_of_ours_is_no_file() -> None:
+    given = {"AWS_SHARED_CREDENTIALS_FILE": "/nowhere", "PGSERVICEFILE": "/nowhere"}
+    assert with_secrets_of_files(given) == given
+
+
+@pytest.mark.parametrize(
+    ("variables", "why"),
+    [
+        ({"SECRET_KEY_FILE": "{}/absent"}, "SECRET_KEY_FILE names .*/absent, which can't be read: No such file"),
+        ({"SECRET_KEY_FILE": "{}/empty"}, "SECRET_KEY_FILE names .*/empty, which is empty"),
+        ({"SECRET_KEY_FILE": "{}/binary"}, "SECRET_KEY_FILE names .*/binary, which can't be read: it is not a text"),
+        ({"SECRET_KEY_FILE": "{}/key", "SECRET_KEY": "x"}, "SECRET_KEY and SECRET_KEY_FILE are both set"),
+    ],
+)
+def test_a_file_of_a_secret_that_can_t_be_meant_is_named(variables: dict[str, str], why: str, tmp_path: Path) -> None:
+    (tmp_path / "key").write_text("k")
+    (tmp_path / "empty").touch()
+    (tmp_path / "binary").write_bytes(b"\xff\xfe")
+    with pytest.raises(ImproperlyConfigured, match=why):
+        with_secrets_of_files({name: value.format(tmp_path) for name, value in variables.items()})
+
+
+def test_production_starts_with_secrets_in_files(tmp_path: Path) -> None:
+    variables = dict(PRODUCTION)
+    for name in ("SECRET_KEY", "BACKUPS_SIGNING_KEY", "DATABASE_URL"):
+        (tmp_path / name).write_text(variables.pop(name))
+        variables[f"{name}_FILE"] = str(tmp_path / name)
+    assert settings_with(**variables).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("url", "password", "made"),
+    [
+        ("redis://redis:6379/0", "p/w", "redis://:p%2Fw@redis:6379/0"),
+        ("redis://:own@redis:6379/0", "pw", "redis://:own@redis:6379/0"),
+        ("redis://redis:6379/0", "", "redis://redis:6379/0"),
+        ("", "pw", ""),
+    ],
+)
+def test_the_broker_s_password_may_come_apart_from_its_url(url: str, password: str, made: str) -> None:
+    assert with_password(url, password) == made
 
 
 @pytest.mark.parametrize("between", [",", ", ", "\n", "\r\n", " ", ",\n  "])
