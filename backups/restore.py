@@ -135,12 +135,14 @@ class DatabaseRestore:
     def _restore(self, plan: Plan, folder: Path) -> None:
         landing: Landing | None = None
         try:
-            archive = fetch(plan.source, folder, on_progress=self.on_progress)
+            fetched = fetch(plan.source, folder, on_progress=self.on_progress)
+            self.row.source_key = fetched.location
+            self.problems += fetched.problems
             self._back_up_first(plan)
             landing = landing_for(
                 Work(
                     plan=plan,
-                    archive=archive,
+                    archive=fetched.archive,
                     folder=folder,
                     run_id=self.run_id,
                     safety_backup=self.row.safety_backup,

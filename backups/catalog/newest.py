@@ -8,7 +8,7 @@ from functools import cached_property
 from django.db import Error as DatabaseError
 from django.db import transaction
 
-from backups.catalog.held import Found, Held, in_environment, not_whole, prove
+from backups.catalog.held import Found, Held, found_in, in_environment, not_whole, prove
 from backups.exceptions import BackupNotFoundError, BackupsError, ChecksumError, ManifestError, StorageError
 from backups.models import BackupHistory, BackupType
 from backups.storage import keys
@@ -111,7 +111,7 @@ class _Search:
     def _whole(self, manifest: Manifest, store: Store | None) -> Found:
         if store is None:
             raise not_whole(manifest.key, self.held[manifest.key])
-        return Found(manifest, store, manifest.key)
+        return found_in(store, manifest, self.held[manifest.key])
 
     def _instead(self) -> str:
         """Names the newest that can be had, or says how many can't."""
