@@ -16,8 +16,8 @@ _AGAIN = f"{ANOTHER_ONE}. Where the bucket keeps versions, what is lost or was r
 
 @dataclass(frozen=True)
 class Found:
-    """A backup that can be restored: its manifest, proven to be ours, and the store that has it. `others` have a dump of its size,
-    too: the manifest proves its bytes wherever they lie.
+    """A backup that can be restored: its manifest, proven to be ours, and the store that has it. `others` have a dump of its
+    size, too: the manifest proves its bytes wherever they lie.
     """
 
     manifest: Manifest

@@ -161,6 +161,7 @@ def start_worker(backups_settings: Settings, source: Server, admin: Server) -> I
             "BACKUPS_CLIENT_FOLDERS": ",".join(ours["CLIENT_FOLDERS"]),
             "BACKUPS_LOCK_TIMEOUT_SECONDS": str(ours["LOCK_TIMEOUT_SECONDS"]),
             "BACKUPS_RETENTION": json.dumps(ours["RETENTION"]),
+            "BACKUPS_VERIFY_ASSERTIONS": json.dumps(ours.get("VERIFY_ASSERTIONS", [])),
             "BACKUPS_STALL_TIMEOUT_SECONDS": str(ours["STALL_TIMEOUT_SECONDS"]),
         }
         started.append(Worker(list(argv), env))
