@@ -64,7 +64,7 @@ class DatabaseRestore:
         self.filename = filename
         self.from_file = from_file
         self.trust_unsigned = trust_unsigned
-        self.database = conf.server(database).database
+        self.at_hand = conf.server(database)
         self.environment = environment or self.settings.environment
         self.target = target
         self.choices = choices or Choices()
@@ -159,7 +159,8 @@ class DatabaseRestore:
     def _source(self) -> catalog.Found | catalog.LocalArchive:
         if self.from_file is not None:
             return catalog.from_file(self.from_file, trust_unsigned=self.trust_unsigned)
-        return catalog.find(self.filename, environment=self.environment, database=self.database)
+        at_hand = self.at_hand
+        return catalog.find(self.filename, environment=self.environment, database=at_hand.database, server=at_hand)
 
     def _agreed(self) -> Plan:
         """The plan, with nothing against it and everything decided. Raises RefusedError."""

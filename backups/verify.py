@@ -17,6 +17,7 @@ from django.utils import timezone
 
 from backups import catalog, conf, history, interrupts, records, stores
 from backups.assertions import failed_assertions
+from backups.copies import Proving, not_good
 from backups.exceptions import (
     BackupsError,
     CancelledError,
@@ -35,7 +36,6 @@ from backups.postgres.connect import located
 from backups.postgres.load import decode_archive
 from backups.postgres.programs import choose_pg_restore, major_of
 from backups.postgres.snapshot import system_identifier
-from backups.proving import Proving, not_good
 from backups.reaping import scratch_folder, settle_lost_restores
 from backups.storage import keys
 from backups.types import OnProgress, Progress, Server, silent
@@ -60,7 +60,7 @@ class BackupVerification:
     ) -> None:
         self.settings = conf.current()
         self.filename = filename
-        self.database = conf.server(database).database
+        self.at_hand = conf.server(database)
         self.environment = environment or self.settings.environment
         self.level = Level(level)
         self.on_progress = on_progress
@@ -117,7 +117,8 @@ class BackupVerification:
 
     def _found(self) -> catalog.Copies | BackupsError:
         try:
-            return catalog.copies(self.filename, environment=self.environment, database=self.database)
+            at_hand = self.at_hand
+            return catalog.copies(self.filename, environment=self.environment, database=at_hand.database, server=at_hand)
         except (ManifestError, ChecksumError) as error:  # that is what a verification has to tell
             return error
 
@@ -260,12 +261,17 @@ class BackupVerification:
 
 
 def unverified(*, environment: str = "", database: str = "default") -> list[str]:
-    """Filenames of whole backups of that database that no restore has proven yet, newest first. Raises HistoryError."""
+    """Filenames of whole backups of that database that no restore has proven yet, newest first: of its own cluster where there
+    are any of it, else of every cluster that had a database of that name. Raises HistoryError.
+    """
+    server = conf.server(database)
     rows = BackupHistory.objects.of_environment(environment or conf.current().environment).succeeded()
+    rows = rows.filter(database=server.database, missing_at__isnull=True)
     unproven = Q(verified_at__isnull=True) | Q(bad_at__isnull=False)  # a verdict can be wrong: the bad are tried again
-    wanted = rows.filter(unproven, database=conf.server(database).database, missing_at__isnull=True)
     try:
-        return list(wanted.newest_first().values_list("filename", flat=True))
+        ours = rows.filter(system_identifier=catalog.cluster_of(server) or "")
+        wanted = (ours if ours.exists() else rows).filter(unproven).newest_first()
+        return list(wanted.values_list("filename", flat=True))
     except DatabaseError as error:
         raise history.unreachable(error) from error
 

@@ -11,7 +11,7 @@ from backups.catalog.finding import copies, find
 from backups.catalog.held import Copies, Found, Held
 from backups.catalog.listing import list_backups, manifests
 from backups.catalog.proof import LONGEST_REASON, read_globals, read_manifest, read_pin
-from backups.catalog.whose import is_database_of
+from backups.catalog.whose import cluster_of, is_database_of
 
 __all__ = [
     "LONGEST_REASON",
@@ -22,6 +22,7 @@ __all__ = [
     "Listing",
     "LocalArchive",
     "Mark",
+    "cluster_of",
     "copies",
     "find",
     "from_file",

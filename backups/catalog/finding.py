@@ -11,33 +11,37 @@ from backups.exceptions import BackupNotFoundError, BackupsError, ConfigurationE
 from backups.storage import keys
 from backups.storage.store import Store
 from backups.stores import configured
+from backups.types import Server
 
 SHOWN = 10
 
 
-def find(wanted: str, *, environment: str, database: str) -> Found:
-    """The backup with that filename, key or path, or whose filename alone begins so; for "latest" the newest of that database.
+def find(wanted: str, *, environment: str, database: str, server: Server | None = None) -> Found:
+    """The backup with that filename, key or path, or whose filename alone begins so; for "latest" the newest of that database,
+    on the cluster of `server` where it has any.
 
     A key that names its environment is looked for there. Of that very backup, a local copy will do where the bucket can't be
     asked or has it no longer whole.
 
-    Raises BackupNotFoundError with the nearest names, UsageError for a beginning of several, ManifestError when what is there
-    can't be trusted, ChecksumError when no store has the dump in its size, and StorageError when a store can't be asked.
+    Raises BackupNotFoundError with the nearest names, UsageError for a beginning of several and for a "latest" of several
+    clusters, ManifestError when what is there can't be trusted, ChecksumError when no store has the dump in its size, and
+    StorageError when a store can't be asked.
     """
     stores = _stores()
     if wanted == "latest":
-        return find_newest(stores, environment=environment, database=database)
+        return find_newest(stores, environment=environment, database=database, server=server)
     return _whole(_copies(_key(wanted, stores, environment), stores), stores)
 
 
-def copies(wanted: str, *, environment: str, database: str) -> Copies:
+def copies(wanted: str, *, environment: str, database: str, server: Server | None = None) -> Copies:
     """What each store has of the backup that `find` takes by that name. Nothing of it is proven, but of the latest which it is.
 
     Raises as `find` does, but for a dump of another size: BackupNotFoundError where no store has a dump with its manifest.
     """
     stores = _stores()
     if wanted == "latest":
-        return _copies(find_newest(stores, environment=environment, database=database).key, stores)
+        newest = find_newest(stores, environment=environment, database=database, server=server)
+        return _copies(newest.key, stores)
     found = _copies(_key(wanted, stores, environment), stores)
     if not any(one.is_complete for one in found.held):
         raise _nowhere(found, stores)

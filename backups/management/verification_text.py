@@ -6,8 +6,8 @@ from datetime import datetime
 from typing import Any
 
 from backups import words
+from backups.copies import Worth, not_good
 from backups.models import BackupRestore, Level, Verdict
-from backups.proving import Worth, not_good
 
 SAID = {
     Level.STORED: "the store holds the bytes that were written",
