@@ -65,11 +65,13 @@ def _payload(run: BackupRestore) -> dict[str, Any]:
     payload |= {name: str(getattr(run, name)) for name in TEXTS}
     payload |= {name: moment.isoformat() if (moment := getattr(run, name)) else None for name in TIMES}
     payload |= {name: getattr(run, name) for name in (*NUMBERS, *WHOLE)}
-    return payload | {"error_message": run.error_message[:10_000]}
+    copies = run.comparison_report.get("copies")
+    return payload | {"error_message": run.error_message[:10_000]} | ({"copies": copies} if copies else {})
 
 
 def _run(payload: object, *, expected_id: UUID) -> BackupRestore:
     names = {"id", "backup_id", "error_message", *TEXTS, *TIMES, *NUMBERS, *WHOLE}
+    names |= {"copies"} & set(payload if isinstance(payload, dict) else ())  # only verifications tell of them
     given = fields_of(payload, names, "The record is not well formed: the run")
     if UUID(str(given["id"])) != expected_id:
         raise ValueError("the record of another run")
@@ -82,7 +84,14 @@ def _run(payload: object, *, expected_id: UUID) -> BackupRestore:
         if values[name]:
             kind(values[name])
     backup_id = UUID(given["backup_id"]) if given["backup_id"] is not None else None
+    if "copies" in given:
+        values["comparison_report"] = {"copies": [_copy(one) for one in given["copies"]]}
     return BackupRestore(id=expected_id, backup_id=backup_id, **values)
+
+
+def _copy(given: object) -> dict[str, Any]:
+    told = fields_of(given, {"where", "worth", "reads", "said", "hint"}, "The record is not well formed: a copy")
+    return {name: int(value) if name == "reads" else _text(value) for name, value in told.items()}
 
 
 def _text(given: object) -> str:

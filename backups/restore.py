@@ -67,7 +67,7 @@ class DatabaseRestore:
         self.filename = filename
         self.from_file = from_file
         self.trust_unsigned = trust_unsigned
-        self.database = conf.server(database).database
+        self.at_hand = conf.server(database)
         self.environment = environment or self.settings.environment
         self.target = target
         self.choices = choices or Choices()
@@ -155,12 +155,14 @@ class DatabaseRestore:
     def _restore(self, plan: Plan, folder: Path) -> None:
         landing: Landing | None = None
         try:
-            archive = fetch(plan.source, folder, on_progress=self.on_progress)
+            fetched = fetch(plan.source, folder, on_progress=self.on_progress)
+            self.row.source_key = fetched.location
+            self.problems += fetched.problems
             self._back_up_first(plan)
             landing = landing_for(
                 Work(
                     plan=plan,
-                    archive=archive,
+                    archive=fetched.archive,
                     folder=folder,
                     run_id=self.run_id,
                     safety_backup=self.row.safety_backup,
@@ -177,7 +179,8 @@ class DatabaseRestore:
     def _source(self) -> catalog.Found | catalog.LocalArchive:
         if self.from_file is not None:
             return catalog.from_file(self.from_file, trust_unsigned=self.trust_unsigned)
-        return catalog.find(self.filename, environment=self.environment, database=self.database)
+        at_hand = self.at_hand
+        return catalog.find(self.filename, environment=self.environment, database=at_hand.database, server=at_hand)
 
     def _agreed(self) -> Plan:
         """The plan, with nothing against it and everything decided. Raises RefusedError."""

@@ -282,6 +282,7 @@ def environment(backups_settings: Settings, admin: Server) -> Callable[..., dict
             "BACKUPS_LOCK_TIMEOUT_SECONDS": str(ours["LOCK_TIMEOUT_SECONDS"]),
             "BACKUPS_STALL_TIMEOUT_SECONDS": str(ours["STALL_TIMEOUT_SECONDS"]),
             "BACKUPS_RETENTION": json.dumps(ours["RETENTION"]),
+            "BACKUPS_VERIFY_ASSERTIONS": json.dumps(ours.get("VERIFY_ASSERTIONS", [])),
         }
 
     return environment

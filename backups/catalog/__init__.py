@@ -7,19 +7,23 @@ disk.
 
 from backups.catalog.entries import Entry, Listing, Mark
 from backups.catalog.files import LocalArchive, from_file
-from backups.catalog.finding import find
-from backups.catalog.held import Found
+from backups.catalog.finding import copies, find
+from backups.catalog.held import Copies, Found, Held
 from backups.catalog.listing import list_backups, manifests
 from backups.catalog.proof import LONGEST_REASON, read_globals, read_manifest, read_pin
-from backups.catalog.whose import is_database_of
+from backups.catalog.whose import cluster_of, is_database_of
 
 __all__ = [
     "LONGEST_REASON",
+    "Copies",
     "Entry",
     "Found",
+    "Held",
     "Listing",
     "LocalArchive",
     "Mark",
+    "cluster_of",
+    "copies",
     "find",
     "from_file",
     "is_database_of",

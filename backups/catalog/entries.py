@@ -50,6 +50,7 @@ class Entry:
     description: str = ""
     backup_type: str = ""
     database: str = ""
+    system_identifier: str = ""
     started_at: datetime
     duration_seconds: float | None = None
     size_bytes: int | None = None
@@ -92,6 +93,7 @@ def from_row(key: str, row: BackupHistory) -> Entry:
         description=row.description,
         backup_type=row.backup_type,
         database=row.database,
+        system_identifier=row.system_identifier,
         started_at=row.started_at or row.created_at,
         duration_seconds=row.duration_seconds,
         size_bytes=row.size_bytes,
@@ -131,6 +133,7 @@ def describe(entry: Entry, manifest: Manifest, *, mark: Mark) -> Entry:
         description=manifest.description,
         backup_type=manifest.backup_type,
         database=manifest.database,
+        system_identifier=manifest.snapshot.system_identifier,
         started_at=manifest.started_at,
         duration_seconds=manifest.duration_seconds,
         size_bytes=manifest.size_bytes,
