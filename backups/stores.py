@@ -3,11 +3,12 @@
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from urllib.parse import unquote
 
 from django.db import connections
 
-from backups import conf
+from backups import conf, history
 from backups.exceptions import BackupsError, ConfigurationError
 from backups.storage.local import LocalStore
 from backups.storage.s3 import S3Store
@@ -49,8 +50,12 @@ def configured() -> Stores:
     bucket = options.bucket if options else LOCAL_BUCKET
     return Stores(
         s3=S3Store(options) if options else None,
-        local=LocalStore(settings.local_folder / bucket) if settings.local_folder else None,
+        local=_local(settings.local_folder / bucket) if settings.local_folder else None,
     )
+
+
+def _local(base: Path) -> LocalStore:
+    return LocalStore(base, remembered=lambda: history.local_paths(below=f"{base}/"))
 
 
 def secrets(*servers: Server) -> list[str]:

@@ -173,7 +173,7 @@ class StoreOptions:
     max_parts: int = 10_000
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class StoredObject:
     """An object as a listing or HEAD shows it. `modified_at` is UTC."""
 

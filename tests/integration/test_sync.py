@@ -118,7 +118,7 @@ def test_a_backup_that_was_completed_after_the_listing_is_not_called_missing(bac
     store.put_new(key, manifest)
 
     reconciling = sync.CatalogSync()
-    reconciling._mark(listed_too_early)
+    reconciling._mark(listed_too_early, frozenset())
 
     assert reconciling.found.missing == []
     backup.refresh_from_db()
