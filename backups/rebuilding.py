@@ -57,11 +57,17 @@ def plan(wanted: Sequence[Seen], *, oldest: datetime) -> Plan:
             found.taken.append(row.filename)
         elif there is None:
             found.new.append(row)
-        elif there.status in (Status.PENDING, Status.RUNNING) or (there.deleted_at is not None and there.deleted_at > oldest):
-            continue
-        else:
+        elif _is_behind(there, oldest):
             found.behind.append(row)
     return found
+
+
+def _is_behind(there: BackupHistory, oldest: datetime) -> bool:
+    if there.status in (Status.PENDING, Status.RUNNING):
+        return False
+    if there.deleted_at is not None:
+        return there.deleted_at <= oldest
+    return there.status != Status.SUCCEEDED  # else it was written since the names were asked for
 
 
 def carry_out(found: Plan) -> None:

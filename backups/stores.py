@@ -10,6 +10,7 @@ from django.db import connections
 
 from backups import conf, history
 from backups.exceptions import BackupsError, ConfigurationError
+from backups.storage import keys
 from backups.storage.local import LocalStore
 from backups.storage.s3 import S3Store
 from backups.types import Server
@@ -50,12 +51,13 @@ def configured() -> Stores:
     bucket = options.bucket if options else LOCAL_BUCKET
     return Stores(
         s3=S3Store(options) if options else None,
-        local=_local(settings.local_folder / bucket) if settings.local_folder else None,
+        local=_local(settings.local_folder / bucket, settings.environment) if settings.local_folder else None,
     )
 
 
-def _local(base: Path) -> LocalStore:
-    return LocalStore(base, remembered=lambda: history.local_paths(below=f"{base}/"))
+def _local(base: Path, environment: str) -> LocalStore:
+    """Only this environment's history vouches for the folder: a copy of another's may have come from another machine."""
+    return LocalStore(base, remembered=lambda: history.local_paths(below=f"{base}/{keys.prefix(environment)}"))
 
 
 def secrets(*servers: Server) -> list[str]:

@@ -77,7 +77,8 @@ class CatalogSync:
             self._rebuild(page)
             self._note(page)
             self._mark([seen.entry for seen in page], was_missing)
-        self.found.problems += [str(problem) for problem in catalogue.problems if not isinstance(problem, HistoryError)]
+        for problem in catalogue.problems:
+            self._trouble(problem)
         self._pin(catalogue)
         self._rebuild_runs()
         for store in in_order(catalogue.stores):
@@ -131,7 +132,7 @@ class CatalogSync:
         try:
             return any(store.head(keys.manifest_key(entry.key)) is not None for store in in_order(configured()))
         except StorageError as error:
-            self.found.problems.append(str(error))
+            self._trouble(error)
             return True
 
     def _set(self, entries: Sequence[Entry], **values: object) -> list[str]:
@@ -161,18 +162,19 @@ class CatalogSync:
         try:
             return catalog.read_pin(store, key)
         except StorageError as error:
-            self.found.problems.append(str(error))
+            self._trouble(error)
             return ""
 
     def _rebuild_runs(self) -> None:
         """Restores and verifications from their records, and from them what is proven."""
-        try:
+
+        def rebuild() -> None:
             for page in records.pages(self.environment, but=rebuilding.known_runs()):
                 self.found.runs += len(page)
                 if not self.dry_run:
                     rebuilding.add_runs(page)
-        except StorageError as error:
-            self.found.problems.append(str(error))
+
+        self._told(rebuild)
 
     def _sweep(self, store: Store) -> None:
         """What was begun more than a day ago and does not belong to a run that is under way."""
@@ -195,17 +197,21 @@ class CatalogSync:
             self.found.unfinished.append((store.location(one.key), one))
 
     def _look_at_kept(self) -> None:
-        def look() -> None:
+        try:
             self.found.kept = kept_copies(history.server())
-
-        self._told(look)
+        except BackupsError as error:
+            self._trouble(error)
 
     def _told(self, step: Callable[[], None]) -> None:
         try:
             step()
-        except BackupsError as error:
-            if str(error) not in self.found.problems:
-                self.found.problems.append(str(error))
+        except StorageError as error:
+            self._trouble(error)
+
+    def _trouble(self, error: BackupsError) -> None:
+        """Each once: a store that is away is asked for several things."""
+        if str(error) not in self.found.problems:
+            self.found.problems.append(str(error))
 
 
 def _no_history(error: Exception) -> HistoryError:

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
 
@@ -54,7 +54,8 @@ class TableRows:
 
     def fields(self) -> dict[str, str | int]:
         """As manifest and history write it: without a fingerprint where none was taken."""
-        return {name: value for name, value in asdict(self).items() if name != "fingerprint" or value}
+        told: dict[str, str | int] = {"schema": self.schema, "table": self.table, "rows": self.rows, "bytes": self.bytes}
+        return told | {"fingerprint": self.fingerprint} if self.fingerprint else told
 
 
 @dataclass(frozen=True, kw_only=True)
