@@ -8,7 +8,6 @@ from uuid import UUID
 from backups.exceptions import BackupsError
 from backups.models import BackupHistory, Status
 from backups.storage import keys
-from backups.storage.store import Store
 from backups.types import Manifest
 
 
@@ -74,12 +73,10 @@ class Entry:
 
 @dataclass(frozen=True)
 class Listing:
-    """Entries newest first, and what could not be asked. By key of the dump: `etags` of manifests, and which store has a pin."""
+    """Entries newest first, and what could not be asked."""
 
     entries: list[Entry]
     problems: list[BackupsError] = field(default_factory=list)
-    etags: dict[str, str] = field(default_factory=dict)
-    pins: dict[str, Store] = field(default_factory=dict)
 
 
 def from_row(key: str, row: BackupHistory) -> Entry:

@@ -6,6 +6,7 @@ from typing import Self
 
 from backups.catalog.proof import read_manifest
 from backups.exceptions import BackupNotFoundError, ChecksumError, StorageError
+from backups.models import BackupHistory
 from backups.storage import keys
 from backups.storage.store import Store
 from backups.types import Manifest, StoredObject
@@ -35,7 +36,7 @@ class Found:
         return [replace(self, store=store, others=()) for store in (self.store, *self.others)]
 
 
-@dataclass
+@dataclass(slots=True)
 class Held:
     """What one store holds of one backup."""
 
@@ -89,6 +90,17 @@ def by_key(items: Iterable[StoredObject], store: Store) -> dict[str, Held]:
         if (pinned := found.get(item.key.removesuffix(keys.PIN_SUFFIX))) is not None:
             pinned.pin = item
     return found
+
+
+def still_describes(row: BackupHistory, whole: Sequence[Held]) -> bool:
+    """Whether the row tells of just what is stored, so that its manifest need not be read again.
+
+    The manifest that would be read is the first one. A row has the ETag of no manifest but one that its own run has written, or
+    that was read and proven: so the same ETag is the same proof.
+    """
+    first = whole[0].manifest
+    same_size = all(one.dump is not None and one.dump.size_bytes == row.size_bytes for one in whole)
+    return bool(row.manifest_etag) and first is not None and first.etag == row.manifest_etag and same_size
 
 
 def in_environment(stores: Sequence[Store], environment: str) -> dict[str, list[Held]]:
