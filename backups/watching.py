@@ -18,6 +18,8 @@ from backups import history, interrupts
 from backups.exceptions import BegunError, CancelledError, ConnectError
 from backups.models import BackupHistory, BackupRestore
 from backups.postgres import databases
+from backups.postgres.connect import located
+from backups.postgres.snapshot import system_identifier
 from backups.types import OnProgress, Progress, Server
 
 EACH_SECONDS = 1.0
@@ -41,8 +43,14 @@ def claimed(run: BackupRestore, server: Server) -> Iterator[None]:
     """Takes a queued restore or verification for this process. It is alive before: while it makes its plan, nobody may take it
     for dead. Raises BegunError where another process has it, ConnectError and HistoryError.
     """
-    with databases.restoring(server, run_id=str(run.id)):
-        if not history.claim(run):
+    with databases.restoring(server, run_id=str(run.id)) as session:
+        here = located(server, session)
+        place = {
+            "target_host": here.host,
+            "target_port": here.port,
+            "target_system_identifier": system_identifier(session),
+        }
+        if not history.claim(run, **place):  # with the place, by which it is settled if it dies
             raise BegunError(f"The {run.purpose} {run.id} has begun already, or has ended.", hint="icb db list shows it.")
         yield
 

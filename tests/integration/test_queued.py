@@ -12,10 +12,11 @@ from backups import queued
 from backups.cancelling import cancel
 from backups.exceptions import BackupNotFoundError, BackupsError, ConnectError, RefusedError, UsageError
 from backups.models import BackupHistory, BackupRestore
-from backups.postgres import databases
 from backups.tending import tend
 from backups.types import Server
-from tests.conftest import connect, drop_database
+from backups.watching import claimed
+from tests.conftest import connect, drop_database, until
+from tests.faults.conftest import sessions_of
 from tests.integration.conftest import databases_beside, rows_of
 
 pytestmark = pytest.mark.usefixtures("history")
@@ -91,18 +92,15 @@ def test_a_queued_restore_is_no_dead_one(backup: BackupHistory, live: Server) ->
     assert state(row) == "pending"
 
 
-def test_a_claimed_restore_whose_process_is_gone_is_failed(backup: BackupHistory, live: Server) -> None:
+def test_a_claimed_restore_is_alive_and_failed_when_its_process_is_gone(
+    backup: BackupHistory, live: Server, admin: Server
+) -> None:
     row = queued.request_restore(target="source", database="source", confirm=live.database)
-    BackupRestore.objects.filter(id=row.id).update(started_at=timezone.now())
+    with claimed(row, live):
+        assert tend().restores == []
+    until(lambda: sessions_of(admin, "restore alive:") == 0)
     assert [run.id for run in tend().restores] == [row.id]
     assert state(row) == "failed"
-
-
-def test_a_claimed_restore_that_makes_its_plan_is_alive(backup: BackupHistory, live: Server, admin: Server) -> None:
-    row = queued.request_restore(target="source", database="source", confirm=live.database)
-    BackupRestore.objects.filter(id=row.id).update(started_at=timezone.now())
-    with databases.restoring(admin, run_id=str(row.id)):
-        assert tend().restores == []
 
 
 def test_a_queued_restore_that_is_cancelled_never_begins(backup: BackupHistory, live: Server) -> None:
