@@ -71,6 +71,7 @@ class Recorded:
             history.succeed(
                 row,
                 finished_at=timezone.now(),
+                source_key=row.source_key,
                 comparison_report=row.comparison_report,
                 kept_database=row.kept_database,
                 safety_backup=row.safety_backup,

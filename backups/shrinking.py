@@ -19,7 +19,8 @@ logger = logging.getLogger(__name__)
 
 
 def warnings_of(row: BackupHistory, seen: Snapshot) -> list[str]:
-    """In words, what has become of the tables since the last backup of this database in this environment.
+    """In words, what has become of the tables since the last backup of this database of this cluster, in this
+    environment.
 
     Raises nothing: that it can't be told is no reason to lose a backup.
     """
@@ -56,8 +57,9 @@ def previous(row: BackupHistory) -> BackupHistory | None:
 
 def _newest_before(row: BackupHistory) -> BackupHistory | None:
     rows = BackupHistory.objects.succeeded().of_environment(row.environment)
+    same = rows.filter(database=row.database, system_identifier=row.system_identifier)
     with transaction.atomic():
-        return rows.filter(database=row.database, created_at__lte=row.created_at).exclude(pk=row.pk).newest_first().first()
+        return same.filter(created_at__lte=row.created_at).exclude(pk=row.pk).newest_first().first()
 
 
 def _tables_of(row: BackupHistory) -> list[TableRows]:

@@ -3,14 +3,16 @@
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from urllib.parse import unquote
 
 from django.conf import settings as django_settings
 from django.db import connections
 
-from backups import conf
+from backups import conf, history
 from backups.exceptions import BackupsError, ConfigurationError
 from backups.notifications import secrecy
+from backups.storage import keys
 from backups.storage.local import LocalStore
 from backups.storage.s3 import S3Store
 from backups.types import Server
@@ -51,8 +53,13 @@ def configured() -> Stores:
     bucket = options.bucket if options else LOCAL_BUCKET
     return Stores(
         s3=S3Store(options) if options else None,
-        local=LocalStore(settings.local_folder / bucket) if settings.local_folder else None,
+        local=_local(settings.local_folder / bucket, settings.environment) if settings.local_folder else None,
     )
+
+
+def _local(base: Path, environment: str) -> LocalStore:
+    """Only this environment's history vouches for the folder: a copy of another's may have come from another machine."""
+    return LocalStore(base, remembered=lambda: history.local_paths(below=f"{base}/{keys.prefix(environment)}"))
 
 
 def secrets(*servers: Server) -> list[str]:

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
@@ -55,7 +55,8 @@ class TableRows:
 
     def fields(self) -> dict[str, str | int]:
         """As manifest and history write it: without a fingerprint where none was taken."""
-        return {name: value for name, value in asdict(self).items() if name != "fingerprint" or value}
+        told: dict[str, str | int] = {"schema": self.schema, "table": self.table, "rows": self.rows, "bytes": self.bytes}
+        return told | {"fingerprint": self.fingerprint} if self.fingerprint else told
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -176,7 +177,7 @@ class StoreOptions:
     max_parts: int = 10_000
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class StoredObject:
     """An object as a listing or HEAD shows it. `modified_at` is UTC."""
 

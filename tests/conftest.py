@@ -16,7 +16,7 @@ from django.db import connection, connections
 from psycopg import sql
 from pytest_django.fixtures import Settings
 
-from backups.models import BackupHistory, BackupRestore
+from backups.models import BackupHistory, BackupRestore, Heartbeat, Incident
 from backups.postgres import programs
 from backups.types import Server
 from ichrisbirch_site.embedded import Home
@@ -141,8 +141,8 @@ def source(make_database: Callable[..., Server], register_alias: Callable[[str, 
 def history(transactional_db: None) -> Iterator[None]:
     """The history, empty before and after: Django's flush does not see the schema admin."""
     yield
-    BackupRestore.objects.all().delete()
-    BackupHistory.objects.all().delete()
+    for table in (BackupRestore, BackupHistory, Incident, Heartbeat):
+        table.objects.all().delete()
 
 
 @pytest.fixture
@@ -282,6 +282,7 @@ def environment(backups_settings: Settings, admin: Server) -> Callable[..., dict
             "BACKUPS_LOCK_TIMEOUT_SECONDS": str(ours["LOCK_TIMEOUT_SECONDS"]),
             "BACKUPS_STALL_TIMEOUT_SECONDS": str(ours["STALL_TIMEOUT_SECONDS"]),
             "BACKUPS_RETENTION": json.dumps(ours["RETENTION"]),
+            "BACKUPS_VERIFY_ASSERTIONS": json.dumps(ours.get("VERIFY_ASSERTIONS", [])),
         }
 
     return environment

@@ -1,5 +1,6 @@
 """Messages and pings over real connections: taken, refused, left hanging; and nothing secret in what is said of them."""
 
+import json
 import logging
 import os
 import subprocess
@@ -250,6 +251,11 @@ def test_alert_test_fails_where_one_did_not_take_it_and_tells_what_to_look_at(
     assert last == "OK      mail to a@example.org"
     assert "1 of 2 receivers" in done.err
     assert TOKEN not in done.out + done.err
+
+
+def test_alert_test_says_the_same_to_machines(receiver: HTTPReceiver, run: Run) -> None:
+    done = run("db_alert_test", "--json")
+    assert json.loads(done.out) == [{"receiver": "json://127.0.0.1 (URL 1)", "problem": "", "hint": ""}]
 
 
 def test_alert_test_without_receivers_is_wrong_usage_with_a_hint(backups_settings: Settings, run: Run) -> None:

@@ -28,6 +28,11 @@ def has_ended(row: BackupHistory) -> bool:
     return row.status not in ("pending", "running")
 
 
+def phase_of(row: BackupHistory) -> str:
+    row.refresh_from_db()
+    return str(row.progress.get("phase", ""))
+
+
 def test_a_message_that_comes_twice_makes_one_backup(
     bucket: str, workshop: Workshop, backups_settings: Settings, source: Server
 ) -> None:
@@ -50,11 +55,7 @@ def test_progress_is_on_the_row_while_the_worker_is_at_it(bucket: str, gate: Gat
     folder_workshop.worker("backups")
     gate.wait()
 
-    def phase() -> str:
-        row.refresh_from_db()
-        return str(row.progress.get("phase", ""))
-
-    until(lambda: phase() == "taking the snapshot")
+    until(lambda: phase_of(row) == "taking the snapshot")
     gate.open()
     until(lambda: has_ended(row), seconds=60)
     assert row.status == "succeeded"
@@ -69,7 +70,9 @@ def test_a_backup_that_a_worker_makes_is_cancelled_by_its_row(
     gate.wait()
 
     cancel(str(row.id))
-    until(lambda: has_ended(row) or (gate.open() or False), seconds=60)
+    until(lambda: phase_of(row) == "cancelling")
+    gate.open()
+    until(lambda: has_ended(row), seconds=60)
 
     assert row.status == "cancelled"
     assert_nothing_left(backups_settings, bucket, admin, row)
