@@ -43,7 +43,7 @@ class DatabaseBackup:
     """One backup of one database, to S3, to a local folder, or both.
 
     `database` is an alias of Django's DATABASES; `server` is backed up instead, where it is given. `fingerprints` says whether
-    every row is hashed; None means what the settings say.
+    every row is hashed; None means what the settings say. `guards` are the migrations before which it is made ("app.name").
 
     Raises UsageError when the description breaks its rule, neither destination is chosen, or the alias is unknown.
     """
@@ -59,6 +59,7 @@ class DatabaseBackup:
         backup_type: BackupType = BackupType.MANUAL,
         user: Any = None,
         fingerprints: bool | None = None,
+        guards: Sequence[str] = (),
         on_progress: OnProgress = silent,
     ) -> None:
         keys.slug(description)
@@ -88,6 +89,7 @@ class DatabaseBackup:
             application_version=self.settings.application_version,
             alias=database,
             triggered_by=user,
+            guards=list(guards),
         )
         self.is_queued = False
         self.fingerprints = self.settings.fingerprint if fingerprints is None else fingerprints

@@ -40,7 +40,7 @@ def cancel(which: str) -> Cancelled:
         now = timezone.now()
         same = type(run)._default_manager.filter(pk=run.pk, status__in=UNENDED)
         never = CancelledError("It was cancelled before it began.")
-        was_queued = isinstance(run, BackupHistory) and bool(
+        was_queued = bool(
             same.filter(status=Status.PENDING, started_at=None).update(
                 status=Status.CANCELLED, cancel_requested_at=now, finished_at=now, error_message=str(never)
             )

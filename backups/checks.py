@@ -3,12 +3,15 @@
 from pathlib import Path
 from typing import Any
 
+from django.conf import settings as django_settings
 from django.core.checks import CheckMessage, Error, Warning, register
+from django.core.management import get_commands
 from django.db import connections
 
 from backups import conf
 from backups.assertions import require_understood
 from backups.exceptions import BackupsError
+from backups.notifications import URLReceiver, receivers
 
 
 @register("backups")
@@ -30,6 +33,9 @@ def check_settings(**_kwargs: Any) -> list[CheckMessage]:
         )
     elif len(settings.signing_key) < 32:
         found.append(Warning("BACKUPS['SIGNING_KEY'] is shorter than 32 characters.", id="backups.W001"))
+    if 0 < len(settings.metrics_token) < 16:
+        hint = "Make another BACKUPS_METRICS_TOKEN: openssl rand -hex 32"
+        found.append(Warning("BACKUPS['METRICS_TOKEN'] is shorter than 16 characters.", hint=hint, id="backups.W003"))
     if options is None and settings.local_folder is None:
         found.append(
             Error(
@@ -39,9 +45,55 @@ def check_settings(**_kwargs: Any) -> list[CheckMessage]:
             )
         )
     found.extend(_check_folders(settings))
+    found.extend(_check_guard(settings))
     found.extend(_check_retention())
     found.extend(_check_verification(settings))
+    found.extend(_check_receivers(settings))
     return found
+
+
+def _check_receivers(settings: conf.Settings) -> list[CheckMessage]:
+    """Whether alerts can be written to whom they are for; whether they arrive, `db_alert_test` tells."""
+    found: list[CheckMessage] = []
+    for receiver in receivers():
+        if isinstance(receiver, URLReceiver) and receiver.service() is None:
+            found.append(
+                Error(
+                    f"apprise can't read a URL of BACKUPS['ALERT_URLS']: {receiver.name}.", hint=receiver.hint, id="backups.E011"
+                )
+            )
+    by_smtp = django_settings.EMAIL_BACKEND == "django.core.mail.backends.smtp.EmailBackend"
+    if settings.alert_emails and by_smtp and not django_settings.EMAIL_HOST:
+        found.append(
+            Error(
+                "BACKUPS['ALERT_EMAILS'] has addresses, and no mail server is named.",
+                hint="Set EMAIL_URL: smtp+tls://user:password@host:587, or EMAIL_HOST and what belongs to it.",
+                id="backups.E012",
+            )
+        )
+    if settings.alert_emails and django_settings.DEFAULT_FROM_EMAIL == "webmaster@localhost":
+        found.append(
+            Warning(
+                "Alerts would come from webmaster@localhost, which most mail servers refuse.",
+                hint="Set DEFAULT_FROM_EMAIL to an address that your mail server may send from.",
+                id="backups.W011",
+            )
+        )
+    return found
+
+
+def _check_guard(settings: conf.Settings) -> list[CheckMessage]:
+    """An app that stands before this one may have a migrate of its own; Django takes the first."""
+    owner = get_commands()["migrate"]
+    if owner == "backups" or settings.guard_migrations == "off":
+        return []
+    return [
+        Warning(
+            f"No backup is made before migrations: manage.py migrate is the one of {owner}.",
+            hint='Let "backups" stand before it in INSTALLED_APPS, or set BACKUPS["GUARD_MIGRATIONS"] to "off".',
+            id="backups.W004",
+        )
+    ]
 
 
 def _check_verification(settings: conf.Settings) -> list[CheckMessage]:

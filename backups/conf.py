@@ -10,7 +10,9 @@ from django.core.files.storage import storages
 from django.db import connections
 from django.utils.connection import ConnectionDoesNotExist
 
+from backups import thresholds
 from backups.exceptions import ConfigurationError, UsageError
+from backups.thresholds import Thresholds
 from backups.types import ENVIRONMENT_NAME, Server, StoreOptions
 
 DEFAULTS: dict[str, Any] = {
@@ -32,11 +34,18 @@ DEFAULTS: dict[str, Any] = {
     "VERIFY_ASSERTIONS": [],  # of dicts: name, sql, and what it must give: equals, at_least or at_most (default: equals true)
     "FINGERPRINT": False,  # whether backups hash every row, so that a changed one shows where the count is the same
     "SHRINK_WARNING_PERCENT": 20,  # a table that has lost more of its rows since the last backup is a warning
+    "GUARD_MIGRATIONS": "destructive",  # before which migrations manage.py migrate makes a backup: off, destructive, always
+    "HEALTH": {},  # the fields of thresholds.Thresholds
+    "METRICS_TOKEN": "",  # whoever brings it as a bearer token may read /metrics; empty leaves them to staff
+    "ALERT_URLS": [],  # apprise's URLs of whom to tell when something is wrong; nearly all of each is secret
+    "ALERT_EMAILS": [],  # addresses, told by Django's mail
+    "PING_URL": "",  # of a service that calls when it hears nothing; a secret, too
 }
 # libpq parameters that say where a connection goes, or as whom. A backup takes those from HOST, PORT, USER, PASSWORD and NAME
 # alone; with one of these in OPTIONS, Django would be connected to one database while another one is backed up.
 REFUSED_PARAMETERS = frozenset({"service", "servicefile", "passfile", "dbname", "host", "hostaddr", "port", "user", "password"})
 MAX_PORT = 65535
+GUARDS = ("off", "destructive", "always")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,6 +70,12 @@ class Settings:
     verify_assertions: tuple[dict[str, Any], ...]
     fingerprint: bool
     shrink_warning_percent: int
+    guard_migrations: str
+    health: Thresholds
+    metrics_token: str = field(repr=False)
+    alert_urls: tuple[str, ...] = field(repr=False)
+    alert_emails: tuple[str, ...]
+    ping_url: str = field(repr=False)
 
 
 def current() -> Settings:
@@ -94,6 +109,12 @@ def current() -> Settings:
         verify_assertions=_assertions(merged["VERIFY_ASSERTIONS"]),
         fingerprint=bool(merged["FINGERPRINT"]),
         shrink_warning_percent=_percent(merged["SHRINK_WARNING_PERCENT"]),
+        guard_migrations=_guard(merged["GUARD_MIGRATIONS"]),
+        health=thresholds.parse(merged["HEALTH"]),
+        metrics_token=str(merged["METRICS_TOKEN"] or ""),
+        alert_urls=_texts(merged, "ALERT_URLS"),
+        alert_emails=_texts(merged, "ALERT_EMAILS"),
+        ping_url=_ping_url(merged["PING_URL"]),
     )
 
 
@@ -143,6 +164,12 @@ def _percent(given: object) -> int:
     raise ConfigurationError(f"BACKUPS['SHRINK_WARNING_PERCENT'] is {given!r}; it must be a whole number from 1 to 100.")
 
 
+def _guard(given: object) -> str:
+    if isinstance(given, str) and given in GUARDS:
+        return given
+    raise ConfigurationError(f"BACKUPS['GUARD_MIGRATIONS'] is {given!r}; it must be one of {', '.join(GUARDS)}.")
+
+
 def _assertions(given: object) -> tuple[dict[str, Any], ...]:
     if not isinstance(given, list | tuple) or not all(isinstance(one, dict) for one in given):
         raise ConfigurationError(
@@ -162,6 +189,19 @@ def _statements(given: object) -> tuple[str, ...]:
     if not isinstance(given, list | tuple) or not all(isinstance(one, str) for one in given):
         raise ConfigurationError("BACKUPS['NEUTRALIZE_SQL'] must be a list of SQL statements, a text each.")
     return tuple(given)
+
+
+def _texts(merged: dict[str, Any], name: str) -> tuple[str, ...]:
+    given = merged[name]
+    if not isinstance(given, list | tuple) or not all(isinstance(one, str) and one.strip() for one in given):
+        raise ConfigurationError(f"BACKUPS[{name!r}] must be a list of texts, none of them empty.")
+    return tuple(one.strip() for one in given)
+
+
+def _ping_url(given: object) -> str:
+    if isinstance(given, str) and (not given or given.startswith(("https://", "http://"))):
+        return given
+    raise ConfigurationError("BACKUPS['PING_URL'] is no URL that begins with https:// or http://.")
 
 
 def _folder(given: Any) -> Path | None:

@@ -62,7 +62,7 @@ def difference(
 
 
 def _backup(wanted: str, server: Server, environment: str) -> Side:
-    found = catalog.find(wanted, environment=environment or conf.current().environment, database=server.database)
+    found = catalog.find(wanted, environment=environment or conf.current().environment, database=server.database, server=server)
     manifest = found.manifest
     return Side(
         name=manifest.filename,

@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from backups import conf
 from backups.backup import DatabaseBackup
-from backups.exceptions import BackupsError, BegunError
+from backups.exceptions import BackupsError, BegunError, ConfigurationError
 from backups.models import BackupHistory, BackupType, Status
 from backups.querysets import BackupHistoryQuerySet
 from backups.schedules import Schedule, backup_schedules
@@ -27,10 +27,11 @@ logger = logging.getLogger(__name__)
 
 @dataclass(kw_only=True)
 class Due:
-    """Rows that were made, for somebody to carry out; and by the schedule's name, why one could not be asked for."""
+    """Rows that were made, for somebody to carry out; by the schedule's name, why one could not be asked for; the other names."""
 
     requested: list[BackupHistory] = field(default_factory=list)
     problems: dict[str, str] = field(default_factory=dict)
+    fine: list[str] = field(default_factory=list)
 
 
 def request_due(*, fired: str = "") -> Due:
@@ -42,10 +43,13 @@ def request_due(*, fired: str = "") -> Due:
     due, now = Due(), timezone.now()
     for schedule in backup_schedules():
         try:
+            if schedule.problem:
+                raise ConfigurationError(schedule.problem, hint="Edit it in the admin: Periodic tasks.")
             if slot := _due_slot(schedule, now, fired=schedule.name == fired):
                 due.requested.append(_request(schedule, slot))
+            due.fine.append(schedule.name)
         except BegunError:
-            pass  # somebody else was faster
+            due.fine.append(schedule.name)  # somebody else was faster
         except BackupsError as error:
             due.problems[schedule.name] = str(error)
             logger.error("The schedule %s could not ask for its backup. %s", schedule.name, error)
@@ -84,8 +88,6 @@ def _next_attempt(slot: str, attempts: Sequence[BackupHistory], now: datetime) -
 
 
 def _request(schedule: Schedule, slot: str) -> BackupHistory:
-    if schedule.problem:
-        raise BackupsError(schedule.problem, hint="Edit the schedule in the admin: Periodic tasks.")
     return DatabaseBackup(
         description=schedule.description,
         database=schedule.database,

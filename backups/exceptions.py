@@ -158,6 +158,10 @@ class ChecksumError(StorageError):
     """The bytes are not the ones that were backed up."""
 
 
+class ScratchError(StorageError):
+    """The scratch folder can't be written."""
+
+
 # Catalogue
 
 

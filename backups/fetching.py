@@ -8,16 +8,19 @@ import stat
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from backups.catalog import Found, LocalArchive, read_globals
-from backups.exceptions import ChecksumError, StorageError
+from backups.catalog import Found, LocalArchive
+from backups.exceptions import ChecksumError, ScratchError, StorageError
 from backups.types import OnProgress, Progress
 
 READ_BYTES = 1 << 20
 FOLDER_PREFIX = "icb-"
+ARCHIVE = "backup.dump"  # in the scratch folder
 YOUNG_SECONDS = 60
+READS = 2  # of each copy: what damages a reading may be the network, or this machine's memory
 _HINT = "Make room, or name another folder in BACKUPS_SCRATCH_FOLDER."
 
 
@@ -57,19 +60,58 @@ def _sweep(base: Path) -> None:
                 os.close(lock)
 
 
-def fetch(source: Found | LocalArchive, folder: Path, *, on_progress: OnProgress) -> Path:
+@dataclass(frozen=True)
+class Fetched:
+    """An archive on this machine, and where it is from. `problems` tell of copies that could not be taken, in words."""
+
+    archive: Path
+    location: str
+    problems: tuple[str, ...] = ()
+
+
+def fetch(source: Found | LocalArchive, folder: Path, *, on_progress: OnProgress) -> Fetched:
     """The archive as a file in `folder`, its size and SHA-256 equal to the manifest's: what was proven is what will be loaded.
 
-    Raises ChecksumError, StorageError. The archive of a LocalArchive without manifest is not proven and stays where it is: there
-    is nothing to hold it against.
+    A copy whose bytes are wrong is read once more; then the copies of the other stores are taken. Raises ChecksumError and
+    StorageError where none will do. The archive of a LocalArchive without manifest is not proven and stays where it is: there is
+    nothing to hold it against.
     """
-    if isinstance(source, LocalArchive):
-        return source.path if source.manifest is None else _copy(source, folder / "backup.dump", on_progress=on_progress)
-    return _download(source, folder / "backup.dump", on_progress=on_progress)
+    if isinstance(source, Found):
+        return _first_good(source, folder, on_progress=on_progress)
+    if source.manifest is None:
+        return Fetched(source.path, source.location)
+    return Fetched(_copy(source, folder / ARCHIVE, on_progress=on_progress), source.location)
+
+
+def _first_good(found: Found, folder: Path, *, on_progress: OnProgress) -> Fetched:
+    problems: list[str] = []
+    errors: list[StorageError] = []
+    for copy in found.copies():
+        for _reading in range(READS):
+            try:
+                archive = download(copy, folder, on_progress=on_progress)
+            except ScratchError:
+                raise
+            except StorageError as error:
+                errors.append(error)
+                problems.append(f"{error.message}\n{error.detail}".strip())
+                if not isinstance(error, ChecksumError):
+                    break
+            else:
+                if problems:
+                    problems.append(
+                        f"It was read from {copy.location}, whose bytes are proven. What each copy is worth, and how one is"
+                        f" replaced: icb db verify {found.manifest.filename} --level stored"
+                    )
+                return Fetched(archive, copy.location, tuple(dict.fromkeys(problems)))
+    errors[0].detail = "\n".join(dict.fromkeys([errors[0].detail, *problems[1:]])).strip()
+    raise errors[0]
 
 
 def prove(found: Found, *, on_progress: OnProgress) -> None:
-    """Reads what the store holds, and keeps nothing of it: size and SHA-256 must be the manifest's. Raises as `fetch` does."""
+    """Reads what the store holds, and keeps nothing of it: size and SHA-256 must be the manifest's. Raises ChecksumError,
+    StorageError.
+    """
     size, digest, done = found.manifest.size_bytes, hashlib.sha256(), 0
     for chunk in found.store.fetch(found.key, size_bytes=size):
         digest.update(chunk)
@@ -78,12 +120,13 @@ def prove(found: Found, *, on_progress: OnProgress) -> None:
         if done > size:
             break
     _require_equal(found.location, size, found.manifest.checksum, done=done, digest=digest.hexdigest())
-    if found.manifest.globals is not None:
-        read_globals(found.store, found.key, found.manifest)
 
 
-def _download(found: Found, archive: Path, *, on_progress: OnProgress) -> Path:
-    size = found.manifest.size_bytes
+def download(found: Found, folder: Path, *, on_progress: OnProgress) -> Path:
+    """The archive of this one copy as a file in `folder`, proven. Raises ChecksumError, StorageError, and ScratchError where it
+    can't be written.
+    """
+    archive, size = folder / ARCHIVE, found.manifest.size_bytes
     digest, done = hashlib.sha256(), 0
     with archive.open("wb", buffering=0) as file:
         for chunk in found.store.fetch(found.key, size_bytes=size):
@@ -137,4 +180,4 @@ def _write(file: BinaryIO, chunk: bytes) -> None:
         while view:
             view = view[file.write(view) :]
     except OSError as error:
-        raise StorageError("The archive can't be written to the scratch folder.", detail=str(error), hint=_HINT) from error
+        raise ScratchError("The archive can't be written to the scratch folder.", detail=str(error), hint=_HINT) from error

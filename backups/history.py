@@ -130,6 +130,7 @@ def fields_of(manifest: Manifest) -> dict[str, Any]:
         "applied_migrations": list(snapshot.migrations),
         "extensions": dict(snapshot.extensions),
         "warnings": list(manifest.warnings),
+        "guards": list(manifest.guards),
     }
 
 
@@ -173,3 +174,13 @@ def filenames() -> frozenset[str]:
             return frozenset(BackupHistory.objects.values_list("filename", flat=True))
     except DatabaseError:
         return frozenset()
+
+
+def local_paths(*, below: str) -> list[str]:
+    """Where the history says that local copies are, the newest first; none where it can't be read."""
+    rows = BackupHistory.objects.succeeded().filter(local_path__startswith=below).newest_first()
+    try:
+        with transaction.atomic():
+            return list(rows.values_list("local_path", flat=True))
+    except DatabaseError:
+        return []

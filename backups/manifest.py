@@ -17,7 +17,9 @@ from backups.types import Globals, Locale, Manifest, Objects, Snapshot, TableRow
 FORMAT = "icb-backup-manifest"
 VERSION = 1
 DOCUMENT = SignedDocument(format=FORMAT, version=VERSION, body="backup", name="manifest")
-OPTIONAL = frozenset({"objects", "globals", "warnings"})  # left out where there is nothing to say, and by older versions
+OPTIONAL = frozenset(
+    {"objects", "globals", "warnings", "guards"}
+)  # left out where there is nothing to say, and by older versions
 LIMIT_BYTES = 64 << 20
 
 
@@ -74,6 +76,8 @@ def _payload(manifest: Manifest) -> dict[str, Any]:
         payload["globals"] = {"size_bytes": manifest.globals.size_bytes, "checksum_sha256": manifest.globals.checksum}
     if manifest.warnings:
         payload["warnings"] = list(manifest.warnings)
+    if manifest.guards:
+        payload["guards"] = list(manifest.guards)
     return payload
 
 
@@ -120,6 +124,7 @@ def _manifest(payload: object) -> Manifest:
         objects=_objects(given["objects"]) if "objects" in noted else None,
         globals=_globals(given["globals"]) if "globals" in noted else None,
         warnings=tuple(_text(warning) for warning in _list(given.get("warnings", []))),
+        guards=tuple(_text(name) for name in _list(given.get("guards", []))),
     )
 
 

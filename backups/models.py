@@ -11,7 +11,7 @@ from django.conf import settings
 from django.db import models
 from django.utils import timezone
 
-from backups.querysets import BackupHistoryQuerySet
+from backups.querysets import BackupHistoryQuerySet, BackupRestoreQuerySet
 
 
 class Status(models.TextChoices):
@@ -183,6 +183,8 @@ class BackupRestore(models.Model):
     comparison_report = models.JSONField(default=dict, blank=True)
     error_message = models.TextField(blank=True)
     restored_by = _user()
+
+    objects = BackupRestoreQuerySet.as_manager()
 
     class Meta:
         db_table = 'admin"."backup_restore'

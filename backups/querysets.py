@@ -7,7 +7,7 @@ from django.db.models.fields.json import KT
 from django.db.models.functions import Cast
 
 if TYPE_CHECKING:
-    from backups.models import BackupHistory  # noqa: F401 - ruff does not see it in the base class
+    from backups.models import BackupHistory, BackupRestore  # noqa: F401 - ruff does not see it in the base class
 
 
 class BackupHistoryQuerySet(models.QuerySet["BackupHistory"]):
@@ -44,3 +44,16 @@ class BackupHistoryQuerySet(models.QuerySet["BackupHistory"]):
     def newest_first(self) -> "BackupHistoryQuerySet":
         """By the time of their making."""
         return self.order_by("-created_at")
+
+
+class BackupRestoreQuerySet(models.QuerySet["BackupRestore"]):
+    """Restores and verifications, filtered."""
+
+    def queued(self) -> "BackupRestoreQuerySet":
+        """Those that nobody has begun yet."""
+        return self.filter(status="pending", started_at__isnull=True)
+
+    def begun(self) -> "BackupRestoreQuerySet":
+        """Those that have begun, and have no end yet."""
+        unended: BackupRestoreQuerySet = self.filter(status__in=("pending", "running"))
+        return unended.exclude(status="pending", started_at__isnull=True)

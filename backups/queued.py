@@ -1,17 +1,24 @@
 """Carries out what was asked for by a row: whoever takes it first, once, however often its message comes."""
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 from uuid import UUID
 
 from django.utils import timezone
 
-from backups import conf, history
+from backups import conf, history, notifications, words
 from backups.backup import DatabaseBackup
-from backups.exceptions import BackupsError, BegunError
-from backups.models import BackupHistory
+from backups.exceptions import BackupsError, BegunError, RefusedError
+from backups.models import BackupHistory, BackupRestore
+from backups.plan import Choices
+from backups.restore import DatabaseRestore
 
 PATIENCE = timedelta(minutes=2)  # with a message that may still be on its way
+LONGEST_WAIT = timedelta(minutes=15)  # of a restore for a worker
 
 logger = logging.getLogger(__name__)
 
@@ -33,13 +40,115 @@ def make_backup(id: UUID) -> BackupHistory | None:
             history.fail(row, error)
         raise
     try:
-        return story.run()
+        with _pinging(row):
+            return story.run()
     except BegunError as error:
         logger.info("%s", error)
         return None
 
 
-def waiting() -> list[BackupHistory]:
+@contextmanager
+def _pinging(row: BackupHistory) -> Iterator[None]:
+    """A dead-man's switch hears of a scheduled backup: that it begins, and how it ends."""
+    if not row.slot:
+        yield
+        return
+    notifications.ping_started()
+    try:
+        yield
+    except BegunError:
+        raise
+    except BackupsError as error:
+        notifications.ping_failed(f"{row.filename}\n{error}")
+        raise
+    notifications.ping_succeeded(f"{row.filename}: {words.size(row.size_bytes)} in {words.duration(row.duration_seconds)}")
+
+
+def request_restore(
+    *,
+    target: str,
+    filename: str = "latest",
+    new_database: str = "",
+    database: str = "default",
+    environment: str = "",
+    confirm: str = "",
+    neutralize: bool | None = None,
+    user: Any = None,
+) -> BackupRestore:
+    """The row of a restore that a worker makes, onto the database of the alias `target`, or onto `new_database` on its server.
+
+    The rest is as DatabaseRestore takes it. Raises as its constructor does, and HistoryError.
+    """
+    request = {
+        "target": target,
+        "filename": filename,
+        "new_database": new_database,
+        "database": database,
+        "environment": environment,
+        "confirm": confirm,
+        "neutralize": neutralize,
+    }
+    row = _restore(request, user=user).row
+    row.request, row.source_key = request, filename
+    history.add(row)
+    return row
+
+
+def make_restore(id: UUID) -> BackupRestore | None:
+    """Carries out the restore that a queued row asks for; as `make_backup` does a backup."""
+    row = BackupRestore.objects.queued().filter(id=id).first()
+    if row is None:
+        logger.info("The restore %s is not waiting to be made: it was begun already, has ended, or its row is gone.", id)
+        return None
+    if not _is_fresh(row):
+        return None
+    try:
+        return _restore(row.request, row=row).run()
+    except BegunError as error:
+        logger.info("%s", error)
+        return None
+    except BackupsError as error:
+        if history.claim(row):  # it could not even begin, as its server is away or not configured any more
+            history.fail(row, error)
+        raise
+
+
+def _restore(request: dict[str, Any], *, row: BackupRestore | None = None, user: Any = None) -> DatabaseRestore:
+    target = conf.server(request["target"])
+    return DatabaseRestore(
+        target=replace(target, database=request["new_database"]) if request["new_database"] else target,
+        filename=request["filename"],
+        database=request["database"],
+        environment=request["environment"],
+        choices=Choices(neutralize=request["neutralize"]),
+        confirm=request["confirm"],
+        user=user,
+        row=row,
+    )
+
+
+def waiting_backups() -> list[BackupHistory]:
     """Rows that nobody has taken for so long that their message may be lost: sent once more, they still run once."""
     rows = BackupHistory.objects.of_environment(conf.current().environment).queued()
     return list(rows.filter(created_at__lt=timezone.now() - PATIENCE).order_by("created_at"))
+
+
+def waiting_restores() -> list[BackupRestore]:
+    """The same of restores, once those that have waited too long are failed."""
+    rows = BackupRestore.objects.queued().filter(target_environment=conf.current().environment)
+    for row in rows.filter(created_at__lt=timezone.now() - LONGEST_WAIT):
+        _is_fresh(row)
+    return list(rows.filter(created_at__lt=timezone.now() - PATIENCE).order_by("created_at"))
+
+
+def _is_fresh(row: BackupRestore) -> bool:
+    """What a restore would replace may be another by now than when its name was typed. Fails one that has waited too long."""
+    if row.created_at >= timezone.now() - LONGEST_WAIT:
+        return True
+    error = RefusedError(
+        f"No worker took this restore within {LONGEST_WAIT.seconds // 60} minutes, so it was given up. Nothing was touched.",
+        hint="See whether a worker is alive: icb db health. Then ask for it again.",
+    )
+    if history.claim(row):
+        history.fail(row, error)
+    return False

@@ -9,7 +9,7 @@ from django.utils import timezone
 from backups import conf, history
 from backups.exceptions import BackupsError, ManifestError, ObjectMissingError, StorageError
 from backups.manifest import LIMIT_BYTES, parse
-from backups.models import BackupHistory, BackupRestore, RestoreMode, Status
+from backups.models import BackupHistory, BackupRestore, RestoreMode, RestorePurpose, Status, Verdict
 from backups.postgres import databases, marks
 from backups.postgres.connect import Connection
 from backups.postgres.lock import end_sessions_of
@@ -92,7 +92,7 @@ def settle_lost_restores(session: Connection, own: BackupRestore, *, target: Ser
 
     A restore lives as long as its session in the maintenance database of the target; `session` is one there.
     """
-    rows = BackupRestore.objects.filter(status__in=(Status.PENDING, Status.RUNNING)).exclude(id=own.id)
+    rows = BackupRestore.objects.begun().exclude(id=own.id)
     marked = marks.stagings(target)  # first these, then who is alive: whoever makes one is alive before
     here, alive = place_of(session, target), databases.restores_alive(session)
     lost = [run for run in rows if str(run.id) not in alive and _went_to(run, here)]
@@ -104,6 +104,8 @@ def settle_lost_restores(session: Connection, own: BackupRestore, *, target: Ser
             kept = next((kept.database for kept in marks.kept_copies(target) if kept.restore_id == str(run.id)), "")
             history.succeed(run, finished_at=timezone.now(), kept_database=kept)
         else:
+            if run.purpose == RestorePurpose.VERIFICATION:
+                history.update(run, verdict=Verdict.UNABLE)
             history.fail(run, _worker_lost(f"{_MAY_BE_THERE.get(run.mode, '')}{left}", target))
     for database, restore in marked:  # whose row was lost with its history
         if restore not in alive and restore != str(own.id):

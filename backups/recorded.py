@@ -18,6 +18,9 @@ from backups.reaping import settle_lost_restores
 from backups.stores import secrets
 from backups.types import Server
 
+# What only the plan knows of a restore that was queued.
+FOUND_OUT = ("backup", "source_key", "target_host", "target_port", "target_system_identifier", "size_bytes")
+
 
 class Recorded:
     """Keeps the row of one restore. `problems` says why the history does not know of it, if so."""
@@ -36,8 +39,10 @@ class Recorded:
         row.size_bytes = plan.size_bytes
         try:
             row.backup = BackupHistory.objects.filter(id=plan.manifest.id).first() if plan.manifest else None
-            history.add(row)
-            history.start(row)
+            if row._state.adding:
+                row.started_at = timezone.now()  # else it would look as if it were queued
+                history.add(row)
+            history.start(row, **{name: getattr(row, name) for name in FOUND_OUT})
             settle_lost_restores(session, row, target=plan.target, scratch=scratch)
         except BackupsError as error:
             self._unrecorded(error)
@@ -66,6 +71,7 @@ class Recorded:
             history.succeed(
                 row,
                 finished_at=timezone.now(),
+                source_key=row.source_key,
                 comparison_report=row.comparison_report,
                 kept_database=row.kept_database,
                 safety_backup=row.safety_backup,

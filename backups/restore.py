@@ -9,6 +9,8 @@ if __name__ == "__main__":  # python -m backups.restore: the same as manage.py d
     raise SystemExit(main("db_restore"))
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -16,9 +18,9 @@ from tempfile import gettempdir
 from typing import Any
 from uuid import uuid4
 
-from backups import catalog, conf, interrupts, stores, words
+from backups import catalog, conf, history, interrupts, stores, words
 from backups.backup import DatabaseBackup
-from backups.exceptions import BackupsError, ComparisonError, RefusedError
+from backups.exceptions import BackupsError, BegunError, ComparisonError, RefusedError
 from backups.fetching import fetch, scratch
 from backups.kept import drop_kept, expired_of
 from backups.landing import Landing, Work, landing_for
@@ -41,7 +43,7 @@ class DatabaseRestore:
     `filename` is a backup's, or its beginning, or "latest": the newest whole backup of `database` (an alias) in `environment`
     (this one's, where none is given). `from_file` is an archive on this machine instead. `confirm` is the target's name, typed
     by whoever restores: needed when there is something in it. `safety_backup` says whether a restore in place first backs up
-    what is there.
+    what is there. `row` is the queued one that asks for this restore, where one does.
     """
 
     def __init__(
@@ -57,6 +59,7 @@ class DatabaseRestore:
         confirm: str = "",
         safety_backup: bool = True,
         user: Any = None,
+        row: BackupRestore | None = None,
         on_progress: OnProgress = silent,
     ) -> None:
         databases.require_possible_name(target.database)
@@ -64,7 +67,7 @@ class DatabaseRestore:
         self.filename = filename
         self.from_file = from_file
         self.trust_unsigned = trust_unsigned
-        self.database = conf.server(database).database
+        self.at_hand = conf.server(database)
         self.environment = environment or self.settings.environment
         self.target = target
         self.choices = choices or Choices()
@@ -72,7 +75,8 @@ class DatabaseRestore:
         self.safety_backup = safety_backup
         self.on_progress = on_progress
         self.problems: list[str] = []  # what did not stop the restore, but should be told
-        self.row = BackupRestore(
+        self.is_queued = row is not None
+        self.row = row or BackupRestore(
             id=uuid4(),
             target_host=target.host,
             target_port=target.port,
@@ -113,9 +117,25 @@ class DatabaseRestore:
     def run(self) -> BackupRestore:
         """Restores; returns the row, succeeded, with its comparison report.
 
-        Raises RefusedError before anything is touched, ComparisonError when the loaded database is not the one that was
-        backed up, and other BackupsErrors, after what was begun was removed.
+        Raises BegunError where another process has a queued one already, RefusedError before anything is touched,
+        ComparisonError when the loaded database is not the one that was backed up, and other BackupsErrors, after what was begun
+        was removed.
         """
+        with self._claimed():
+            return self._run()
+
+    @contextmanager
+    def _claimed(self) -> Iterator[None]:
+        """A queued run is alive before it is claimed: while it makes its plan, nobody may take it for dead."""
+        if not self.is_queued:
+            yield
+            return
+        with databases.restoring(self.target, run_id=self.run_id):
+            if not history.claim(self.row):
+                raise BegunError("This restore has begun already, or has ended.", hint="icb db list shows it.")
+            yield
+
+    def _run(self) -> BackupRestore:
         try:
             plan = self._agreed()
             with (
@@ -135,12 +155,14 @@ class DatabaseRestore:
     def _restore(self, plan: Plan, folder: Path) -> None:
         landing: Landing | None = None
         try:
-            archive = fetch(plan.source, folder, on_progress=self.on_progress)
+            fetched = fetch(plan.source, folder, on_progress=self.on_progress)
+            self.row.source_key = fetched.location
+            self.problems += fetched.problems
             self._back_up_first(plan)
             landing = landing_for(
                 Work(
                     plan=plan,
-                    archive=archive,
+                    archive=fetched.archive,
                     folder=folder,
                     run_id=self.run_id,
                     safety_backup=self.row.safety_backup,
@@ -157,7 +179,8 @@ class DatabaseRestore:
     def _source(self) -> catalog.Found | catalog.LocalArchive:
         if self.from_file is not None:
             return catalog.from_file(self.from_file, trust_unsigned=self.trust_unsigned)
-        return catalog.find(self.filename, environment=self.environment, database=self.database)
+        at_hand = self.at_hand
+        return catalog.find(self.filename, environment=self.environment, database=at_hand.database, server=at_hand)
 
     def _agreed(self) -> Plan:
         """The plan, with nothing against it and everything decided. Raises RefusedError."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from typing import Any
 
-from celery.schedules import crontab
+from celery.schedules import ParseException, crontab
 from django.utils.timezone import get_default_timezone
 from django_celery_beat.models import PeriodicTask
 
@@ -82,20 +82,14 @@ def backup_schedules() -> list[Schedule]:
 
 
 def _schedule(row: PeriodicTask) -> Schedule:
+    options: dict[str, Any] = {}
+    when: crontab | timedelta | datetime | None = None
     problem = ""
     try:
         options = _options(row.kwargs)
-    except ValueError as error:
-        options, problem = {}, f"The keyword arguments of the schedule {row.name} can't be used: {error}"
-    when: crontab | timedelta | datetime | None = None
-    if row.crontab is not None:
-        when = row.crontab.schedule
-    elif row.interval is not None:
-        when = timedelta(**{row.interval.period: row.interval.every})
-    elif row.clocked is not None:
-        when = row.clocked.clocked_time
-    elif not problem:
-        problem = f"The schedule {row.name} follows the sun. Backups need a crontab or an interval."
+        when = _when(row)
+    except (ValueError, ParseException) as error:
+        problem = f"The schedule {row.name} can't be followed: {error}"
     return Schedule(
         id=row.id,
         name=row.name,
@@ -106,6 +100,19 @@ def _schedule(row: PeriodicTask) -> Schedule:
         problem=problem,
         **options,
     )
+
+
+def _when(row: PeriodicTask) -> crontab | timedelta | datetime:
+    """Raises ValueError and ParseException for what is no moment of ours."""
+    if row.crontab is not None:
+        made: crontab = row.crontab.schedule
+        return made
+    if row.interval is not None:
+        return timedelta(**{row.interval.period: row.interval.every})
+    if row.clocked is not None:
+        moment: datetime = row.clocked.clocked_time
+        return moment
+    raise ValueError("it follows the sun. Backups need a crontab or an interval.")
 
 
 def _options(text: str) -> dict[str, Any]:

@@ -66,4 +66,5 @@ def manifest_of(
         objects=dumped.objects,
         globals=cluster,
         warnings=(*warnings, *shrinking.warnings_of(row, seen)),
+        guards=tuple(row.guards),
     )

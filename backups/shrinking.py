@@ -13,12 +13,14 @@ from backups.types import Snapshot, TableRows
 
 LEAST_ROWS = 10  # fewer come and go by themselves
 MOST_WARNINGS = 20
+_GONE, _LOST = " is gone since ", "% of its rows since "
 
 logger = logging.getLogger(__name__)
 
 
 def warnings_of(row: BackupHistory, seen: Snapshot) -> list[str]:
-    """In words, what has become of the tables since the last backup of this database in this environment.
+    """In words, what has become of the tables since the last backup of this database of this cluster, in this
+    environment.
 
     Raises nothing: that it can't be told is no reason to lose a backup.
     """
@@ -37,6 +39,11 @@ def warnings_of(row: BackupHistory, seen: Snapshot) -> list[str]:
         return []
 
 
+def among(warnings: Sequence[str]) -> list[str]:
+    """Those of a backup's warnings that are about tables which have shrunk; the rest is odd in another way."""
+    return [warning for warning in warnings if _GONE in warning or _LOST in warning]
+
+
 def previous(row: BackupHistory) -> BackupHistory | None:
     """The backup that a backup is compared with: the newest before it. Raises what Django's database does."""
     try:
@@ -50,8 +57,9 @@ def previous(row: BackupHistory) -> BackupHistory | None:
 
 def _newest_before(row: BackupHistory) -> BackupHistory | None:
     rows = BackupHistory.objects.succeeded().of_environment(row.environment)
+    same = rows.filter(database=row.database, system_identifier=row.system_identifier)
     with transaction.atomic():
-        return rows.filter(database=row.database, created_at__lte=row.created_at).exclude(pk=row.pk).newest_first().first()
+        return same.filter(created_at__lte=row.created_at).exclude(pk=row.pk).newest_first().first()
 
 
 def _tables_of(row: BackupHistory) -> list[TableRows]:
@@ -67,7 +75,7 @@ def _told(found: Sequence[TableChange], *, since: str) -> list[str]:
 def _words(change: TableChange, *, since: str) -> str:
     assert change.before is not None
     if change.kind is Kind.GONE:
-        return f"{change.name} is gone since {since}; it had {words.things(change.before.rows, 'row')}"
+        return f"{change.name}{_GONE}{since}; it had {words.things(change.before.rows, 'row')}"
     left = change.after.rows if change.after else 0
     lost = -change.rows * 100 // change.before.rows  # 99 where one of a thousand rows is left
-    return f"{change.name} has lost {lost}% of its rows since {since}: {words.count(change.before.rows)} → {words.count(left)}"
+    return f"{change.name} has lost {lost}{_LOST}{since}: {words.count(change.before.rows)} → {words.count(left)}"

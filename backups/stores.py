@@ -3,12 +3,16 @@
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from urllib.parse import unquote
 
+from django.conf import settings as django_settings
 from django.db import connections
 
-from backups import conf
+from backups import conf, history
 from backups.exceptions import BackupsError, ConfigurationError
+from backups.notifications import secrecy
+from backups.storage import keys
 from backups.storage.local import LocalStore
 from backups.storage.s3 import S3Store
 from backups.types import Server
@@ -49,14 +53,19 @@ def configured() -> Stores:
     bucket = options.bucket if options else LOCAL_BUCKET
     return Stores(
         s3=S3Store(options) if options else None,
-        local=LocalStore(settings.local_folder / bucket) if settings.local_folder else None,
+        local=_local(settings.local_folder / bucket, settings.environment) if settings.local_folder else None,
     )
+
+
+def _local(base: Path, environment: str) -> LocalStore:
+    """Only this environment's history vouches for the folder: a copy of another's may have come from another machine."""
+    return LocalStore(base, remembered=lambda: history.local_paths(below=f"{base}/{keys.prefix(environment)}"))
 
 
 def secrets(*servers: Server) -> list[str]:
     """Texts that must never be shown, for scrubbing by value: of the settings, of every alias in DATABASES, and of further
     servers. For failures only: it reads everything anew. Raises nothing, so that the failure is told."""
-    found = {*_of_settings(), *_of_bucket(), *_of_databases()}
+    found = {*_of_settings(), *_of_bucket(), *_of_databases(), *_of_receivers()}
     for server in servers:
         found |= {server.password, *_of_parameters(dict(server.options))}
     return sorted(secret for secret in found if len(secret) >= SHORTEST_SECRET)
@@ -67,6 +76,7 @@ def _of_settings() -> Iterator[str]:
         settings = conf.current()
         for key in (settings.signing_key, *settings.signing_key_fallbacks):
             yield key.decode(errors="replace")
+        yield settings.metrics_token
 
 
 def _of_bucket() -> Iterator[str]:
@@ -82,6 +92,12 @@ def _of_databases() -> Iterator[str]:
     for given in connections.settings.values():
         yield str(given.get("PASSWORD") or "")
         yield from _of_parameters(given.get("OPTIONS") or {})
+
+
+def _of_receivers() -> Iterator[str]:
+    yield str(django_settings.EMAIL_HOST_PASSWORD or "")
+    with suppress(BackupsError):
+        yield from secrecy.secrets()
 
 
 def _of_parameters(given: Mapping[str, object]) -> Iterator[str]:

@@ -3,30 +3,30 @@
 Nothing that is a backup is ever deleted here. What goes is what dead runs have begun and not ended, after a day.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from uuid import UUID
 
 from django.db import Error as DatabaseError
-from django.db.models import Q
+from django.db.models import Case, Value, When
 from django.utils import timezone
 
-from backups import catalog, conf, history, records
-from backups.carry_over import row_of
-from backups.catalog import Entry, Mark
+from backups import catalog, conf, history, rebuilding, records
+from backups.catalog import Entry, Mark, Seen
+from backups.catalog.joining import READERS
 from backups.catalog.proof import in_order
 from backups.exceptions import BackupsError, HistoryError, StorageError
 from backups.kept import kept_copies
-from backups.models import BackupHistory, BackupRestore, Level, RestorePurpose, Status, Verdict
+from backups.models import BackupHistory, Status
 from backups.postgres.swap import Kept
 from backups.storage import keys
 from backups.storage.store import Store
 from backups.stores import configured
-from backups.types import Manifest, UnfinishedObject
+from backups.types import UnfinishedObject
 
 PATIENCE = timedelta(days=1)  # the longest that a run is believed to take
-BATCH = 500
 # Of an entry: neither the history nor a manifest says what it is.
 _UNKNOWN = frozenset({Mark.NO_MANIFEST, Mark.NO_DUMP, Mark.REFUSED, Mark.CHANGED})
 
@@ -61,55 +61,69 @@ class CatalogSync:
         self.found = Agreed()
 
     def run(self) -> Agreed:
-        """Looks at every object and every row; returns what was found and done.
+        """Looks at every object and every row, a page of backups at a time; returns what was found and done.
 
-        Raises HistoryError when there is no history to write to. A store that can't be asked is a problem that is told, and
-        nothing that it should have is called missing.
+        Asks the stores for their lists, and for what no row describes: manifests, pins and records, each once. Raises
+        HistoryError when there is no history to write to. A store that can't be asked is a problem that is told, and nothing that
+        it should have is called missing.
         """
         try:
             BackupHistory.objects.exists()
         except DatabaseError as error:
             raise _no_history(error) from error
-        listing = catalog.list_backups(limit=None)
-        self.found.problems += [str(problem) for problem in listing.problems if not isinstance(problem, HistoryError)]
-        self._rebuild(listing.entries)
-        self._mark(listing.entries)
-        self._note_etags(listing)
-        self._pin(listing)
+        catalogue = catalog.Catalogue(self.environment)
+        was_missing = self._missing_before()
+        for page in catalogue.pages():
+            self._rebuild(page)
+            self._note(page)
+            self._mark([seen.entry for seen in page], was_missing)
+        for problem in catalogue.problems:
+            self._trouble(problem)
+        self._pin(catalogue)
         self._rebuild_runs()
-        for store in in_order(configured()):
+        for store in in_order(catalogue.stores):
             self._sweep(store)
         self._look_at_kept()
         return self.found
 
-    def _rebuild(self, entries: list[Entry]) -> None:
+    def _missing_before(self) -> frozenset[UUID]:
+        rows = BackupHistory.objects.of_environment(self.environment).filter(missing_at__isnull=False, deleted_at__isnull=True)
+        return frozenset(rows.values_list("id", flat=True))
+
+    def _rebuild(self, page: Sequence[Seen]) -> None:
         """Rows from manifests: of backups that have none, and of runs that did not hear of their own success."""
-        wanted = {entry.filename: entry.mark for entry in entries if entry.mark in (Mark.NOT_IN_HISTORY, Mark.BEHIND)}
+        wanted = [
+            seen
+            for seen in page
+            if seen.manifest is not None and seen.entry.is_whole and (seen.row is None or seen.row.status != Status.SUCCEEDED)
+        ]
         if not wanted:
             return
-        for manifest in catalog.manifests(only=wanted):
-            row = BackupHistory(**row_of(manifest))
-            behind = wanted[manifest.filename] == Mark.BEHIND
-            present = BackupHistory.objects.filter(id=manifest.id).first()
-            if present is not None and present.status in (Status.PENDING, Status.RUNNING):
-                continue  # it may be about to write that itself; if it is dead, the next backup settles it
-            if self.dry_run or (_corrected(present, manifest) if present is not None else history.add(row)):
-                (self.found.mended if behind else self.found.rebuilt).append(manifest.filename)
-            else:
-                self.found.problems.append(f"{manifest.filename}: the history has another backup of that name.")
+        plan = rebuilding.plan(wanted, oldest=timezone.now() - PATIENCE)
+        if not self.dry_run:
+            rebuilding.carry_out(plan)
+        self.found.rebuilt += [row.filename for row in plan.new]
+        self.found.mended += [row.filename for row in plan.behind]
+        self.found.problems += [f"{name}: the history has another backup of that name." for name in plan.taken]
 
-    def _mark(self, entries: list[Entry]) -> None:
+    def _note(self, page: Sequence[Seen]) -> None:
+        """What a row did not know of copies that are proven: so that the next listing need not read their manifests again."""
+        if not self.dry_run:
+            rebuilding.note(page)
+
+    def _mark(self, entries: Sequence[Entry], was_missing: frozenset[UUID]) -> None:
         """Rows whose backup is gone, rows whose backup is there again, and objects that nobody knows."""
         now = timezone.now()
-        by_mark: dict[bool, list[Entry]] = {True: [], False: []}
-        for entry in entries:
-            if entry.mark in _UNKNOWN:
-                self.found.unknown.append((", ".join(entry.where) or entry.key, str(entry.mark)))
-            if entry.id is not None and entry.status == Status.SUCCEEDED:
-                by_mark[entry.mark == Mark.MISSING].append(entry)
-        gone = [entry for entry in by_mark[True] if not self._came_meanwhile(entry, now)]
-        self.found.missing = self._set(gone, Q(missing_at__isnull=True), missing_at=now)
-        self.found.back = self._set([e for e in by_mark[False] if e.is_whole], Q(missing_at__isnull=False), missing_at=None)
+        self.found.unknown += [
+            (", ".join(entry.where) or entry.key, str(entry.mark)) for entry in entries if entry.mark in _UNKNOWN
+        ]
+        ours = [entry for entry in entries if entry.id is not None and entry.status == Status.SUCCEEDED]
+        gone = [
+            one for one in ours if one.mark == Mark.MISSING and one.id not in was_missing and not self._came_meanwhile(one, now)
+        ]
+        back = [one for one in ours if one.is_whole and one.id in was_missing]
+        self.found.missing += self._set(gone, missing_at=now)
+        self.found.back += self._set(back, missing_at=None)
 
     def _came_meanwhile(self, entry: Entry, now: datetime) -> bool:
         """Whether a young backup is there after all: it was completed after the stores were listed. In doubt it is."""
@@ -118,68 +132,64 @@ class CatalogSync:
         try:
             return any(store.head(keys.manifest_key(entry.key)) is not None for store in in_order(configured()))
         except StorageError as error:
-            self.found.problems.append(str(error))
+            self._trouble(error)
             return True
 
-    def _set(self, entries: list[Entry], where: Q, **values: object) -> list[str]:
-        changed: list[str] = []
-        for start in range(0, len(entries), BATCH):
-            rows = BackupHistory.objects.filter(where, id__in=[entry.id for entry in entries[start : start + BATCH]])
-            changed += rows.values_list("filename", flat=True)
-            if not self.dry_run:
-                rows.update(**values)
-        return sorted(changed)
+    def _set(self, entries: Sequence[Entry], **values: object) -> list[str]:
+        if entries and not self.dry_run:
+            BackupHistory.objects.filter(id__in=[entry.id for entry in entries]).update(**values)
+        return [entry.filename for entry in entries]
 
-    def _note_etags(self, listing: catalog.Listing) -> None:
-        """Of rows that were not there when their manifests were written: so that the next listing need not read those again."""
-        if self.dry_run:
-            return
-        rows = list(BackupHistory.objects.of_environment(self.environment).succeeded().filter(manifest_etag="").only("filename"))
-        for row in rows:
-            row.manifest_etag = listing.etags.get(keys.prefix(self.environment) + row.filename, "")
-        BackupHistory.objects.bulk_update([row for row in rows if row.manifest_etag], ["manifest_etag"], batch_size=BATCH)
-
-    def _pin(self, listing: catalog.Listing) -> None:
+    def _pin(self, catalogue: catalog.Catalogue) -> None:
         """What somebody pinned stays pinned for the history that was lost meanwhile, or comes from an older backup."""
         prefix = keys.prefix(self.environment)
-        pinned = {keys.filename_of(key): (store, key) for key, store in listing.pins.items() if key.startswith(prefix)}
-        rows = BackupHistory.objects.of_environment(self.environment).filter(pin_reason="", deleted_at=None)
-        names = list(rows.filter(filename__in=pinned).values_list("filename", flat=True))
-        for name in [*names, *(made for made in self.found.rebuilt if self.dry_run and made in pinned)]:
-            try:
-                reason = catalog.read_pin(*pinned[name])
-            except StorageError as error:
-                self.found.problems.append(str(error))
-                continue
-            if not self.dry_run:
-                rows.filter(filename=name).update(pin_reason=reason)
-            self.found.pinned.append(f"{name}: {reason}")
+        pinned = {keys.filename_of(key): (store, key) for key, store in catalogue.pins.items() if key.startswith(prefix)}
+        if not pinned:
+            return
+        rows = BackupHistory.objects.of_environment(self.environment).filter(filename__in=pinned, deleted_at=None)
+        known = dict(rows.values_list("filename", "pin_reason"))
+        would_be = {name: "" for name in (*self.found.rebuilt, *self.found.mended) if name in pinned}
+        names = sorted(name for name, reason in (would_be | known).items() if not reason)
+        with ThreadPoolExecutor(READERS, thread_name_prefix="pin") as pool:
+            reasons = dict(zip(names, pool.map(lambda name: self._reason(*pinned[name]), names), strict=True))
+        read = {name: reason for name, reason in reasons.items() if reason}
+        if read and not self.dry_run:
+            each = [When(filename=name, then=Value(reason)) for name, reason in read.items()]
+            rows.filter(filename__in=read, pin_reason="").update(pin_reason=Case(*each))
+        self.found.pinned += [f"{name}: {reason}" for name, reason in read.items()]
+
+    def _reason(self, store: Store, key: str) -> str:
+        try:
+            return catalog.read_pin(store, key)
+        except StorageError as error:
+            self._trouble(error)
+            return ""
 
     def _rebuild_runs(self) -> None:
         """Restores and verifications from their records, and from them what is proven."""
-        known: set[UUID] = set(BackupRestore.objects.values_list("id", flat=True))
-        backups = set(BackupHistory.objects.values_list("id", flat=True))
-        try:
-            for run in records.read(self.environment, but=known):
-                self.found.runs += 1
-                if self.dry_run:
-                    continue
-                if run.backup_id not in backups:
-                    run.backup_id = None
-                if history.add(run) and run.backup_id is not None and run.purpose == RestorePurpose.VERIFICATION:
-                    _remember(run)
-        except StorageError as error:
-            self.found.problems.append(str(error))
+
+        def rebuild() -> None:
+            for page in records.pages(self.environment, but=rebuilding.known_runs()):
+                self.found.runs += len(page)
+                if not self.dry_run:
+                    rebuilding.add_runs(page)
+
+        self._told(rebuild)
 
     def _sweep(self, store: Store) -> None:
         """What was begun more than a day ago and does not belong to a run that is under way."""
-        alive = set(BackupHistory.objects.running().exclude(upload_id="").values_list("upload_id", flat=True))
-        writing = set(BackupHistory.objects.running().values_list("filename", flat=True))
-        self._told(lambda: self._remove(store, alive=alive, writing=writing))
+        running = list(BackupHistory.objects.running().values_list("filename", "upload_id"))
+        writing, alive = {name for name, _id in running}, {upload_id for _name, upload_id in running if upload_id}
 
-    def _remove(self, store: Store, *, alive: set[str], writing: set[str]) -> None:
+        def sweep() -> None:
+            for prefix in (keys.prefix(self.environment), records.prefix(self.environment)):
+                self._remove(store, prefix, alive=alive, writing=writing)
+
+        self._told(sweep)
+
+    def _remove(self, store: Store, prefix: str, *, alive: set[str], writing: set[str]) -> None:
         oldest = timezone.now() - PATIENCE
-        for one in store.unfinished(keys.prefix(self.environment)):
+        for one in store.unfinished(prefix):
             if one.begun_at > oldest or one.upload_id in alive or keys.filename_of(one.key) in writing:
                 continue
             if not self.dry_run:
@@ -187,42 +197,21 @@ class CatalogSync:
             self.found.unfinished.append((store.location(one.key), one))
 
     def _look_at_kept(self) -> None:
-        def look() -> None:
+        try:
             self.found.kept = kept_copies(history.server())
-
-        self._told(look)
+        except BackupsError as error:
+            self._trouble(error)
 
     def _told(self, step: Callable[[], None]) -> None:
         try:
             step()
-        except BackupsError as error:
+        except StorageError as error:
+            self._trouble(error)
+
+    def _trouble(self, error: BackupsError) -> None:
+        """Each once: a store that is away is asked for several things."""
+        if str(error) not in self.found.problems:
             self.found.problems.append(str(error))
-
-
-def _corrected(row: BackupHistory, manifest: Manifest) -> bool:
-    """What the manifest tells, onto a row that said less. What only the row knows (pins, proof, who made it) stays."""
-    keep = ("id", "triggered_by_id", "created_at")
-    history.update(row, **{name: value for name, value in row_of(manifest).items() if name not in keep})
-    return True
-
-
-def _remember(run: BackupRestore) -> None:
-    """What a verification has proven, on the backup's row, where nothing newer stands there."""
-    backup, at = run.backup, run.finished_at
-    if backup is None or at is None:
-        return
-    backup.refresh_from_db()
-    if run.verdict == Verdict.BAD and (backup.verified_at is None or backup.verified_at < at):
-        history.update(backup, bad_at=at)
-    if run.verdict != Verdict.GOOD:
-        return
-    passed = {Level.STORED: ["stored_at"], Level.READABLE: ["stored_at", "readable_at"]}
-    names = passed.get(Level(run.level), ["stored_at", "readable_at", "verified_at"])
-    values: dict[str, object] = {name: at for name in names if getattr(backup, name) is None or getattr(backup, name) < at}
-    if "verified_at" in values and backup.bad_at is not None and backup.bad_at < at:
-        values["bad_at"] = None
-    if values:
-        history.update(backup, **values)
 
 
 def _no_history(error: Exception) -> HistoryError:

@@ -12,14 +12,12 @@ from uuid import UUID
 from celery import Task, shared_task
 from django.db import transaction
 
-from backups import due, heartbeats, queued, tending
+from backups import heartbeats, queued, upkeep
 from backups.exceptions import BackupsError
 from backups.heartbeats import BACKUPS, SCHEDULER, UPKEEP
 from backups.interrupts import interruptible
-from backups.models import BackupHistory
+from backups.models import BackupHistory, BackupRestore
 from backups.proving import prove_unverified
-from backups.prune import BackupPruning
-from backups.sync import CatalogSync
 
 logger = logging.getLogger(__name__)
 
@@ -28,10 +26,11 @@ _LONG: dict[str, Any] = {"queue": BACKUPS, "acks_late": True, "throws": (Backups
 _SHORT: dict[str, Any] = {"queue": UPKEEP, "throws": (BackupsError,)}
 
 
-def hand_out(backups: Iterable[BackupHistory]) -> None:
+def hand_out(rows: Iterable[BackupHistory | BackupRestore]) -> None:
     """Sends the messages for queued rows, as soon as they are committed."""
-    for row in backups:
-        transaction.on_commit(partial(make_backup.delay, str(row.id)))
+    for row in rows:
+        task = make_backup if isinstance(row, BackupHistory) else restore
+        transaction.on_commit(partial(task.delay, str(row.id)))
 
 
 @shared_task(**_LONG)
@@ -41,19 +40,30 @@ def make_backup(backup_id: str) -> None:
         queued.make_backup(UUID(backup_id))
 
 
+@shared_task(**_LONG)
+def restore(restore_id: str) -> None:
+    """Carries out the restore that a queued row asks for."""
+    with interruptible():
+        queued.make_restore(UUID(restore_id))
+
+
 @shared_task(bind=True, **_SHORT)
 def scheduled_backup(self: "Task[Any, Any]", **_options: object) -> None:
     """Beat's message that a schedule's moment has come. What it says of the backup stands in the schedule; see `schedules.py`."""
-    hand_out(due.request_due(fired=str((self.request.headers or {}).get("periodic_task_name", ""))).requested)
+    hand_out(upkeep.ask_for_due(fired=str((self.request.headers or {}).get("periodic_task_name", ""))))
 
 
 @shared_task(**_SHORT)
 def tend() -> None:
-    """Each half minute: ends what died, asks for what is due, sends again what nobody has taken."""
+    """Each half minute: ends what died, asks for what is due, sends again what nobody has taken, tells what is wrong."""
     heartbeats.beat(SCHEDULER, heartbeats.of_queue(UPKEEP))
-    tending.tend()
-    hand_out(due.request_due().requested)
-    hand_out(queued.waiting())
+    hand_out(upkeep.tend())
+
+
+@shared_task(**_SHORT)
+def check_health() -> None:
+    """Each five minutes: looks at everything that backups depend on, and tells what is wrong."""
+    upkeep.look()
 
 
 @shared_task(queue=BACKUPS)
@@ -73,11 +83,11 @@ def verify() -> None:
 def prune() -> None:
     """Lets go of what the retention policy does not keep."""
     with interruptible():
-        BackupPruning().run()
+        upkeep.prune()
 
 
 @shared_task(**_LONG)
 def sync() -> None:
     """Makes bucket and history agree."""
     with interruptible():
-        CatalogSync().run()
+        upkeep.sync()

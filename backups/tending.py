@@ -16,7 +16,7 @@ from django.db import connections
 
 from backups import conf, history, stores
 from backups.exceptions import BackupsError, RunningError
-from backups.models import BackupHistory, BackupRestore, Status
+from backups.models import BackupHistory, BackupRestore
 from backups.postgres import databases
 from backups.postgres.lock import run_lock
 from backups.postgres.place import place_of
@@ -89,7 +89,7 @@ def _settle_backups(server: Server) -> list[BackupHistory]:
 
 def _has_unfinished_restores() -> bool:
     try:
-        return BackupRestore.objects.filter(status__in=(Status.PENDING, Status.RUNNING)).exists()
+        return BackupRestore.objects.begun().exists()
     except DatabaseError as error:
         raise history.unreachable(error) from error
 

@@ -2,8 +2,9 @@
 
 import re
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import datetime
+from enum import StrEnum
 from uuid import UUID
 
 # The first part of every key. Without dots and slashes, so that no key and no path leaves its place.
@@ -54,7 +55,8 @@ class TableRows:
 
     def fields(self) -> dict[str, str | int]:
         """As manifest and history write it: without a fingerprint where none was taken."""
-        return {name: value for name, value in asdict(self).items() if name != "fingerprint" or value}
+        told: dict[str, str | int] = {"schema": self.schema, "table": self.table, "rows": self.rows, "bytes": self.bytes}
+        return told | {"fingerprint": self.fingerprint} if self.fingerprint else told
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,7 +121,8 @@ class Manifest:
     """A whole backup, described. Times are UTC; `checksum` is the SHA-256, in hex, of the dump as it is stored.
 
     `objects` are sorted by kind; None where they were not noted when the backup was made. `globals` is None where roles and
-    tablespaces are not beside it. `warnings` are what was odd when it was made, in words.
+    tablespaces are not beside it. `warnings` are what was odd when it was made, in words; `guards` the migrations before which it
+    was made ("app.0001_name").
     """
 
     id: UUID
@@ -142,6 +145,7 @@ class Manifest:
     objects: tuple[Objects, ...] | None = None
     globals: Globals | None = None
     warnings: tuple[str, ...] = ()
+    guards: tuple[str, ...] = ()
 
     @property
     def duration_seconds(self) -> float:
@@ -173,7 +177,7 @@ class StoreOptions:
     max_parts: int = 10_000
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class StoredObject:
     """An object as a listing or HEAD shows it. `modified_at` is UTC."""
 
@@ -191,6 +195,29 @@ class UnfinishedObject:
     key: str
     upload_id: str
     begun_at: datetime
+
+
+class State(StrEnum):
+    """What a check of health has found. That it could not look is not that all is well."""
+
+    OK = "ok"
+    BAD = "bad"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Check:
+    """One line of health. `id` is stable ("newest-backup", "disk"); with `subject`, what it looked at, it names one problem.
+
+    `text` is the value found, in words; `threshold` when it would not be OK; `hint` what to do.
+    """
+
+    id: str
+    subject: str = ""
+    state: State
+    text: str
+    threshold: str = ""
+    hint: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

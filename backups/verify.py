@@ -17,19 +17,17 @@ from django.utils import timezone
 
 from backups import catalog, conf, history, interrupts, records, stores
 from backups.assertions import failed_assertions
+from backups.copies import Proving, not_good
 from backups.exceptions import (
-    ArchiveError,
     BackupsError,
     CancelledError,
     ChecksumError,
     ComparisonError,
     HistoryError,
-    LoadError,
     ManifestError,
     UnableError,
-    UnknownSignatureError,
 )
-from backups.fetching import fetch, prove, scratch
+from backups.fetching import ARCHIVE, download, prove, scratch
 from backups.landing import Landing, Work, landing_for
 from backups.models import BackupHistory, BackupRestore, Level, RestorePurpose, Status, Verdict
 from backups.plan import Choices, Plan, make_plan
@@ -39,12 +37,12 @@ from backups.postgres.load import decode_archive
 from backups.postgres.programs import choose_pg_restore, major_of
 from backups.postgres.snapshot import system_identifier
 from backups.reaping import scratch_folder, settle_lost_restores
+from backups.storage import keys
 from backups.types import OnProgress, Progress, Server, silent
+from backups.verdicts import is_the_backups_fault
 from backups.watching import watched
 
 LEVELS = [str(level) for level in Level]
-# The backup is bad when one of these is raised; whatever else goes wrong says nothing about it.
-_BAD = (ManifestError, ChecksumError, ArchiveError, LoadError, ComparisonError)
 
 
 class BackupVerification:
@@ -62,11 +60,12 @@ class BackupVerification:
     ) -> None:
         self.settings = conf.current()
         self.filename = filename
-        self.database = conf.server(database).database
+        self.at_hand = conf.server(database)
         self.environment = environment or self.settings.environment
         self.level = Level(level)
         self.on_progress = on_progress
         self.problems: list[str] = []
+        self.proving = Proving(self._read)
         self.row = BackupRestore(
             id=uuid4(),
             purpose=RestorePurpose.VERIFICATION,
@@ -81,7 +80,8 @@ class BackupVerification:
         self.row.target_database = self.server.database
 
     def run(self) -> BackupRestore:
-        """Verifies; returns the row with its verdict: good, bad, or unable to tell, and why.
+        """Verifies; returns the row with its verdict: good, bad, or unable to tell, and why. The report tells what each copy is
+        worth: the backup is good while one of them is.
 
         Raises BackupNotFoundError and UsageError where it is not clear what is to be verified, HistoryError and ConnectError
         where nothing could be remembered, and CancelledError.
@@ -115,42 +115,54 @@ class BackupVerification:
         server = conf.server(self.settings.verify_database) if self.level is Level.RESTORED else history.server()
         return databases.named(server, f"verify_{self.run_id[:8]}")
 
-    def _found(self) -> catalog.Found | BackupsError:
+    def _found(self) -> catalog.Copies | BackupsError:
         try:
-            return catalog.find(self.filename, environment=self.environment, database=self.database)
+            at_hand = self.at_hand
+            return catalog.copies(self.filename, environment=self.environment, database=at_hand.database, server=at_hand)
         except (ManifestError, ChecksumError) as error:  # that is what a verification has to tell
             return error
 
-    def _record(self, found: catalog.Found | BackupsError) -> None:
-        rows = BackupHistory.objects.of_environment(self.environment)
+    def _record(self, found: catalog.Copies | BackupsError) -> None:
+        filename = self.filename if isinstance(found, BackupsError) else keys.filename_of(found.key)
+        if not isinstance(found, BackupsError):
+            self.row.source_key = found.held[0].store.location(found.key)
         try:
-            if isinstance(found, BackupsError):
-                self.row.backup = rows.filter(filename=self.filename).first()
-            else:
-                self.row.source_key, self.row.size_bytes = found.location, found.manifest.size_bytes
-                self.row.backup = rows.filter(id=found.manifest.id).first()
+            self.row.backup = BackupHistory.objects.filter(filename=filename).first()
         except DatabaseError as error:
             raise history.unreachable(error) from error
         history.add(self.row)
         history.start(self.row)
 
-    def _verify(self, found: catalog.Found) -> None:
+    def _verify(self, copies: catalog.Copies) -> None:
+        """*Stored* reads every copy, the higher levels the first that is good."""
         if self.level is Level.STORED:
-            self._tell("reading")
+            self.proving.first_good(copies, every=True)
+            return
+        with scratch(scratch_folder(self._scratch_base(), self.row)) as self.folder:
+            found = self.proving.first_good(copies, every=False)
+            if self.level is Level.RESTORED:
+                self._restore(found, self.folder / ARCHIVE, self.folder)
+                self._passed(Level.RESTORED)
+
+    def _read(self, found: catalog.Found) -> None:
+        """One copy, as far as can be told without restoring it."""
+        self._is_of(found)
+        if self.level is Level.STORED:
             prove(found, on_progress=self.on_progress)
             self._passed(Level.STORED)
             return
-        with scratch(scratch_folder(self._scratch_base(), self.row)) as folder:
-            archive = fetch(found, folder, on_progress=self.on_progress)
-            self._passed(Level.STORED)
-            self._tell("decoding")
-            major = major_of(found.manifest.pg_dump_version)
-            program = choose_pg_restore(archive_major=major, target_major=major, folders=self.settings.client_folders)
-            decode_archive(program, archive, run_id=self.run_id)
-            self._passed(Level.READABLE)
-            if self.level is Level.RESTORED:
-                self._restore(found, archive, folder)
-                self._passed(Level.RESTORED)
+        archive = download(found, self.folder, on_progress=self.on_progress)
+        self._passed(Level.STORED)
+        self._tell("decoding")
+        major = major_of(found.manifest.pg_dump_version)
+        program = choose_pg_restore(archive_major=major, target_major=major, folders=self.settings.client_folders)
+        decode_archive(program, archive, run_id=self.run_id)
+        self._passed(Level.READABLE)
+
+    def _is_of(self, found: catalog.Found) -> None:
+        self.row.source_key, self.row.size_bytes = found.location, found.manifest.size_bytes
+        if self.row.backup_id != found.manifest.id:  # the history has another one of that name
+            self.row.backup = None
 
     def _restore(self, found: catalog.Found, archive: Path, folder: Path) -> None:
         plan = self._plan(found)
@@ -230,14 +242,16 @@ class BackupVerification:
     def _fail(self, error: BaseException) -> None:
         reason = error if isinstance(error, BackupsError) else _unexpected(error)
         reason.scrub(stores.secrets(self.server))
-        is_bad = _is_the_backups_fault(reason)
+        is_bad = is_the_backups_fault(reason)
         history.update(self.row, verdict=Verdict.BAD if is_bad else Verdict.UNABLE, **self._found_out())
         history.fail(self.row, reason, cancelled=not isinstance(error, Exception))
         if is_bad and self.row.backup is not None:
             history.update(self.row.backup, bad_at=timezone.now())
 
     def _found_out(self) -> dict[str, Any]:
-        return {"comparison_report": self.row.comparison_report, "load_seconds": self.row.load_seconds}
+        report = self.row.comparison_report | {"copies": [copy.report() for copy in self.proving.told]}
+        names = ("source_key", "size_bytes", "backup", "load_seconds")
+        return {"comparison_report": report, **{name: getattr(self.row, name) for name in names}}
 
     def _scratch_base(self) -> Path:
         return self.settings.scratch_folder or Path(gettempdir())
@@ -247,12 +261,17 @@ class BackupVerification:
 
 
 def unverified(*, environment: str = "", database: str = "default") -> list[str]:
-    """Filenames of whole backups of that database that no restore has proven yet, newest first. Raises HistoryError."""
+    """Filenames of whole backups of that database that no restore has proven yet, newest first: of its own cluster where there
+    are any of it, else of every cluster that had a database of that name. Raises HistoryError.
+    """
+    server = conf.server(database)
     rows = BackupHistory.objects.of_environment(environment or conf.current().environment).succeeded()
+    rows = rows.filter(database=server.database, missing_at__isnull=True)
     unproven = Q(verified_at__isnull=True) | Q(bad_at__isnull=False)  # a verdict can be wrong: the bad are tried again
-    wanted = rows.filter(unproven, database=conf.server(database).database, missing_at__isnull=True)
     try:
-        return list(wanted.newest_first().values_list("filename", flat=True))
+        ours = rows.filter(system_identifier=catalog.cluster_of(server) or "")
+        wanted = (ours if ours.exists() else rows).filter(unproven).newest_first()
+        return list(wanted.values_list("filename", flat=True))
     except DatabaseError as error:
         raise history.unreachable(error) from error
 
@@ -263,24 +282,6 @@ def _unexpected(error: BaseException) -> BackupsError:
     return BackupsError("The verification failed unexpectedly.", detail=f"{type(error).__name__}: {error}")
 
 
-# What pg_restore and the server say where the archive, and not the server, is the reason. Whatever else they say, in whatever
-# language, tells nothing about the backup: its SHA-256 was proven, and servers lack a thousand things.
-_OF_THE_ARCHIVE = (
-    *("input file", "could not read from", "unexpected end of file", "corrupt", "could not uncompress", "syntax error"),
-    *("violates ", "could not create unique index", "invalid input syntax", "invalid byte sequence", "malformed "),
-)
-_OF_THE_PROGRAM = ("was killed by", "does not support compression")
-
-
-def _is_the_backups_fault(error: BackupsError) -> bool:
-    said = f"{error.message}\n{error.detail}"
-    if isinstance(error, UnknownSignatureError) or any(text in said for text in _OF_THE_PROGRAM):
-        return False
-    if isinstance(error, LoadError):
-        return any(text in said for text in _OF_THE_ARCHIVE)
-    return isinstance(error, _BAD)
-
-
 def is_good(row: BackupRestore) -> bool:
-    """Whether the backup has passed."""
-    return row.status == Status.SUCCEEDED and row.verdict == Verdict.GOOD
+    """Whether the backup has passed, and no copy of it is damaged or could not be read."""
+    return row.status == Status.SUCCEEDED and row.verdict == Verdict.GOOD and not not_good(row.comparison_report)

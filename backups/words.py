@@ -33,9 +33,14 @@ def duration(seconds: float | None) -> str:
 def age(moment: datetime, *, now: datetime) -> str:
     """just now, 27 min ago, 5 h ago, 3 days ago."""
     seconds = (now - moment).total_seconds()
+    return "just now" if seconds < 60 else f"{span(seconds)} ago"
+
+
+def span(seconds: float) -> str:
+    """minute, 27 min, 5 h, 3 days: as far back as somebody has to think."""
     for limit, unit, name in ((60, 1, ""), (3600, 60, "min"), (48 * 3600, 3600, "h"), (float("inf"), 86400, "days")):
         if seconds < limit:
-            return f"{int(seconds // unit)} {name} ago" if name else "just now"
+            return f"{int(seconds // unit)} {name}" if name else "minute"
     return ""
 
 

@@ -1,50 +1,123 @@
-"""Fills bucket and history with many small backups, whole ones: `python -m benchmarks.many 1000`."""
+"""`python -m benchmarks.many --backups 10000`: how long listing, sync and prune take where there are many backups, and how much
+they ask for. On services of its own below `.icb/many`, which stay with `--keep` and are then used again.
 
-import hashlib
+Seconds and peak memory are of the whole command; "busy" is the processor time that it used, "server" that of the S3 server
+meanwhile. On a machine that others use too, those two tell more than the seconds.
+"""
+
+import argparse
+import json
+import os
+import shutil
 import sys
-from datetime import UTC, datetime, timedelta
-from uuid import uuid4
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
 
-import django
+import psycopg
+
+from benchmarks.measure import run
+from ichrisbirch_site import embedded
+from ichrisbirch_site.embedded import Home, services
+from ichrisbirch_site.embedded.postgres import PostgreSQL
+from ichrisbirch_site.embedded.s3 import S3
+
+PYTHON = sys.executable
+# Of a database or bucket of the developer's own; and what keeps Python from remembering what it has compiled.
+LEFT_OUT = ("DATABASE_URL", "POSTGRES_", "AWS_", "PG", "PYTHONDONTWRITEBYTECODE")
+TICKS = os.sysconf("SC_CLK_TCK")
 
 
-def main(number: int) -> None:
-    """Writes them."""
-    django.setup()
-    from backups import conf, history
-    from backups.manifest import serialize
-    from backups.models import BackupHistory, Status
-    from backups.storage import keys
-    from backups.stores import configured
-    from backups.types import Locale, Manifest, Snapshot, TableRows
+@dataclass(frozen=True)
+class Measured:
+    """One command. Seconds; `asked` are requests by operation, and queries."""
 
-    settings, store, server = conf.current(), configured().require_s3(), conf.server("default")
-    tables = tuple(TableRows(schema="public", table=f"table_{n}", rows=n, bytes=8192 * n) for n in range(60))
-    snapshot = Snapshot(
-        tables=tables, database_size_bytes=1 << 30, server_version="17.10", server_version_num=170010, system_identifier="1",
-        encoding="UTF8", locale=Locale(collate="C", ctype="C"),
-        extensions=(("plpgsql", "1.0"),), migrations=("shop.0001_initial",), roles=("icb",),
-    )  # fmt: skip
-    body = b"PGDMP" + bytes(1000)
-    for n in range(number):
-        at = datetime(2024, 1, 1, tzinfo=UTC) + timedelta(hours=n)
-        filename = keys.filename(at=at, description="many")
-        key = keys.object_key(environment=settings.environment, filename=filename)
-        manifest = Manifest(
-            id=uuid4(), filename=filename, description="many", backup_type="scheduled", environment=settings.environment,
-            database=server.database, started_at=at, finished_at=at + timedelta(seconds=9), size_bytes=len(body),
-            checksum=hashlib.sha256(body).hexdigest(), bucket=store.bucket, key=key, pg_dump_version="17.10", compression="zstd",
-            application_version="", triggered_by="", snapshot=snapshot,
-        )  # fmt: skip
-        store.client.put_object(Bucket=store.bucket, Key=key, Body=body)
-        stored = store.put_new(keys.manifest_key(key), serialize(manifest, signing_key=settings.signing_key))
-        row = BackupHistory(
-            id=manifest.id, filename=filename, description="many", backup_type="scheduled", environment=settings.environment,
-            database=server.database, status=Status.SUCCEEDED, created_at=at, started_at=at, finished_at=manifest.finished_at,
-            duration_seconds=9, bucket=store.bucket, s3_key=key, manifest_etag=stored.etag, **history.fields_of(manifest),
-        )  # fmt: skip
-        history.add(row)
+    seconds: float
+    own_seconds: float
+    server_seconds: float
+    peak_bytes: int
+    asked: dict[str, int]
+
+
+class Many:
+    """The services and what is in them."""
+
+    def __init__(self, folder: Path) -> None:
+        self.home = Home(folder)
+        clean = {name: value for name, value in os.environ.items() if not name.startswith(LEFT_OUT)}
+        self.env = clean | {"ICB_FOLDER": str(folder), "PYTHONPATH": str(embedded.PROJECT), "COUNTS": str(folder / "counts.json")}
+
+    def begin(self, number: int) -> None:
+        """Starts the services; fills them, unless they are filled."""
+        services.ensure(services.all_of(self.home), say=_say)
+        run([PYTHON, "manage.py", "migrate", "--verbosity", "0"], env=self.env)
+        filled = self.home.folder / "filled"
+        if not filled.exists() or filled.read_text() != str(number):
+            _say(f"Making {number:,} backups …")
+            settings = {"DJANGO_SETTINGS_MODULE": "ichrisbirch_site.settings"}
+            run([PYTHON, "-m", "benchmarks.filling", str(number)], env=self.env | settings)
+            filled.write_text(str(number))
+
+    def forget(self) -> None:
+        """Empties the history."""
+        with psycopg.connect(**PostgreSQL(self.home).connection("ichrisbirch")) as connection:
+            connection.execute("TRUNCATE admin.backup_history, admin.backup_restore")
+
+    def measure(self, words: Sequence[str], *, before: Callable[[], None] = lambda: None) -> Measured:
+        """One command, counted."""
+        before()
+        server = services.state_of(S3(self.home)).process
+        assert server is not None
+        busy = _busy(server.pid)
+        done = run([PYTHON, "-m", "benchmarks.counted", *words], env=self.env)
+        asked = json.loads(Path(self.env["COUNTS"]).read_text())
+        return Measured(done.seconds, done.busy_seconds, _busy(server.pid) - busy, done.peak_bytes, asked)
+
+
+def main() -> None:
+    """Measures, prints, tidies."""
+    parser = argparse.ArgumentParser(prog="benchmarks.many", description=__doc__)
+    parser.add_argument("--backups", type=int, default=10_000)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--keep", action="store_true", help="leave services and backups for the next time")
+    given = parser.parse_args()
+    many = Many(embedded.PROJECT / ".icb" / "many")
+    try:
+        many.begin(given.backups)
+        _tell("sync, empty history", [many.measure(["sync"], before=many.forget) for _ in range(given.rounds)])
+        for words in (["sync"], ["list"], ["list", "--limit", "0"], ["prune", "--dry-run"]):
+            _tell(" ".join(words), [many.measure(words) for _ in range(given.rounds)])
+    finally:
+        if not given.keep:
+            for server in services.all_of(many.home):
+                services.stop(server)
+            shutil.rmtree(many.home.folder, ignore_errors=True)
+
+
+def _tell(name: str, measured: Sequence[Measured]) -> None:
+    seconds = [one.seconds for one in measured]
+    asked = dict(measured[-1].asked)
+    queries = asked.pop("queries", 0)
+    requests = ", ".join(f"{count} {operation}" for operation, count in sorted(asked.items()))
+    _say(
+        f"icb db {name:<20} {median(seconds):7.2f} s (min {min(seconds):.2f}, max {max(seconds):.2f}),"
+        f" busy {median(one.own_seconds for one in measured):.2f} s,"
+        f" server {median(one.server_seconds for one in measured):.2f} s,"
+        f" {max(one.peak_bytes for one in measured) / 2**20:4.0f} MiB, {queries} queries, {requests or 'no requests'}"
+    )
+
+
+def _busy(pid: int) -> float:
+    """Seconds that a process has used a processor for."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / TICKS
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]))
+    os.chdir(Path(__file__).resolve().parent.parent)
+    main()

@@ -10,9 +10,10 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Run:
-    """Wall time in seconds, and the peak memory of the process and of what it started, in bytes."""
+    """Wall time in seconds, and the peak memory in bytes and processor time in seconds of the process and of what it started."""
 
     seconds: float
+    busy_seconds: float
     peak_bytes: int
     output: str
 
@@ -38,4 +39,4 @@ def run(argv: Sequence[str], *, env: dict[str, str], discard: bool = False) -> R
         seconds = time.monotonic() - started
         if os.waitstatus_to_exitcode(status):
             raise SystemExit(f"{' '.join(argv)} failed:\n{err.read_text()}")
-        return Run(seconds, usage.ru_maxrss * 1024, "" if discard else out.read_text())
+        return Run(seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024, "" if discard else out.read_text())

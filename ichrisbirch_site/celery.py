@@ -15,7 +15,7 @@ app = Celery("ichrisbirch_site")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
 
-if not os.environ.get("REDIS_URL"):
+if not os.environ.get("REDIS_URL") and not os.environ.get("REDIS_URL_FILE"):
     embedded.make_broker(os.environ)
 
 # It is said for the sake of pickle, which this site's workers do not accept.

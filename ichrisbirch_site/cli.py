@@ -15,11 +15,13 @@ DB_VERBS = {
     "contents": "what is in one:                icb db contents latest",
     "verify": "prove one by restoring it:     icb db verify latest",
     "diff": "what changed since one:        icb db diff latest",
+    "health": "is all well, what if not:      icb db health",
     "coverage": "what is in no backup:          icb db coverage",
     "sync": "make bucket and history agree: icb db sync --dry-run",
     "restore": "bring one back:                icb db restore latest --dry-run",
     "prune": "delete what no rule keeps:     icb db prune --dry-run",
     "pin": 'keep one, whatever they say:   icb db pin latest --reason "before the audit"',
+    "alert-test": "does a message reach you:      icb db alert-test",
 }
 
 # Each names a function of ichrisbirch_site.verbs.

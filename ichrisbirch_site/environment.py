@@ -1,10 +1,52 @@
 """Environment variables, read so that a typing error is said by the name of its variable and without its value."""
 
+import re
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import environ
 from django.core.exceptions import ImproperlyConfigured
+
+# What may also be given as the path of a file that has it: SECRET_KEY_FILE=/run/secrets/secret_key.
+SECRETS = (
+    *("SECRET_KEY", "DATABASE_URL", "POSTGRES_PASSWORD", "REDIS_URL", "REDIS_PASSWORD"),
+    *("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"),
+    *("BACKUPS_SIGNING_KEY", "BACKUPS_SIGNING_KEY_FALLBACKS", "BACKUPS_METRICS_TOKEN"),
+    *("BACKUPS_ALERT_URLS", "BACKUPS_PING_URL", "EMAIL_URL", "EMAIL_HOST_PASSWORD"),
+)
+
+
+def with_secrets_of_files(environ: Mapping[str, str]) -> dict[str, str]:
+    """The environment with the content of the files that NAME_FILE names as NAME, without the newline at its end, for SECRETS.
+
+    Raises ImproperlyConfigured where both are given, or the file can't be read.
+    """
+    laid = dict(environ)
+    for name in SECRETS:
+        path = laid.pop(f"{name}_FILE", "")
+        if not path:
+            continue
+        if environ.get(name):
+            raise ImproperlyConfigured(f"{name} and {name}_FILE are both set. Unset one of them.")
+        try:
+            laid[name] = Path(path).read_text().rstrip("\r\n")
+        except (OSError, ValueError) as error:
+            reason = error.strerror if isinstance(error, OSError) else "it is not a text"
+            raise ImproperlyConfigured(f"{name}_FILE names {path}, which can't be read: {reason}.") from error
+        if not laid[name]:
+            raise ImproperlyConfigured(f"{name}_FILE names {path}, which is empty.")
+    return laid
+
+
+def with_password(url: str, password: str) -> str:
+    """A URL like redis://redis:6379/0 with a password, where it has none of its own."""
+    scheme, separator, rest = url.partition("://")
+    if not password or not separator or "@" in rest.partition("/")[0]:
+        return url
+    return f"{scheme}://:{quote(password, safe='')}@{rest}"
 
 
 class Environment(environ.Env):  # type: ignore[misc]
@@ -51,6 +93,11 @@ class Environment(environ.Env):  # type: ignore[misc]
         if not isinstance(made, list) or not all(isinstance(one, dict) for one in made):
             raise ImproperlyConfigured(f"{var} must be a JSON list of objects.")
         return made
+
+    def urls(self, var: str) -> list[str]:
+        """URLs, one a line or with commas between; a comma within a URL is its own."""
+        between = re.compile(r"(?:\s*,\s*|\s+)(?=[A-Za-z0-9+.-]+://)")
+        return [url.strip(", \n") for url in between.split(self.str(var, default="").strip()) if url.strip(", \n")]
 
     def time_zone(self, var: str, *, default: str) -> str:
         """A name of the IANA time zone database."""

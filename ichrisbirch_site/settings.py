@@ -9,8 +9,8 @@ from pathlib import Path
 
 from django.core.exceptions import ImproperlyConfigured
 
-from ichrisbirch_site import databases, embedded, version
-from ichrisbirch_site.environment import Environment
+from ichrisbirch_site import databases, embedded, mail, version
+from ichrisbirch_site.environment import Environment, with_password, with_secrets_of_files
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -27,7 +27,7 @@ if IN_PRODUCTION and (missing := embedded.missing(os.environ)):
 
 # Only what the environment leaves unsaid is laid over it.
 env = Environment()
-env.ENVIRON = {**os.environ, **embedded.environment(os.environ)}
+env.ENVIRON = {**with_secrets_of_files(os.environ), **embedded.environment(os.environ)}
 
 if not os.environ.get("AWS_S3_BACKUP_BUCKET"):
     for name in ("AWS_ENDPOINT_URL_S3", "AWS_S3_ADDRESSING_STYLE", "AWS_S3_OBJECT_PARAMETERS"):
@@ -58,6 +58,7 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
+    "ichrisbirch_site.static.StaticFiles",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -102,10 +103,11 @@ USE_TZ = True
 
 STATIC_URL = "static/"
 STATIC_ROOT = BASE_DIR / "staticfiles"
+WHITENOISE_USE_FINDERS = not (IN_PRODUCTION and STATIC_ROOT.is_dir())  # in the image they are collected
 
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
-    "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
+    "staticfiles": {"BACKEND": "whitenoise.storage.CompressedStaticFilesStorage"},
     # The options of django-storages' S3Storage; object_parameters reach every object that a backup writes.
     "backups": {
         "BACKEND": "storages.backends.s3.S3Storage",
@@ -141,9 +143,19 @@ BACKUPS = {
     "VERIFY_ASSERTIONS": env.json_objects("BACKUPS_VERIFY_ASSERTIONS"),
     "FINGERPRINT": env.bool("BACKUPS_FINGERPRINT", default=False),
     "SHRINK_WARNING_PERCENT": env.at_least("BACKUPS_SHRINK_WARNING_PERCENT", 1, default=20),
+    "GUARD_MIGRATIONS": env.one_of("BACKUPS_GUARD_MIGRATIONS", ("off", "destructive", "always"), default="destructive"),
+    # The embedded S3 server keeps no versions, and is on this very machine: a bucket of one's own is asked for them.
+    "HEALTH": ({} if os.environ.get("AWS_S3_BACKUP_BUCKET") else {"versioning": False}) | env.json_object("BACKUPS_HEALTH"),
+    "METRICS_TOKEN": env.str("BACKUPS_METRICS_TOKEN", default=""),
+    "ALERT_URLS": env.urls("BACKUPS_ALERT_URLS"),
+    "ALERT_EMAILS": env.list("BACKUPS_ALERT_EMAILS", default=[]),
+    "PING_URL": env.str("BACKUPS_PING_URL", default=""),
 }
 
-CELERY_BROKER_URL = env.str("REDIS_URL", default="") or "filesystem://localhost"
+globals().update(mail.from_environment(env))  # EMAIL_HOST and what belongs to it
+
+CELERY_BROKER_URL = with_password(env.str("REDIS_URL", default=""), env.str("REDIS_PASSWORD", default=""))
+CELERY_BROKER_URL = CELERY_BROKER_URL or "filesystem://localhost"
 # What Redis gives to another worker after so many seconds, because the first did not say that it is done. A backup whose message
 # comes twice is still made once; but whoever waits for a task should not see it begin again.
 CELERY_BROKER_TRANSPORT_OPTIONS = (
@@ -163,6 +175,7 @@ CELERY_BEAT_SCHEDULER = "django_celery_beat.schedulers:DatabaseScheduler"
 
 if IN_PRODUCTION:
     SECURE_SSL_REDIRECT = env.bool("SECURE_SSL_REDIRECT", default=True)
+    SECURE_REDIRECT_EXEMPT = ["^health/$"]  # a load balancer asks the process itself, by http; it learns nothing but that
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if env.bool("BEHIND_PROXY", default=False) else None
     SECURE_HSTS_SECONDS = env.int("SECURE_HSTS_SECONDS", default=31_536_000)
     SECURE_HSTS_INCLUDE_SUBDOMAINS = True

@@ -1,12 +1,13 @@
 """Addresses of the site."""
 
 from django.contrib import admin
-from django.urls import path
+from django.urls import include, path
 from django.views.generic import RedirectView
 
 from ichrisbirch_site import celery  # noqa: F401 - so that what is asked for here is queued where the workers look
 
 urlpatterns = [
     path("admin/", admin.site.urls),
+    path("", include("backups.urls")),
     path("", RedirectView.as_view(pattern_name="admin:index")),
 ]

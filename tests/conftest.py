@@ -1,19 +1,22 @@
 """Fixtures on the run's real services: databases to back up, buckets to keep them in, and a history that is empty again."""
 
+import json
+import os
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from urllib.parse import quote
 from uuid import uuid4
 
 import boto3
 import psycopg
 import pytest
-from django.db import connections
+from django.db import connection, connections
 from psycopg import sql
 from pytest_django.fixtures import Settings
 
-from backups.models import BackupHistory, BackupRestore
+from backups.models import BackupHistory, BackupRestore, Heartbeat, Incident
 from backups.postgres import programs
 from backups.types import Server
 from ichrisbirch_site.embedded import Home
@@ -128,8 +131,8 @@ def register_alias() -> Iterator[Callable[[str, Server], None]]:
 def source(make_database: Callable[..., Server], register_alias: Callable[[str, Server], None]) -> Server:
     """A database with three tables (SOURCE_ROWS), known to the site as the alias "source"."""
     server = make_database()
-    with connect(server) as connection:
-        connection.execute(SOURCE_SQL)
+    with connect(server) as session:
+        session.execute(SOURCE_SQL)
     register_alias("source", server)
     return server
 
@@ -138,8 +141,8 @@ def source(make_database: Callable[..., Server], register_alias: Callable[[str, 
 def history(transactional_db: None) -> Iterator[None]:
     """The history, empty before and after: Django's flush does not see the schema admin."""
     yield
-    BackupRestore.objects.all().delete()
-    BackupHistory.objects.all().delete()
+    for table in (BackupRestore, BackupHistory, Incident, Heartbeat):
+        table.objects.all().delete()
 
 
 @pytest.fixture
@@ -246,3 +249,64 @@ def place_program(tmp_path: Path, backups_settings: Settings) -> PlaceProgram:
         return made
 
     return place
+
+
+def url_of(server: Server) -> str:
+    """A server as DATABASE_URL has it."""
+    password, database = quote(server.password, safe=""), quote(server.database, safe="")
+    return f"postgres://{quote(server.user, safe='')}:{password}@{server.host}:{server.port}/{database}"
+
+
+@pytest.fixture
+def environment(backups_settings: Settings, admin: Server) -> Callable[..., dict[str, str]]:
+    """The environment in which a process of its own has this test's settings and history."""
+
+    def environment(**aliases: Server) -> dict[str, str]:
+        store, ours = backups_settings.STORAGES["backups"]["OPTIONS"], backups_settings.BACKUPS
+        site = Server(**{**vars(admin), "database": str(connection.settings_dict["NAME"])})
+        return {
+            **{name: os.environ[name] for name in ("PATH", "HOME", "ICB_FOLDER", "LD_LIBRARY_PATH") if name in os.environ},
+            "ENVIRONMENT": "testing",
+            "DATABASE_URL": url_of(site),
+            **{f"DATABASE_URL_{alias.upper()}": url_of(server) for alias, server in aliases.items()},
+            "AWS_S3_BACKUP_BUCKET": store["bucket_name"],
+            "AWS_ENDPOINT_URL_S3": store["endpoint_url"],
+            "AWS_REGION": store["region_name"],
+            "AWS_ACCESS_KEY_ID": store["access_key"],
+            "AWS_SECRET_ACCESS_KEY": store["secret_key"],
+            "AWS_S3_ADDRESSING_STYLE": "path",
+            "BACKUPS_SIGNING_KEY": ours["SIGNING_KEY"],
+            "BACKUPS_LOCAL_FOLDER": str(ours["LOCAL_FOLDER"]),
+            "BACKUPS_SCRATCH_FOLDER": str(ours["SCRATCH_FOLDER"] or ""),
+            "BACKUPS_CLIENT_FOLDERS": ",".join(ours["CLIENT_FOLDERS"]),
+            "BACKUPS_LOCK_TIMEOUT_SECONDS": str(ours["LOCK_TIMEOUT_SECONDS"]),
+            "BACKUPS_STALL_TIMEOUT_SECONDS": str(ours["STALL_TIMEOUT_SECONDS"]),
+            "BACKUPS_RETENTION": json.dumps(ours["RETENTION"]),
+            "BACKUPS_VERIFY_ASSERTIONS": json.dumps(ours.get("VERIFY_ASSERTIONS", [])),
+        }
+
+    return environment
+
+
+class Gate:
+    """A client program that waits at its start until the test lets it go on."""
+
+    def __init__(self, folder: Path) -> None:
+        self._reached, self._opened = folder / "reached", folder / "opened"
+        self.script = f'touch "{self._reached}"\nwhile [ ! -e "{self._opened}" ]; do sleep 0.02; done\n'  # two lines of bash
+
+    def wait(self) -> None:
+        """Until the program is there."""
+        until(self._reached.exists)
+
+    def open(self) -> None:
+        """Lets it go on."""
+        self._opened.touch()
+
+
+@pytest.fixture
+def gate(tmp_path: Path, place_program: PlaceProgram) -> Gate:
+    """A pg_dump that waits for the test, and then is the real one."""
+    made = Gate(tmp_path)
+    place_program(made.script + 'exec "$real" "$@"')
+    return made

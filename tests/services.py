@@ -29,8 +29,11 @@ RUN = "TESTS_FOLDER"  # the variable that tells the processes of a run where its
 POSTGRES_SETTINGS = {"fsync": "off", "full_page_writes": "off", "max_connections": "200"}
 
 # What names real services, or changes how ours are reached.
-DROPPED = ("DATABASE_URL", "POSTGRES_", "PG", "AWS_", "REDIS_", "BACKUPS_", "CELERY_")
-DROPPED_NAMES = {"SECRET_KEY", "DEBUG", "ALLOWED_HOSTS", "CSRF_TRUSTED_ORIGINS", "TIME_ZONE", "LOG_LEVEL", "BOTO_CONFIG"}
+DROPPED = ("DATABASE_URL", "POSTGRES_", "PG", "AWS_", "REDIS_", "BACKUPS_", "CELERY_", "EMAIL_")
+DROPPED_NAMES = {
+    *("SECRET_KEY", "DEBUG", "ALLOWED_HOSTS", "CSRF_TRUSTED_ORIGINS", "TIME_ZONE", "LOG_LEVEL", "BOTO_CONFIG"),
+    "DEFAULT_FROM_EMAIL",
+}
 
 
 @pytest.hookimpl(wrapper=True)  # a wrapper, because pytest-django loads the settings in this hook, first of all others

@@ -8,7 +8,6 @@ from uuid import UUID
 from backups.exceptions import BackupsError
 from backups.models import BackupHistory, Status
 from backups.storage import keys
-from backups.storage.store import Store
 from backups.types import Manifest
 
 
@@ -50,6 +49,7 @@ class Entry:
     description: str = ""
     backup_type: str = ""
     database: str = ""
+    system_identifier: str = ""
     started_at: datetime
     duration_seconds: float | None = None
     size_bytes: int | None = None
@@ -73,12 +73,10 @@ class Entry:
 
 @dataclass(frozen=True)
 class Listing:
-    """Entries newest first, and what could not be asked. By key of the dump: `etags` of manifests, and which store has a pin."""
+    """Entries newest first, and what could not be asked."""
 
     entries: list[Entry]
     problems: list[BackupsError] = field(default_factory=list)
-    etags: dict[str, str] = field(default_factory=dict)
-    pins: dict[str, Store] = field(default_factory=dict)
 
 
 def from_row(key: str, row: BackupHistory) -> Entry:
@@ -92,6 +90,7 @@ def from_row(key: str, row: BackupHistory) -> Entry:
         description=row.description,
         backup_type=row.backup_type,
         database=row.database,
+        system_identifier=row.system_identifier,
         started_at=row.started_at or row.created_at,
         duration_seconds=row.duration_seconds,
         size_bytes=row.size_bytes,
@@ -131,6 +130,7 @@ def describe(entry: Entry, manifest: Manifest, *, mark: Mark) -> Entry:
         description=manifest.description,
         backup_type=manifest.backup_type,
         database=manifest.database,
+        system_identifier=manifest.snapshot.system_identifier,
         started_at=manifest.started_at,
         duration_seconds=manifest.duration_seconds,
         size_bytes=manifest.size_bytes,

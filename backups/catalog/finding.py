@@ -4,72 +4,101 @@ from collections.abc import Sequence
 from contextlib import suppress
 from difflib import get_close_matches
 
-from backups.catalog.held import Found, Held, in_environment, not_whole, prove
+from backups.catalog.held import Copies, Found, Held, found_in, in_environment, not_whole, prove
 from backups.catalog.newest import find_newest
 from backups.catalog.proof import in_order
 from backups.exceptions import BackupNotFoundError, BackupsError, ConfigurationError, ManifestError, StorageError, UsageError
 from backups.storage import keys
 from backups.storage.store import Store
 from backups.stores import configured
+from backups.types import Server
 
 SHOWN = 10
 
 
-def find(wanted: str, *, environment: str, database: str) -> Found:
-    """The backup with that filename, key or path, or whose filename alone begins so; for "latest" the newest of that database.
+def find(wanted: str, *, environment: str, database: str, server: Server | None = None) -> Found:
+    """The backup with that filename, key or path, or whose filename alone begins so; for "latest" the newest of that database,
+    on the cluster of `server` where it has any.
 
     A key that names its environment is looked for there. Of that very backup, a local copy will do where the bucket can't be
     asked or has it no longer whole.
 
-    Raises BackupNotFoundError with the nearest names, UsageError for a beginning of several, ManifestError when what is there
-    can't be trusted, ChecksumError when no store has the dump in its size, and StorageError when a store can't be asked.
+    Raises BackupNotFoundError with the nearest names, UsageError for a beginning of several and for a "latest" of several
+    clusters, ManifestError when what is there can't be trusted, ChecksumError when no store has the dump in its size, and
+    StorageError when a store can't be asked.
     """
+    stores = _stores()
+    if wanted == "latest":
+        return find_newest(stores, environment=environment, database=database, server=server)
+    return _whole(_copies(_key(wanted, stores, environment), stores), stores)
+
+
+def copies(wanted: str, *, environment: str, database: str, server: Server | None = None) -> Copies:
+    """What each store has of the backup that `find` takes by that name. Nothing of it is proven, but of the latest which it is.
+
+    Raises as `find` does, but for a dump of another size: BackupNotFoundError where no store has a dump with its manifest.
+    """
+    stores = _stores()
+    if wanted == "latest":
+        newest = find_newest(stores, environment=environment, database=database, server=server)
+        return _copies(newest.key, stores)
+    found = _copies(_key(wanted, stores, environment), stores)
+    if not any(one.is_complete for one in found.held):
+        raise _nowhere(found, stores)
+    return found
+
+
+def _stores() -> list[Store]:
     stores = in_order(configured())
     if not stores:
         raise ConfigurationError(
             "Neither a bucket nor a local folder is configured, so there is no place to look for backups.",
             hint="Set AWS_S3_BACKUP_BUCKET or BACKUPS_LOCAL_FOLDER.",
         )
-    if wanted == "latest":
-        return find_newest(stores, environment=environment, database=database)
+    return stores
+
+
+def _key(wanted: str, stores: Sequence[Store], environment: str) -> str:
     typed_environment, filename = keys.split(wanted)
     environment = typed_environment or environment
     if not keys.is_filename(filename):
         filename = _completed(filename, stores, environment)
-    return _of_filename(filename, stores, environment)
+    return keys.object_key(environment=environment, filename=filename)
 
 
-def _of_filename(filename: str, stores: Sequence[Store], environment: str) -> Found:
-    key = keys.object_key(environment=environment, filename=filename)
-    held, unasked = _held(key, stores)
+def _whole(copies: Copies, stores: Sequence[Store]) -> Found:
     try:
-        if any(one.manifest for one in held):
-            manifest, store = prove(key, held)
+        if any(one.manifest for one in copies.held):
+            manifest, store = prove(copies.key, copies.held)
             if store is not None:
-                return Found(manifest, store, key)
+                return found_in(store, manifest, copies.held)
     except ManifestError as error:
-        error.hint = f"{error.hint}\n{_other_copy(key, held)}".strip()
+        error.hint = f"{error.hint}\n{_other_copy(copies.key, copies.held)}".strip()
         raise
-    if unasked:
-        raise unasked[0]
-    if held:
-        raise not_whole(key, held)
-    raise _not_found(filename, stores, environment)
+    raise _nowhere(copies, stores)
 
 
-def _held(key: str, stores: Sequence[Store]) -> tuple[list[Held], list[StorageError]]:
-    """Of one backup; and the errors of the stores that could not be asked."""
+def _nowhere(copies: Copies, stores: Sequence[Store]) -> BackupsError:
+    """The error for a backup that no store has whole."""
+    if copies.unasked:
+        return copies.unasked[0][1]
+    if copies.held:
+        return not_whole(copies.key, copies.held)
+    return _not_found(keys.filename_of(copies.key), stores, copies.key.partition("/")[0])
+
+
+def _copies(key: str, stores: Sequence[Store]) -> Copies:
     held: list[Held] = []
-    unasked: list[StorageError] = []
+    unasked: list[tuple[Store, StorageError]] = []
     for store in stores:
         try:
             one = Held(store, dump=store.head(key), manifest=store.head(keys.manifest_key(key)))
         except StorageError as error:
-            unasked.append(error)
+            unasked.append((store, error))
             continue
         if one.dump or one.manifest:
             held.append(one)
-    return held, unasked
+    return Copies(key, tuple(held), tuple(unasked))
 
 
 def _other_copy(key: str, held: Sequence[Held]) -> str:

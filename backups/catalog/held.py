@@ -1,10 +1,12 @@
 """What each store holds of a backup, and which store has it whole."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Self
 
 from backups.catalog.proof import read_manifest
 from backups.exceptions import BackupNotFoundError, ChecksumError, StorageError
+from backups.models import BackupHistory
 from backups.storage import keys
 from backups.storage.store import Store
 from backups.types import Manifest, StoredObject
@@ -15,19 +17,26 @@ _AGAIN = f"{ANOTHER_ONE}. Where the bucket keeps versions, what is lost or was r
 
 @dataclass(frozen=True)
 class Found:
-    """A backup that can be restored: its manifest, proven to be ours, and the store that has it."""
+    """A backup that can be restored: its manifest, proven to be ours, and the store that has it. `others` have a dump of its
+    size, too: the manifest proves its bytes wherever they lie.
+    """
 
     manifest: Manifest
     store: Store
     key: str
+    others: tuple[Store, ...] = ()
 
     @property
     def location(self) -> str:
         """Where the dump is, for people."""
         return self.store.location(self.key)
 
+    def copies(self) -> list[Self]:
+        """The same backup in each of its stores."""
+        return [replace(self, store=store, others=()) for store in (self.store, *self.others)]
 
-@dataclass
+
+@dataclass(slots=True)
 class Held:
     """What one store holds of one backup."""
 
@@ -44,6 +53,21 @@ class Held:
     def fits(self, manifest: Manifest) -> bool:
         """Whether the dump is there, with its manifest beside it and of its size."""
         return self.is_complete and self.dump is not None and self.dump.size_bytes == manifest.size_bytes
+
+
+@dataclass(frozen=True)
+class Copies:
+    """What each store has of one backup, the bucket first; and the errors of those that can't be asked."""
+
+    key: str
+    held: tuple[Held, ...]
+    unasked: tuple[tuple[Store, StorageError], ...] = ()
+
+
+def found_in(store: Store, manifest: Manifest, held: Sequence[Held]) -> Found:
+    """A backup that one store has whole; `held` is what all have of it."""
+    sized = (one.store for one in held if one.dump is not None and one.dump.size_bytes == manifest.size_bytes)
+    return Found(manifest, store, manifest.key, tuple(other for other in sized if other is not store))
 
 
 def by_key(items: Iterable[StoredObject], store: Store) -> dict[str, Held]:
@@ -66,6 +90,17 @@ def by_key(items: Iterable[StoredObject], store: Store) -> dict[str, Held]:
         if (pinned := found.get(item.key.removesuffix(keys.PIN_SUFFIX))) is not None:
             pinned.pin = item
     return found
+
+
+def still_describes(row: BackupHistory, whole: Sequence[Held]) -> bool:
+    """Whether the row tells of just what is stored, so that its manifest need not be read again.
+
+    The manifest that would be read is the first one. A row has the ETag of no manifest but one that its own run has written, or
+    that was read and proven: so the same ETag is the same proof.
+    """
+    first = whole[0].manifest
+    same_size = all(one.dump is not None and one.dump.size_bytes == row.size_bytes for one in whole)
+    return bool(row.manifest_etag) and first is not None and first.etag == row.manifest_etag and same_size
 
 
 def in_environment(stores: Sequence[Store], environment: str) -> dict[str, list[Held]]:

@@ -1,44 +1,64 @@
-"""The newest backup of one database. An older one is never taken in its place: it is only named."""
+"""The newest backup of one database. An older one is never taken in its place: it is only named.
 
-from collections.abc import Iterator, Sequence
+Two clusters may each have a database of that name. The one at hand goes first; without a backup of it, that of the only other;
+of several others none is guessed. docs/decisions/0011 tells why.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import cached_property
+from itertools import islice
 
 from django.db import Error as DatabaseError
 from django.db import transaction
 
-from backups.catalog.held import Found, Held, in_environment, not_whole, prove
-from backups.exceptions import BackupNotFoundError, BackupsError, ChecksumError, ManifestError, StorageError
+from backups.catalog.held import Found, Held, found_in, in_environment, not_whole, prove
+from backups.catalog.whose import READERS, cluster_of
+from backups.exceptions import (
+    BackupNotFoundError,
+    BackupsError,
+    ChecksumError,
+    ManifestError,
+    ObjectMissingError,
+    StorageError,
+    UsageError,
+)
 from backups.models import BackupHistory, BackupType
 from backups.storage import keys
 from backups.storage.store import Store
-from backups.types import Manifest
+from backups.types import Manifest, Server
 
 MOST_PASSED_OVER = 20  # on the way to one that can be named: with a wrong signing key there is none
+LOOKED_BACK = 1000  # manifests that are read for the clusters of a database, where the history does not tell
+MINUTES_AT_ONCE = 64
+Proven = tuple[Manifest, Store | None]
 
 
-def find_newest(stores: Sequence[Store], *, environment: str, database: str) -> Found:
+def find_newest(stores: Sequence[Store], *, environment: str, database: str, server: Server | None) -> Found:
     """The newest backup of a database: of those with a manifest, as a run that failed has none.
 
-    What a restore in place has backed up before it is no candidate: whoever restores "latest" twice would be back where he was.
+    `server` is the one at hand; it is asked which cluster it is, and need not answer. What a restore in place has backed up
+    before it is no candidate: whoever restores "latest" twice would be back where he was.
 
-    Raises BackupNotFoundError, ManifestError, ChecksumError or StorageError where the newest can't be had, and names the newest
-    that can.
+    Raises UsageError where there are backups of several clusters and none of this; BackupNotFoundError, ManifestError,
+    ChecksumError or StorageError where the newest can't be had, and names the newest that can.
     """
     try:
-        return _Search(environment, database, in_environment(stores, environment)).newest()
+        return _Search(environment, database, server, in_environment(stores, environment)).newest()
     except ChecksumError:
         raise
     except StorageError as error:
-        error.hint = f"{error.hint}\n{_without_the_first(stores, environment, database)}".strip()
+        error.hint = f"{error.hint}\n{_without_the_first(stores, environment, database, server)}".strip()
         raise
 
 
-def _without_the_first(stores: Sequence[Store], environment: str, database: str) -> str:
+def _without_the_first(stores: Sequence[Store], environment: str, database: str, server: Server | None) -> str:
     for store in stores[1:]:
         with suppress(BackupsError):
-            found = _Search(environment, database, in_environment([store], environment)).newest()
+            found = _Search(environment, database, server, in_environment([store], environment)).newest()
             return _named("The newest copy that can be had without it", found)
     return ""
 
@@ -53,6 +73,7 @@ class _Search:
 
     environment: str
     database: str
+    server: Server | None
     held: dict[str, list[Held]]
     others: set[str] = field(default_factory=set)  # databases of what was passed over
     before_restores: set[str] = field(default_factory=set)  # filenames of what was passed over
@@ -62,11 +83,68 @@ class _Search:
             for together in self._minutes():
                 proven = [one for key in together if (one := self._proven(key)) is not None]
                 if proven:
-                    return self._whole(*max(proven, key=lambda one: one[0].finished_at))
+                    return self._whole(*self._of_this_cluster(max(proven, key=_finished)))
         except (ManifestError, BackupNotFoundError, ChecksumError) as error:
             error.hint = f"{error.hint}\n{self._instead()}".strip()
             raise
         raise self._none_yet()
+
+    def _of_this_cluster(self, first: Proven) -> Proven:
+        """The newest of the cluster at hand, or of the only one there is; `first` is the newest of any."""
+        ours = cluster_of(self.server) if self.server is not None else None
+        newest = {_cluster(first): first}
+        if ours not in newest:
+            for one in self._others(newest, ours):
+                newest.setdefault(_cluster(one), one)
+                if ours in newest:
+                    break
+        if ours in newest:
+            return newest[ours]
+        if len(newest) > 1:
+            raise self._several(newest)
+        return first
+
+    def _others(self, known: dict[str, Proven], ours: str | None) -> Iterator[Proven]:
+        """Backups of this database on clusters that are not known yet, newest first: LOOKED_BACK manifests are read for them."""
+        read, minutes = 0, self._minutes()
+        told = self._by_history  # here: a thread would open a connection of its own
+        with ThreadPoolExecutor(READERS, thread_name_prefix="manifest") as pool:
+            while read < LOOKED_BACK and (some := list(islice(minutes, MINUTES_AT_ONCE))):
+                wanted = [[key for key in together if self._may_be_of_another(key, known)] for together in some]
+                read += sum(map(len, wanted))
+                for proven in pool.map(lambda keys_: [self._read(key, told, ours) for key in keys_], wanted):
+                    yield from sorted((one for one in proven if one is not None), key=_finished, reverse=True)
+
+    def _may_be_of_another(self, key: str, known: Mapping[str, Proven]) -> bool:
+        """Whether its manifest must be read: the history does not know it, or knows a cluster that is not known yet."""
+        database, cluster = self._by_history.get(keys.filename_of(key), (self.database, None))
+        is_read = any(manifest.key == key for manifest, _store in known.values())
+        return database == self.database and cluster not in known and not is_read
+
+    def _read(self, key: str, told: dict[str, tuple[str, str]], ours: str | None) -> Proven | None:
+        """As `_proven`. A refused manifest of which nobody knows that it is this cluster's says nothing: it is not the newest."""
+        try:
+            one = prove(key, self.held[key])
+        except ManifestError:
+            if ours is not None and told.get(keys.filename_of(key)) == (self.database, ours):
+                raise
+            return None
+        except ObjectMissingError:  # a prune was quicker
+            return None
+        return one if one[0].database == self.database and one[0].backup_type != BackupType.PRE_RESTORE else None
+
+    def _several(self, newest: dict[str, Proven]) -> UsageError:
+        found = sorted((manifest for manifest, _store in newest.values()), key=lambda one: one.started_at, reverse=True)
+        lines = (
+            f"{one.filename}, {one.started_at:%Y-%m-%d %H:%M} UTC, cluster {one.snapshot.system_identifier or 'not told'}"
+            for one in found
+        )
+        return UsageError(
+            f"Which latest backup of {self.database}? {len(found)} clusters have a database of that name, and none of them is the"
+            " one that the settings lead to.",
+            detail="The newest of each:\n" + "\n".join(lines),
+            hint=f"Name the one you mean instead of latest, for example: {found[0].filename}",
+        )
 
     def _minutes(self) -> Iterator[list[str]]:
         """Keys, newest first. Names tell the minute; within one the manifests tell which is the later."""
@@ -80,12 +158,12 @@ class _Search:
         if together:
             yield together
 
-    def _proven(self, key: str) -> tuple[Manifest, Store | None] | None:
+    def _proven(self, key: str) -> Proven | None:
         """The manifest and the store with the whole dump; None for what is no candidate. Raises ManifestError, StorageError."""
         try:
             manifest, store = prove(key, self.held[key])
         except ManifestError:
-            other = self._by_history.get(keys.filename_of(key), self.database)
+            other, _its_cluster = self._by_history.get(keys.filename_of(key), (self.database, ""))
             if other == self.database:
                 raise
             self.others.add(other)
@@ -99,19 +177,20 @@ class _Search:
         return manifest, store
 
     @cached_property
-    def _by_history(self) -> dict[str, str]:
-        """The database of each filename, by rows that nobody can write who can only write to the store. Empty without them."""
+    def _by_history(self) -> dict[str, tuple[str, str]]:
+        """Of each filename, by rows that nobody can write who can only write to the store. Empty without them."""
         try:
             with transaction.atomic():
                 rows = BackupHistory.objects.of_environment(self.environment)
-                return dict(rows.values_list("filename", "database"))
+                told = rows.values_list("filename", "database", "system_identifier")
+                return {filename: (database, cluster) for filename, database, cluster in told}
         except DatabaseError:
             return {}
 
     def _whole(self, manifest: Manifest, store: Store | None) -> Found:
         if store is None:
             raise not_whole(manifest.key, self.held[manifest.key])
-        return Found(manifest, store, manifest.key)
+        return found_in(store, manifest, self.held[manifest.key])
 
     def _instead(self) -> str:
         """Names the newest that can be had, or says how many can't."""
@@ -151,3 +230,11 @@ class _Search:
             " name one by its filename, or its alias with --database.",
             hint="icb db list shows what there is.",
         )
+
+
+def _cluster(one: Proven) -> str:
+    return one[0].snapshot.system_identifier
+
+
+def _finished(one: Proven) -> datetime:
+    return one[0].finished_at

@@ -1,6 +1,7 @@
 """Reads what stands beside a dump, and believes it only with our signature and in its own place."""
 
 import hashlib
+from dataclasses import dataclass
 
 from backups import conf
 from backups.exceptions import BackupNotFoundError, ChecksumError, ManifestError
@@ -14,14 +15,28 @@ LONGEST_REASON = 200  # characters of a pin's
 PIN_BYTES = 4096
 
 
+@dataclass(frozen=True)
+class Proven:
+    """A manifest, and the ETag of the very bytes that prove it; "" where the store tells none."""
+
+    manifest: Manifest
+    etag: str
+
+
 def read_manifest(store: Store, key: str) -> Manifest:
     """The manifest of the dump at a key, proven: signed by us, and about this very key.
 
     Raises ManifestError, or ObjectMissingError when there is none.
     """
+    return read_proven(store, key).manifest
+
+
+def read_proven(store: Store, key: str) -> Proven:
+    """The same, with its ETag. Raises as `read_manifest` does."""
     place = store.location(keys.manifest_key(key))
+    data, etag = store.read_as(keys.manifest_key(key), limit_bytes=LIMIT_BYTES)
     try:
-        manifest = parse(store.read(keys.manifest_key(key), limit_bytes=LIMIT_BYTES), **conf.signing_keys())
+        manifest = parse(data, **conf.signing_keys())
     except ManifestError as error:
         error.detail = "\n".join(filter(None, [f"It is {place}{_elsewhere(key)}.", error.detail]))
         raise
@@ -30,7 +45,7 @@ def read_manifest(store: Store, key: str) -> Manifest:
             f"The manifest {place} belongs to another backup: {manifest.key}.",
             hint="Somebody copied or moved it. Do not restore this backup; choose another one: icb db list",
         )
-    return manifest
+    return Proven(manifest, etag)
 
 
 def read_globals(store: Store, key: str, manifest: Manifest) -> bytes:

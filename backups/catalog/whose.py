@@ -1,20 +1,36 @@
-"""Whose a database is, by the backups that were made of it."""
+"""Whose a database is, by the backups that were made of it; and which cluster a server is."""
 
 import json
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import replace
 
 from backups.catalog.held import by_key
 from backups.catalog.proof import in_order
 from backups.exceptions import BackupsError
 from backups.manifest import LIMIT_BYTES
+from backups.postgres.connect import connected
+from backups.postgres.databases import maintenance
+from backups.postgres.snapshot import system_identifier as identifier_of
 from backups.storage import keys
 from backups.storage.store import Store
 from backups.stores import configured
+from backups.types import Server
 
 LOOKED_AT = 20
 READERS = 8
+PATIENCE_SECONDS = 3  # for a server that is only asked who it is
+
+
+def cluster_of(server: Server) -> str | None:
+    """The system identifier of a server, "" where it hides that; None where it can't be asked. Raises nothing."""
+    quick = replace(maintenance(server), options=(("connect_timeout", str(PATIENCE_SECONDS)), *server.options))
+    try:
+        with connected(quick, application_name="which cluster?") as connection:
+            return identifier_of(connection)
+    except BackupsError:
+        return None
 
 
 def is_database_of(environment: str, *, system_identifier: str, database: str) -> bool:

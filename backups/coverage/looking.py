@@ -1,11 +1,12 @@
 """Goes through the site's databases, their servers, and its files."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from django.db import connections
 
 from backups import catalog, conf
-from backups.catalog import Listing
+from backups.catalog import Entry
 from backups.coverage import of_database, of_server
 from backups.coverage.nouns import Coverage, Finding, Level, Site
 from backups.coverage.of_media import of_media
@@ -26,15 +27,17 @@ def coverage() -> Coverage:
     stores = configured()
     listing = catalog.list_backups(limit=LOOKED_AT)
     findings = [_unasked(problem) for problem in listing.problems]
-    sites = _sites(listing, findings)
+    whole = [entry for entry in listing.entries if entry.is_whole and entry.backup_type != BackupType.PRE_RESTORE]
     clusters: dict[str, tuple[Surroundings, list[Site]]] = {}
+    sites = _sites(findings)
     for site in sites:
-        findings.append(of_database.newest(site))
         try:
             around, inside = uncovered.look_around(site.server), uncovered.look_inside(site.server)
         except BackupsError as error:
-            findings.append(_unreachable(site, error))
+            findings += [of_database.newest(_with_newest(site, whole, None)), _unreachable(site, error)]
             continue
+        site = _with_newest(site, whole, around.identifier)
+        findings.append(of_database.newest(site))
         cluster = around.identifier or site.server.address.rpartition("/")[0]
         clusters.setdefault(cluster, (around, []))[1].append(site)
         findings += of_database.findings(site, around, inside)
@@ -48,9 +51,8 @@ def coverage() -> Coverage:
     )
 
 
-def _sites(listing: Listing, findings: list[Finding]) -> list[Site]:
+def _sites(findings: list[Finding]) -> list[Site]:
     """The site's databases; those that two aliases name, once. What can't be one becomes a finding."""
-    whole = [entry for entry in listing.entries if entry.is_whole and entry.backup_type != BackupType.PRE_RESTORE]
     sites: dict[tuple[str, int, str], Site] = {}
     for alias in connections:
         try:
@@ -59,9 +61,15 @@ def _sites(listing: Listing, findings: list[Finding]) -> list[Site]:
             text = f"The alias {alias} can't be backed up. {error.message}"
             findings.append(Finding(Level.ACT, "alias", text, error.detail, error.hint))
             continue
-        newest = next((entry for entry in whole if entry.database == server.database), None)
-        sites.setdefault((server.host, server.port, server.database), Site(alias=alias, server=server, newest=newest))
+        sites.setdefault((server.host, server.port, server.database), Site(alias=alias, server=server))
     return list(sites.values())
+
+
+def _with_newest(site: Site, whole: Sequence[Entry], cluster: str | None) -> Site:
+    """With its newest backup; by its name alone where nobody knows its cluster."""
+    named = [entry for entry in whole if entry.database == site.name]
+    ours = [entry for entry in named if cluster is None or entry.system_identifier == cluster]
+    return replace(site, newest=next(iter(ours), None), namesake=next(iter(named), None) if not ours else None)
 
 
 def _unasked(problem: BackupsError) -> Finding:

@@ -40,11 +40,12 @@ class Coverage:
 
 @dataclass(frozen=True, kw_only=True)
 class Site:
-    """One of the site's databases, with its newest backup."""
+    """One of the site's databases, with its newest backup; and the newest of a database of that name on another cluster."""
 
     alias: str
     server: Server
-    newest: Entry | None
+    newest: Entry | None = None
+    namesake: Entry | None = None
 
     @property
     def name(self) -> str:

@@ -14,9 +14,11 @@ from backups.postgres.uncovered import Inside, Surroundings
 def newest(site: Site) -> Finding:
     """Whether there is a backup at all."""
     if site.newest is None:
+        other = site.namesake.filename if site.namesake else ""
+        detail = f"There is one of a database of that name on another server: {other}" if other else ""
         alias = "" if site.alias == "default" else f" --database {shlex.quote(site.alias)}"
         text = f"{site.name} has no backup in the environment {conf.current().environment}."
-        return Finding(Level.ACT, "no-backup", text, hint=f"icb db backup first{alias}")
+        return Finding(Level.ACT, "no-backup", text, detail, hint=f"icb db backup first{alias}")
     age = words.age(site.newest.started_at, now=timezone.now())
     return Finding(Level.FINE, "backup", f"{site.name}: newest backup {age}. No table is left out.", site.newest.filename)
 

@@ -67,6 +67,11 @@ def coverage(parser: ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print it as JSON")
 
 
+def health(parser: ArgumentParser) -> None:
+    """Of db_health."""
+    parser.add_argument("--json", action="store_true", help="print it as JSON")
+
+
 def sync(parser: ArgumentParser) -> None:
     """Of db_sync."""
     parser.add_argument("--dry-run", action="store_true", help="tell what would be done, and do nothing")

@@ -14,7 +14,8 @@ SHOWN = 20
 def as_text(found: Agreed, *, dry_run: bool) -> str:
     """What was done, or would be, a section each; then what somebody should look at."""
     would = "would be " if dry_run else ""
-    lines = ["Bucket and history agree."] if found.is_nothing else []
+    agree = "Bucket and history agree" + (", as far as they could be asked." if found.problems else ".")
+    lines = [agree] if found.is_nothing else []
     lines += _section(f"Rows {would}made from manifests", found.rebuilt)
     lines += _section(f"Rows {would}corrected by their manifests", found.mended)
     lines += [f"Restores and verifications {would}made from their records: {words.count(found.runs)}"] if found.runs else []

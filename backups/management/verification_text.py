@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from backups import words
+from backups.copies import Worth, not_good
 from backups.models import BackupRestore, Level, Verdict
 
 SAID = {
@@ -20,16 +21,28 @@ def as_text(row: BackupRestore) -> str:
     name = words.printable(row.source_key.rpartition("/")[2])
     took = words.duration(row.duration_seconds)
     if row.verdict == Verdict.GOOD:
-        return f"Good: {name}. {_said(row)}; it took {took}."
+        return "\n".join([f"Good: {name}. {_said(row)}; it took {took}.", *_about_copies(row)])
     heading = "BAD" if row.verdict == Verdict.BAD else "Unable to tell"
     lines = [words.printable(line.expandtabs()) for line in row.error_message.split("\n")]
     return "\n".join([f"{heading}: {name}. {lines[0]}", *(f"    {line}" for line in lines[1:])])
 
 
+def _about_copies(row: BackupRestore) -> list[str]:
+    """Those that were not good when they were first read. The good ones are not worth a line."""
+    lines: list[str] = []
+    for copy in row.comparison_report.get("copies", []):
+        if copy["worth"] in (Worth.DAMAGED, Worth.UNABLE):
+            heading = "DAMAGED COPY" if copy["worth"] == Worth.DAMAGED else "A copy that could not be read"
+            lines += [f"{heading}: {copy['where']}", *f"{copy['said']}\n{copy['hint']}".strip().split("\n")]
+        elif copy["worth"] == Worth.GOOD and copy["said"]:
+            lines += [f"{copy['where']}: {copy['said']}"]
+    return [f"    {words.printable(line.expandtabs())}" for line in lines]
+
+
 def _said(row: BackupRestore) -> str:
     said = SAID[Level(row.level)]
     report = row.comparison_report
-    if row.level != Level.RESTORED or not report:
+    if row.level != Level.RESTORED or "rows" not in report:
         return said[0].upper() + said[1:]
     counted = f"{words.things(report['rows'], 'row')} in {words.things(report['tables'], 'table')}"
     back = f"; loading took {words.duration(row.load_seconds)}" if row.load_seconds else ""
@@ -39,6 +52,9 @@ def _said(row: BackupRestore) -> str:
 def summary(failed: Sequence[BackupRestore], *, total: int) -> str:
     """What must be done about those that did not pass."""
     bad = sum(row.verdict == Verdict.BAD for row in failed)
+    good = [row for row in failed if row.verdict == Verdict.GOOD and not_good(row.comparison_report)]
+    if len(good) == len(failed):
+        return f"{len(good)} of {total} good, but for a copy that is damaged or could not be read. What to do is told above."
     if not bad:
         return (
             f"{len(failed)} of {total} could not be verified here; that says nothing about them. Mend the cause, and try again."

@@ -49,7 +49,8 @@ def unpin(filename: str) -> Pinned:
 def _write(filename: str, reason: str) -> Pinned:
     """A pin comes into the history first, where it is in the way of a prune at once, and leaves it last."""
     environment = conf.current().environment
-    found = catalog.find(filename, environment=environment, database=conf.server("default").database)
+    server = conf.server("default")
+    found = catalog.find(filename, environment=environment, database=server.database, server=server)
     if found.manifest.environment != environment:
         raise RefusedError(
             f"{found.manifest.filename} is a backup of the environment {found.manifest.environment}, and this process is of"

@@ -17,7 +17,7 @@ from backups.prune import deleting
 from backups.prune.restoring import in_use
 from backups.prune.rules import has_rules, policy
 from backups.prune.shelf import Leftover, Shelf, Standing, look
-from backups.retention import Candidate, Decision, Policy, decide
+from backups.retention import STOPPED, Candidate, Decision, Policy, decide
 from backups.storage.object_lock import ObjectLock, lock_of, may_lock
 
 SPACING = timedelta(hours=20)  # between two prunes of one database: else a loop would take, share by share, what is left
@@ -59,6 +59,14 @@ class Pruning:
     def of(self, fate: Fate) -> list[Judged]:
         """Those with that fate."""
         return [one for one in self.backups if one.fate == fate]
+
+    @property
+    def stopped_by(self) -> list[str]:
+        """Why nothing of a database may go, whatever the policy wants; with the database's name. Empty where no rule is set."""
+        if not has_rules(self.policy):
+            return []
+        stops = {(one.candidate.database, why) for one in self.of(Fate.KEEP) for why in one.reasons if why.endswith(STOPPED)}
+        return [f"{database}: {why}" for database, why in sorted(stops)]
 
     @property
     def has_failed(self) -> bool:

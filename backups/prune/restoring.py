@@ -52,5 +52,6 @@ def _alive(rows: Iterable[BackupRestore]) -> Iterable[BackupRestore]:
     for row in rows:
         place = address(host=row.target_host, port=row.target_port)
         is_here = here.is_place_of(address=place, system_identifier=row.target_system_identifier)
-        if str(row.id) in sessions or not is_here:
+        is_queued = row.status == Status.PENDING and row.started_at is None
+        if str(row.id) in sessions or not is_here or is_queued:
             yield row

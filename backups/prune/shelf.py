@@ -11,7 +11,7 @@ from datetime import datetime
 
 from django.db import Error as DatabaseError
 
-from backups.catalog.held import Held, by_key, prove
+from backups.catalog.held import Held, by_key, prove, still_describes
 from backups.catalog.proof import in_order, read_pin
 from backups.exceptions import HistoryError, ManifestError
 from backups.models import BackupHistory, Status
@@ -23,8 +23,8 @@ from backups.types import Manifest, StoredObject
 
 READERS = 8
 _COLUMNS = (
-    *("id", "filename", "environment", "database", "status", "created_at", "finished_at", "size_bytes", "manifest_etag"),
-    *("verified_at", "bad_at", "pin_reason", "deleted_at"),
+    *("id", "filename", "environment", "database", "system_identifier", "status", "created_at", "finished_at", "size_bytes"),
+    *("manifest_etag", "verified_at", "bad_at", "pin_reason", "deleted_at"),
 )
 
 
@@ -144,7 +144,7 @@ def _judge(key: str, held: Sequence[Held], row: BackupHistory | None, lying: tup
     if not whole:
         return Leftover(key=key, row=row, lying=lying) if row is not None and row.deleted_at is not None else ""
     pin = row.pin_reason if row is not None and row.pin_reason else _pin_beside(key, held)
-    if row is not None and _still_describes(row, whole):
+    if row is not None and row.finished_at is not None and row.status == Status.SUCCEEDED and still_describes(row, whole):
         return Standing(key=key, candidate=_as_row_tells(row, pin=pin), row=row, lying=lying)
     try:
         manifest, store = prove(key, whole)
@@ -160,14 +160,6 @@ def _judge(key: str, held: Sequence[Held], row: BackupHistory | None, lying: tup
 def _pin_beside(key: str, held: Sequence[Held]) -> str:
     """The reason of a pin that only a store remembers, because the history was lost; "" for none. Raises StorageError."""
     return next((read_pin(one.store, key) for one in held if one.pin), "")
-
-
-def _still_describes(row: BackupHistory, whole: Sequence[Held]) -> bool:
-    """Whether a manifest is there just as the run wrote it, beside a dump of its size: then it need not be read."""
-    if row.status != Status.SUCCEEDED or row.finished_at is None or not row.manifest_etag:
-        return False
-    same_size = all(one.dump and one.dump.size_bytes == row.size_bytes for one in whole)
-    return same_size and any(one.manifest and one.manifest.etag == row.manifest_etag for one in whole)
 
 
 def _as_row_tells(row: BackupHistory, *, pin: str) -> Candidate:

@@ -16,6 +16,8 @@ from backups.words import printable, size, things
 Reasons = dict[UUID, list[str]]
 Key = tuple[int, ...]
 
+STOPPED = "nothing is pruned"  # how a reason ends that keeps every backup of a database
+
 # Rule, noun, what orders the periods, what people call them. An hour that comes twice when the clocks go back is two: by fold.
 PERIODS: tuple[tuple[str, str, Callable[[datetime], Key], str], ...] = (
     ("hourly", "hour", lambda at: (at.year, at.month, at.day, at.hour, at.fold), "%Y-%m-%d %H:00 %Z"),
@@ -91,10 +93,10 @@ def _failing(runs: Iterable[Run], policy: Policy) -> str:
     if not newest or newest[0].succeeded:
         return ""
     if len(newest) < enough:
-        return f"the last of {things(len(newest), 'run')} failed, too few to tell: nothing is pruned"
+        return f"the last of {things(len(newest), 'run')} failed, too few to tell: {STOPPED}"
     if any(run.succeeded for run in newest):
         return ""
-    return f"the last {'run' if enough == 1 else things(enough, 'run')} failed: nothing is pruned"
+    return f"the last {'run' if enough == 1 else things(enough, 'run')} failed: {STOPPED}"
 
 
 def _protected(
@@ -117,7 +119,7 @@ def _protections(one: Candidate, *, newest: Candidate | None, failing: str, poli
     elif policy.minimum_age_days is not None and (now - one.finished_at).days < policy.minimum_age_days:
         yield f"younger than {things(policy.minimum_age_days, 'day')}"
     if newest is None:
-        yield "no backup up to now is verified: nothing is pruned"
+        yield f"no backup up to now is verified: {STOPPED}"
     elif newest.finished_at <= one.finished_at <= now:
         yield _beside_the_newest(one, newest)
     if failing:

@@ -4,7 +4,7 @@ https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html: Range and If
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
@@ -27,10 +27,18 @@ def pause(failures: int) -> float:
 
 
 def pieces(
-    client: "S3Client", *, bucket: str, key: str, attempts: int, start: int = 0, end: int | None = None, etag: str = ""
+    client: "S3Client",
+    *,
+    bucket: str,
+    key: str,
+    attempts: int,
+    start: int = 0,
+    end: int | None = None,
+    etag: str = "",
+    on_etag: Callable[[str], None] = lambda _etag: None,
 ) -> Iterator[bytes]:
     """The object from `start` to before `end`, piece by piece, of 1 MiB at most. Every piece belongs to the object with that
-    ETag, or to the one that was there at the start.
+    ETag, or to the one that was there at the start; `on_etag` is told it with each answer.
 
     Raises ChecksumError when another object takes its place meanwhile, and boto3's errors: of a request, or of the last of
     `attempts` connections in a row that broke within a piece.
@@ -39,6 +47,7 @@ def pieces(
     while True:
         answer = _rest(client, bucket=bucket, key=key, position=position, end=end, etag=etag)
         etag = etag or answer.get("ETag", "")
+        on_etag(etag)
         try:
             with closing(answer["Body"]) as body:
                 for piece in body.iter_chunks(PIECE_BYTES):

@@ -27,6 +27,20 @@ def translated(path: Path) -> Iterator[None]:
         ) from error
 
 
+def below(folder: Path) -> Iterator[Path]:
+    """Every file below a folder, if it is there. Raises StorageError for a part that can't be looked into: rglob would leave it
+    out, and whatever is in it would seem to be gone.
+    """
+
+    def fail(error: OSError) -> None:
+        if not isinstance(error, FileNotFoundError | NotADirectoryError):
+            with translated(folder):
+                raise error
+
+    for inside, _folders, names in os.walk(folder, onerror=fail):
+        yield from (Path(inside, name) for name in names)
+
+
 def make_folder(folder: Path) -> Path:
     """Makes a folder and what is missing above it, each for its owner only: mkdir(parents=True) would open those above."""
     try:

@@ -95,6 +95,13 @@ def sortable(filename: str) -> str:
     return f"{moment:%Y%m%dT%H%M%S}" + filename if moment is not None else ""
 
 
+def before_minute(filename: str) -> str:
+    """A text after which, in the order of their keys, come all filenames of that one's minute and of later ones; "" for no
+    filename of ours."""
+    moment = started_at(filename)
+    return f"backup-{moment:%Y-%m-%dT%H%M}" if moment is not None else ""
+
+
 def same_minute(one: str, other: str) -> bool:
     """Whether the filenames in two keys tell the same minute."""
     length = len("backup-2024-01-15T1200")

@@ -12,7 +12,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from backups.exceptions import ChecksumError, ObjectMissingError, StorageError
-from backups.storage.files import give_name, make_folder, reserve, sync_folder, taken, translated
+from backups.storage import folder_mark
+from backups.storage.files import below, give_name, make_folder, reserve, sync_folder, taken, translated
 from backups.storage.whole import read_whole
 from backups.types import StoredObject, UnfinishedObject
 
@@ -21,10 +22,15 @@ PIECE_BYTES = 1 << 20
 
 
 class LocalStore:
-    """A folder, made on first use, that only its owner may read."""
+    """A folder, made and marked on first use, that only its owner may read.
 
-    def __init__(self, base: Path) -> None:
+    `remembered` gives the paths of copies that were put there, as far as is known: where they say that the folder is in use and
+    it does not bear its mark, nothing is written, and nothing is called missing: StorageError.
+    """
+
+    def __init__(self, base: Path, *, remembered: folder_mark.Remembered = tuple) -> None:
         self.base = base
+        self.remembered = remembered
 
     def location(self, key: str) -> str:
         """The path of a key."""
@@ -41,7 +47,7 @@ class LocalStore:
 
     def require_usable(self, *, prefix: str, expected_bytes: int) -> None:
         """Raises StorageError when the folder can't be written, or lacks room for the expected bytes."""
-        folder = make_folder(self.path(prefix.removesuffix("/")))
+        folder = self._made(self.path(prefix.removesuffix("/")))
         with translated(folder):
             free = shutil.disk_usage(folder).free
         if free < expected_bytes:
@@ -54,7 +60,7 @@ class LocalStore:
     def open_writer(self, key: str, *, run_id: str, expected_bytes: int, on_upload: Callable[[str], None]) -> "LocalWriter":
         """A writer for a new file."""
         path = self.path(key)
-        make_folder(path.parent)
+        self._made(path.parent)
         with translated(path):
             if os.path.lexists(path):
                 raise taken(path)
@@ -79,12 +85,19 @@ class LocalStore:
             with translated(self.path(key)):
                 found = self.path(key).stat()
         except ObjectMissingError:
+            folder_mark.require_known(self.base, self.remembered)
             return None
         return _stored(key, found) if stat.S_ISREG(found.st_mode) else None
 
     def read(self, key: str, *, limit_bytes: int) -> bytes:
         """A small file whole."""
         return read_whole(self.stream(key), limit_bytes=limit_bytes, location=self.location(key))
+
+    def read_as(self, key: str, *, limit_bytes: int) -> tuple[bytes, str]:
+        """A small file whole, with its ETag while it was read; "" where it changed meanwhile."""
+        before = self.head(key)
+        data = self.read(key, limit_bytes=limit_bytes)
+        return data, before.etag if before is not None and before == self.head(key) else ""
 
     def stream(self, key: str) -> Iterator[bytes]:
         """A file piece by piece."""
@@ -97,13 +110,11 @@ class LocalStore:
         """The same: a disk is read from one end to the other."""
         return self.stream(key)
 
-    def list(self, prefix: str) -> Iterator[StoredObject]:
+    def list(self, prefix: str, *, after: str = "") -> Iterator[StoredObject]:
         """Files below a prefix that is empty or ends with a slash, in order of their keys; unfinished ones are left out."""
-        folder = self.path(prefix.removesuffix("/")) if prefix else self.base
-        with translated(folder):
-            keys = sorted(path.relative_to(self.base).as_posix() for path in folder.rglob("*") if path.is_file())
-        for key in keys:
-            found = None if key.endswith(PARTIAL_SUFFIX) else self.head(key)
+        for key in sorted(self._keys(prefix)):
+            is_ours = key > after and not key.endswith(PARTIAL_SUFFIX) and key != folder_mark.NAME
+            found = self.head(key) if is_ours else None
             if found is not None:  # it may have been deleted meanwhile
                 yield found
 
@@ -114,17 +125,28 @@ class LocalStore:
 
     def unfinished(self, prefix: str) -> Iterator[UnfinishedObject]:
         """Partial files below a prefix. They have no id of their own."""
-        folder = self.path(prefix.removesuffix("/")) if prefix else self.base
-        with translated(folder):
-            for path in sorted(folder.rglob(f"*{PARTIAL_SUFFIX}")):
-                key = path.relative_to(self.base).as_posix().removesuffix(PARTIAL_SUFFIX)
-                begun_at = datetime.fromtimestamp(path.lstat().st_mtime, tz=UTC)
-                yield UnfinishedObject(key=key, upload_id="", begun_at=begun_at)
+        for name in sorted(self._keys(prefix)):
+            if name.endswith(PARTIAL_SUFFIX):
+                with translated(self.base / name):
+                    begun_at = datetime.fromtimestamp((self.base / name).lstat().st_mtime, tz=UTC)
+                yield UnfinishedObject(key=name.removesuffix(PARTIAL_SUFFIX), upload_id="", begun_at=begun_at)
 
     def abort_upload(self, key: str, upload_id: str) -> None:
         """Removes what a dead run left of a file."""
         with translated(self.path(key)):
             _partial(self.path(key)).unlink(missing_ok=True)
+
+    def _made(self, folder: Path) -> Path:
+        """A folder that can be written, below a base that is the right one and bears its mark."""
+        folder_mark.require_known(self.base, self.remembered)
+        folder_mark.make(make_folder(self.base))
+        return make_folder(folder)
+
+    def _keys(self, prefix: str) -> Iterator[str]:
+        """Of all files below a prefix, partial ones with their suffix. Raises StorageError where not all can be seen."""
+        folder_mark.require_known(self.base, self.remembered)
+        folder = self.path(prefix.removesuffix("/")) if prefix else self.base
+        return (path.relative_to(self.base).as_posix() for path in below(folder))
 
 
 class LocalWriter:
@@ -185,5 +207,8 @@ def _partial(path: Path) -> Path:
 
 def _stored(key: str, seen: os.stat_result) -> StoredObject:
     return StoredObject(
-        key=key, size_bytes=seen.st_size, modified_at=datetime.fromtimestamp(seen.st_mtime, tz=UTC), etag=str(seen.st_mtime_ns)
+        key=key,
+        size_bytes=seen.st_size,
+        modified_at=datetime.fromtimestamp(seen.st_mtime, tz=UTC),
+        etag=f"{seen.st_mtime_ns:x}-{seen.st_ctime_ns:x}",  # anybody who may write can set the first, and nobody the second
     )

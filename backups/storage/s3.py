@@ -131,7 +131,15 @@ class S3Store:
 
     def read(self, key: str, *, limit_bytes: int) -> bytes:
         """A small object whole."""
-        return read_whole(self.stream(key), limit_bytes=limit_bytes, location=self.location(key))
+        return self.read_as(key, limit_bytes=limit_bytes)[0]
+
+    def read_as(self, key: str, *, limit_bytes: int) -> tuple[bytes, str]:
+        """A small object whole, with the ETag that came with these bytes."""
+        etags: list[str] = []
+        with self._translated(f"read {self.location(key)}", key=key):
+            came = pieces(self.client, bucket=self.bucket, key=key, attempts=self.options.attempts, on_etag=etags.append)
+            data = read_whole(came, limit_bytes=limit_bytes, location=self.location(key))
+        return data, etags[-1].strip('"')
 
     def stream(self, key: str) -> Iterator[bytes]:
         """An object piece by piece, of 1 MiB at most; what a broken connection leaves out is fetched again."""
@@ -154,10 +162,11 @@ class S3Store:
                 attempts=self.options.attempts,
             )
 
-    def list(self, prefix: str) -> Iterator[StoredObject]:
+    def list(self, prefix: str, *, after: str = "") -> Iterator[StoredObject]:
         """Objects below a prefix, a thousand a request."""
+        given: dict[str, Any] = {"Prefix": prefix, **({"StartAfter": after} if after else {})}
         with self._translated(f"list {self.location(prefix)}"):
-            for page in self.client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=prefix):
+            for page in self.client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, **given):
                 for item in page.get("Contents", []):
                     yield StoredObject(
                         key=item["Key"],

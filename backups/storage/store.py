@@ -46,14 +46,17 @@ class Store(Protocol):
     def read(self, key: str, *, limit_bytes: int) -> bytes:
         """A small object whole. Raises ObjectMissingError, or StorageError when it is larger than the limit."""
 
+    def read_as(self, key: str, *, limit_bytes: int) -> tuple[bytes, str]:
+        """The same, with the ETag under which just these bytes are listed; "" where the store tells none."""
+
     def stream(self, key: str) -> Iterator[bytes]:
         """An object piece by piece. Raises ObjectMissingError."""
 
     def fetch(self, key: str, *, size_bytes: int) -> Iterator[bytes]:
         """The same for a large object whose size is known: as fast as the store allows."""
 
-    def list(self, prefix: str) -> Iterator[StoredObject]:
-        """Objects below a prefix, in order of their keys."""
+    def list(self, prefix: str, *, after: str = "") -> Iterator[StoredObject]:
+        """Objects below a prefix, in order of their keys; with `after` only those whose keys come later than that text."""
 
     def delete(self, key: str) -> None:
         """Deletes an object; harmless when it is not there."""

@@ -40,7 +40,10 @@ class Service(StrEnum):
     BUCKET = "the S3 bucket"
 
 
-DATABASE_VARIABLES = ("DATABASE_URL", "POSTGRES_HOST", "POSTGRES_PORT", "POSTGRES_USERNAME", "POSTGRES_PASSWORD", "POSTGRES_DB")
+DATABASE_VARIABLES = (
+    *("DATABASE_URL", "POSTGRES_HOST", "POSTGRES_PORT", "POSTGRES_USERNAME", "POSTGRES_PASSWORD", "POSTGRES_DB"),
+    *("DATABASE_URL_FILE", "POSTGRES_PASSWORD_FILE"),
+)
 
 # Commands of Django's that touch neither the database nor the bucket.
 NEED_NOTHING = {
@@ -74,7 +77,9 @@ def environment(environ: Mapping[str, str]) -> dict[str, str]:
     if environ.get("ENVIRONMENT") == "production":
         return {}
     unnamed = missing(environ)
-    secrets = [name for name in ("SECRET_KEY", "BACKUPS_SIGNING_KEY") if not environ.get(name)]
+    secrets = [
+        name for name in ("SECRET_KEY", "BACKUPS_SIGNING_KEY") if not environ.get(name) and not environ.get(f"{name}_FILE")
+    ]
     if not unnamed and not secrets:
         return {}
     credentials = home(environ).credentials()

@@ -10,11 +10,12 @@ from ichrisbirch_site.embedded import Service
 def prepare_database(environ: Mapping[str, str]) -> None:
     """Applies what migrations there are to the site's database, if it is the embedded one; no other is migrated by itself.
 
-    Django has to be set up, and PostgreSQL to run. Ends the process with exit code 1 when a migration fails.
+    As with any migrate, a backup comes first where a migration would remove or alter what is there. Django has to be set up, and
+    the services to run. Ends the process with exit code 1 when that backup or a migration fails.
     """
     if Service.DATABASE not in embedded.missing(environ):
         return
-    from django.core.management import call_command
+    from django.core.management import CommandError, call_command
     from django.db import DatabaseError
 
     try:
@@ -23,7 +24,7 @@ def prepare_database(environ: Mapping[str, str]) -> None:
                 if _unapplied():
                     embedded.say("Preparing the database …")
                     call_command("migrate", verbosity=0, interactive=False)
-    except DatabaseError as error:
+    except (DatabaseError, CommandError) as error:
         sys.exit(f"The database could not be prepared: {error}")
 
 

@@ -1,6 +1,5 @@
 """Faults, made: client programs of a test's own, workers that can be killed, and the look at what they left behind."""
 
-import json
 import os
 import resource
 import signal
@@ -10,17 +9,15 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from urllib.parse import quote
 
 import pytest
 from botocore.config import Config
-from django.db import connection
 from pytest_django.fixtures import Settings
 
 from backups.models import BackupHistory
 from backups.types import Server
 from ichrisbirch_site.embedded import PROJECT
-from tests.conftest import PlaceProgram, connect, keys_in, until, uploads_in
+from tests.conftest import Gate, connect, keys_in, until, uploads_in
 from tests.faults.proxy import Proxy
 
 # A big table: more than all buffers between the server and us hold, and not to be compressed.
@@ -51,30 +48,6 @@ def through_the_proxy(bucket: str, use_bucket: Callable[..., str], backups_setti
         use_bucket(endpoint_url=entered.endpoint, client_config=patience)
         entered.seen.clear()
         yield entered
-
-
-class Gate:
-    """A client program that waits at its start until the test lets it go on."""
-
-    def __init__(self, folder: Path) -> None:
-        self._reached, self._opened = folder / "reached", folder / "opened"
-        self.script = f'touch "{self._reached}"\nwhile [ ! -e "{self._opened}" ]; do sleep 0.02; done\n'  # two lines of bash
-
-    def wait(self) -> None:
-        """Until the program is there."""
-        until(self._reached.exists)
-
-    def open(self) -> None:
-        """Lets it go on."""
-        self._opened.touch()
-
-
-@pytest.fixture
-def gate(tmp_path: Path, place_program: PlaceProgram) -> Gate:
-    """A pg_dump that waits for the test, and then is the real one."""
-    made = Gate(tmp_path)
-    place_program(made.script + 'exec "$real" "$@"')
-    return made
 
 
 @pytest.fixture
@@ -130,39 +103,13 @@ class Worker:
         return [int(pid) for task in tasks for pid in task.read_text().split()]
 
 
-def url_of(server: Server) -> str:
-    """A server as DATABASE_URL has it."""
-    password, database = quote(server.password, safe=""), quote(server.database, safe="")
-    return f"postgres://{quote(server.user, safe='')}:{password}@{server.host}:{server.port}/{database}"
-
-
 @pytest.fixture
-def start_worker(backups_settings: Settings, source: Server, admin: Server) -> Iterator[Callable[..., Worker]]:
+def start_worker(environment: Callable[..., dict[str, str]], source: Server) -> Iterator[Callable[..., Worker]]:
     """Starts manage.py with arguments; the alias "source" and the history are the test's."""
     started: list[Worker] = []
 
     def start(*argv: str) -> Worker:
-        store, ours = backups_settings.STORAGES["backups"]["OPTIONS"], backups_settings.BACKUPS
-        site = Server(**{**vars(admin), "database": str(connection.settings_dict["NAME"])})
-        env = {
-            **{name: os.environ[name] for name in ("PATH", "HOME", "ICB_FOLDER", "LD_LIBRARY_PATH") if name in os.environ},
-            "ENVIRONMENT": "testing",
-            "DATABASE_URL": url_of(site),
-            "DATABASE_URL_SOURCE": url_of(source),
-            "AWS_S3_BACKUP_BUCKET": store["bucket_name"],
-            "AWS_ENDPOINT_URL_S3": store["endpoint_url"],
-            "AWS_REGION": store["region_name"],
-            "AWS_ACCESS_KEY_ID": store["access_key"],
-            "AWS_SECRET_ACCESS_KEY": store["secret_key"],
-            "AWS_S3_ADDRESSING_STYLE": "path",
-            "BACKUPS_SIGNING_KEY": ours["SIGNING_KEY"],
-            "BACKUPS_LOCAL_FOLDER": str(ours["LOCAL_FOLDER"]),
-            "BACKUPS_SCRATCH_FOLDER": str(ours["SCRATCH_FOLDER"] or ""),
-            "BACKUPS_CLIENT_FOLDERS": ",".join(ours["CLIENT_FOLDERS"]),
-            "BACKUPS_LOCK_TIMEOUT_SECONDS": str(ours["LOCK_TIMEOUT_SECONDS"]),
-            "BACKUPS_RETENTION": json.dumps(ours["RETENTION"]),
-            "BACKUPS_STALL_TIMEOUT_SECONDS": str(ours["STALL_TIMEOUT_SECONDS"]),
-        }
+        env = environment(source=source)
         started.append(Worker(list(argv), env))
         return started[-1]
 

@@ -6,7 +6,8 @@ import pytest
 from pytest_django.fixtures import Settings
 
 from backups.types import Server
-from tests.faults.conftest import Gate, Worker, assert_nothing_left, running_row
+from tests.conftest import Gate
+from tests.faults.conftest import Worker, assert_nothing_left, running_row
 
 pytestmark = pytest.mark.usefixtures("history")
 

@@ -9,8 +9,8 @@ from backups.backup import DatabaseBackup
 from backups.models import BackupHistory
 from backups.restore import DatabaseRestore
 from backups.types import Progress, Server
-from tests.conftest import connect, until
-from tests.faults.conftest import WIDE_SQL, Gate, copy_of_wide_stands_still, waiting_for_locks
+from tests.conftest import Gate, connect, until
+from tests.faults.conftest import WIDE_SQL, copy_of_wide_stands_still, waiting_for_locks
 
 pytestmark = pytest.mark.usefixtures("history")
 

@@ -33,6 +33,7 @@ from backups.postgres.lock import run_lock
 from backups.types import Progress, Server
 from ichrisbirch_site.embedded.postgres import PostgreSQL
 from tests.conftest import (
+    Gate,
     PlaceProgram,
     connect,
     drop_database,
@@ -49,7 +50,6 @@ from tests.faults.conftest import (
     BIG_SQL,
     HANGING,
     WIDE_SQL,
-    Gate,
     Worker,
     assert_nothing_left,
     copy_of_wide_stands_still,

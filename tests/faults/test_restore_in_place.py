@@ -14,8 +14,7 @@ from backups.models import BackupHistory, BackupRestore
 from backups.plan import Choices
 from backups.restore import DatabaseRestore
 from backups.types import Server
-from tests.conftest import PlaceProgram, connect, until
-from tests.faults.conftest import Gate
+from tests.conftest import Gate, PlaceProgram, connect, until
 
 pytestmark = pytest.mark.usefixtures("history")
 

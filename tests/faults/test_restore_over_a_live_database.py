@@ -24,8 +24,8 @@ from backups.postgres.target import identity
 from backups.restore import DatabaseRestore
 from backups.types import Server
 from backups.undo import RestoreUndo
-from tests.conftest import PlaceProgram, connect, drop_database, new_database, s3_client, until
-from tests.faults.conftest import BIG_SQL, Gate, Worker, waiting_for_locks
+from tests.conftest import Gate, PlaceProgram, connect, drop_database, new_database, s3_client, until
+from tests.faults.conftest import BIG_SQL, Worker, waiting_for_locks
 from tests.faults.proxy import Answer, Forward, Proxy, Request
 from tests.faults.test_restore_side import lost_restore, settle
 

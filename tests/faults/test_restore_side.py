@@ -32,8 +32,8 @@ from backups.reaping import scratch_folder, settle_lost_restores
 from backups.restore import DatabaseRestore
 from backups.types import Server
 from ichrisbirch_site.embedded.postgres import PostgreSQL
-from tests.conftest import PlaceProgram, connect, drop_database, new_database, s3_client, server_of, until
-from tests.faults.conftest import Gate, Worker
+from tests.conftest import Gate, PlaceProgram, connect, drop_database, new_database, s3_client, server_of, until
+from tests.faults.conftest import Worker
 
 pytestmark = pytest.mark.usefixtures("history")
 

@@ -11,8 +11,8 @@ from backups.models import BackupHistory, BackupRestore
 from backups.postgres import databases
 from backups.tending import tend
 from backups.types import Server
-from tests.conftest import connect, until
-from tests.faults.conftest import Gate, Worker, assert_nothing_left, running_row, sessions_of
+from tests.conftest import Gate, connect, until
+from tests.faults.conftest import Worker, assert_nothing_left, running_row, sessions_of
 
 pytestmark = pytest.mark.usefixtures("history")
 

@@ -18,8 +18,8 @@ from backups.exceptions import BegunError, CancelledError
 from backups.models import BackupHistory
 from backups.postgres import databases
 from backups.types import Server
-from tests.conftest import connect, until
-from tests.faults.conftest import WIDE_SQL, Gate, Worker, assert_nothing_left, copy_of_wide_stands_still, running_row
+from tests.conftest import Gate, connect, until
+from tests.faults.conftest import WIDE_SQL, Worker, assert_nothing_left, copy_of_wide_stands_still, running_row
 
 pytestmark = pytest.mark.usefixtures("history")
 

@@ -1,11 +1,13 @@
 """Puts backups on the shelf without running pg_dump: a dump, its manifest, a row, any of which may be left out or be wrong."""
 
 import hashlib
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
 from backups import conf, history
+from backups.carry_over import row_of
 from backups.manifest import serialize
 from backups.models import BackupHistory, Status
 from backups.storage import keys
@@ -50,24 +52,15 @@ def put(
     at += timedelta(minutes=minutes)
     filename = keys.filename(at=at, description=description)
     key = keys.object_key(environment=environment, filename=filename)
-    made = Manifest(
-        id=uuid4(),
-        filename=filename,
+    made = _manifest(
+        at=at,
         description=description,
-        backup_type="manual",
-        environment=environment,
-        database=database,
-        started_at=at,
-        finished_at=at + timedelta(seconds=9),
-        size_bytes=len(BODY),
-        checksum=hashlib.sha256(BODY).hexdigest(),
-        bucket=getattr(where, "bucket", ""),
+        filename=filename,
         key=key,
-        pg_dump_version="17.10",
-        compression="zstd",
-        application_version="abc123",
-        triggered_by="",
-        snapshot=replace(SNAPSHOT, system_identifier=system_identifier),
+        bucket=getattr(where, "bucket", ""),
+        database=database,
+        environment=environment,
+        system_identifier=system_identifier,
     )
     etag = ""
     if dump is not None:
@@ -78,6 +71,62 @@ def put(
     if row:
         add_row(made, etag=etag, fields=fields)
     return key
+
+
+def put_many(number: int, *, store: S3Store, rows: bool = True) -> list[str]:
+    """Whole backups, a minute apart, with the fewest requests; their keys, oldest first."""
+    made = []
+    for minutes in range(number):
+        at = NOON + timedelta(minutes=minutes)
+        filename = keys.filename(at=at, description="many")
+        key = keys.object_key(environment="testing", filename=filename)
+        made.append(_manifest(at=at, description="many", filename=filename, key=key, bucket=store.bucket))
+
+    def write(one: Manifest) -> str:
+        data = serialize(one, signing_key=conf.current().signing_key)
+        store.client.put_object(Bucket=store.bucket, Key=one.key, Body=BODY)
+        answer = store.client.put_object(Bucket=store.bucket, Key=keys.manifest_key(one.key), Body=data)
+        return answer["ETag"].strip('"')
+
+    with ThreadPoolExecutor(4) as pool:
+        etags = list(pool.map(write, made))
+    if rows:
+        BackupHistory.objects.bulk_create(
+            BackupHistory(**row_of(one), manifest_etag=etag) for one, etag in zip(made, etags, strict=True)
+        )
+    return [one.key for one in made]
+
+
+def _manifest(
+    *,
+    at: datetime,
+    description: str,
+    filename: str,
+    key: str,
+    bucket: str,
+    database: str = "shop",
+    environment: str = "testing",
+    system_identifier: str = SNAPSHOT.system_identifier,
+) -> Manifest:
+    return Manifest(
+        id=uuid4(),
+        filename=filename,
+        description=description,
+        backup_type="manual",
+        environment=environment,
+        database=database,
+        started_at=at,
+        finished_at=at + timedelta(seconds=9),
+        size_bytes=len(BODY),
+        checksum=hashlib.sha256(BODY).hexdigest(),
+        bucket=bucket,
+        key=key,
+        pg_dump_version="17.10",
+        compression="zstd",
+        application_version="abc123",
+        triggered_by="",
+        snapshot=replace(SNAPSHOT, system_identifier=system_identifier),
+    )
 
 
 def add_row(made: Manifest, *, etag: str, fields: dict[str, object]) -> None:

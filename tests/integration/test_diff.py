@@ -187,7 +187,7 @@ def test_a_row_that_can_not_be_compared_with_fails_no_backup(
 
 def test_many_lost_tables_are_a_few_warnings(bucket: str) -> None:
     shelf.put("before", table_snapshot={"tables": [{"schema": "s", "table": f"t{n}", "rows": n, "bytes": 0} for n in range(500)]})
-    row = BackupHistory(filename="x", environment="testing", database="shop")
+    row = BackupHistory(filename="x", environment="testing", database="shop", system_identifier="1")
     warnings = shrinking.warnings_of(row, SNAPSHOT)
     assert len(warnings) == 21
     assert warnings[0].startswith("s.t499 is gone")
@@ -197,7 +197,7 @@ def test_many_lost_tables_are_a_few_warnings(bucket: str) -> None:
 def test_a_backup_of_another_environment_or_database_is_not_compared_with(bucket: str) -> None:
     shelf.put("other", environment="production")
     shelf.put("another", database="chinook")
-    row = BackupHistory(filename="x", environment="testing", database="shop")
+    row = BackupHistory(filename="x", environment="testing", database="shop", system_identifier="1")
     assert shrinking.previous(row) is None
 
 
@@ -206,6 +206,6 @@ def test_a_history_whose_connection_was_ended_during_the_dump_is_asked_again(buc
     with connect(admin) as session, connection.cursor() as ours:
         ours.execute("SELECT pg_backend_pid()")
         session.execute("SELECT pg_terminate_backend(%s, 5000)", ours.fetchone())
-    before = shrinking.previous(BackupHistory(filename="x", environment="testing", database="shop"))
+    before = shrinking.previous(BackupHistory(filename="x", environment="testing", database="shop", system_identifier="1"))
     assert before is not None
     assert key.endswith(before.filename)

@@ -21,8 +21,7 @@ from backups.backup import DatabaseBackup
 from backups.models import BackupHistory, BackupRestore
 from backups.types import Server
 from ichrisbirch_site.embedded import PROJECT
-from tests.conftest import connect, drop_database, until
-from tests.faults.conftest import url_of
+from tests.conftest import connect, drop_database, until, url_of
 from tests.integration.conftest import Done, Run, age_mark, databases_beside, restore_over, rows_of
 
 pytestmark = pytest.mark.usefixtures("history")

@@ -1,6 +1,7 @@
 """Bucket and history are made to agree, and the bucket alone is enough to have the history again."""
 
 import json
+import os
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -85,6 +86,71 @@ def test_a_dry_run_tells_the_same_and_changes_nothing(run: Run, bucket: str) -> 
     assert rows() == before
 
 
+def test_a_dry_run_tells_of_everything_what_the_run_then_does(
+    run: Run, backup: BackupHistory, local_folder: Path, bucket: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert run("db_verify", backup.filename).code == 0
+    assert run("db_pin", backup.filename, "--reason", "before the audit").code == 0
+    BackupRestore.objects.all().delete()
+    BackupHistory.objects.all().delete()
+    shelf.put("gone", minutes=1, dump=None, manifest=False)
+    shelf.put("behind", minutes=2, status="failed")
+    shelf.put("back", minutes=3, missing_at=timezone.now())
+    shelf.put("half", minutes=4, manifest=False, row=False)
+    shelf.put("forged", minutes=5, row=False, signing_key=b"mallory")
+    shelf.put("deleted long ago", minutes=6, deleted_at=shelf.NOON)
+    shelf.put("being pruned", minutes=7, deleted_at=timezone.now())
+    name = shelf.put("theirs", minutes=8, row=False).rpartition("/")[2]
+    BackupHistory.objects.create(filename=name, environment="production", database="shop", status="failed")
+    for folder in ("postgres", "records"):
+        partial = local_folder / bucket / "testing" / folder / "backup-2024-01-15T1200-left.dump.partial"
+        partial.parent.mkdir(parents=True)
+        partial.write_bytes(b"half")
+        os.utime(partial, (0, 0))
+
+    planned, done = (json.loads(run("db_sync", *words, "--json").out) for words in (["--dry-run"], []))
+
+    assert (planned.pop("dry_run"), done.pop("dry_run")) == (True, False)
+    assert planned == done
+    assert {name: len(told) for name, told in done.items() if isinstance(told, list)} == {
+        "rebuilt": 1,
+        "mended": 2,
+        "missing": 1,
+        "back": 1,
+        "pinned": 1,
+        "unknown": 2,
+        "unfinished": 2,
+        "kept": 0,
+        "problems": 1,
+    }
+    assert done["runs"] == 1
+    again = json.loads(run("db_sync", "--json").out)
+    assert [again[kind] for kind in ("rebuilt", "mended", "missing", "back", "pinned", "unfinished", "runs")] == [[]] * 6 + [0]
+    assert (again["unknown"], again["problems"]) == (done["unknown"], done["problems"])
+
+
+def test_a_backup_that_a_dead_prune_has_only_marked_is_in_the_history_again_after_a_day(run: Run, bucket: str) -> None:
+    shelf.put("marked", deleted_at=timezone.now())
+    assert run("db_sync").out.startswith("Bucket and history agree.")
+    BackupHistory.objects.update(deleted_at=shelf.NOON)
+
+    assert "Rows corrected by their manifests: 1" in run("db_sync").out
+    assert BackupHistory.objects.get().deleted_at is None
+
+
+def test_databases_that_restores_have_replaced_are_told(run: Run, backup: BackupHistory, live: Server) -> None:
+    assert run("db_restore", backup.filename, "--target-dbname", live.database, "--yes", live.database).code == 0
+    done = run("db_sync")
+    assert f"Kept from restores; icb db list tells how to go back or let go: 1\n  {live.database}_before_" in done.out
+
+
+def test_a_forged_manifest_is_shown_and_never_becomes_a_row(run: Run, bucket: str) -> None:
+    key = shelf.put("forged", row=False, signing_key=b"mallory")
+    for _time in range(2):
+        assert f"{key}: manifest refused" in run("db_sync").out
+    assert not BackupHistory.objects.exists()
+
+
 def test_what_no_store_has_any_more_is_marked_and_again_when_it_is_back(
     run: Run, backup: BackupHistory, backups_settings: Settings
 ) -> None:
@@ -118,7 +184,7 @@ def test_a_backup_that_was_completed_after_the_listing_is_not_called_missing(bac
     store.put_new(key, manifest)
 
     reconciling = sync.CatalogSync()
-    reconciling._mark(listed_too_early)
+    reconciling._mark(listed_too_early, frozenset())
 
     assert reconciling.found.missing == []
     backup.refresh_from_db()

@@ -54,6 +54,9 @@ class MemoryStore:
     def read(self, key: str, *, limit_bytes: int) -> bytes:
         return read_whole(self.stream(key), limit_bytes=limit_bytes, location=self.location(key))
 
+    def read_as(self, key: str, *, limit_bytes: int) -> tuple[bytes, str]:
+        return self.read(key, limit_bytes=limit_bytes), self._stored[key].etag
+
     def stream(self, key: str) -> Iterator[bytes]:
         self._fail_if_told()
         if key not in self.objects:
@@ -64,9 +67,9 @@ class MemoryStore:
     def fetch(self, key: str, *, size_bytes: int) -> Iterator[bytes]:
         return self.stream(key)
 
-    def list(self, prefix: str) -> Iterator[StoredObject]:
+    def list(self, prefix: str, *, after: str = "") -> Iterator[StoredObject]:
         self._fail_if_told()
-        yield from (self._stored[key] for key in sorted(self.objects) if key.startswith(prefix))
+        yield from (self._stored[key] for key in sorted(self.objects) if key.startswith(prefix) and key > after)
 
     def delete(self, key: str) -> None:
         self._fail_if_told()

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 from django.core import checks
+from django.core.management import get_commands
 from pytest_django.fixtures import Settings
 
 from tests.unit.test_conf import use_storage
@@ -35,6 +36,9 @@ def test_they_run_with_every_other_check_without_asking_for_a_database(settings:
         {"RETENTION": "daily"},
         {"VERIFY_ASSERTIONS": "SELECT true"},
         {"SHRINK_WARNING_PERCENT": "20%"},
+        {"GUARD_MIGRATIONS": "sometimes"},
+        {"ALERT_URLS": "json://127.0.0.1"},
+        {"PING_URL": "example.org"},
     ],
 )
 def test_e001_is_settings_that_can_not_be_used(settings: Settings, changes: dict[str, object]) -> None:
@@ -48,6 +52,19 @@ def test_e001_is_a_storage_that_can_not_be_used(settings: Settings) -> None:
     (message,) = found(settings)
     assert message.id == "backups.E001"
     assert "location" in message.msg
+
+
+def test_e001_is_a_threshold_that_can_not_be_meant(settings: Settings) -> None:
+    (message,) = found(settings, HEALTH={"backup_age_hours": "soon"})
+    assert message.id == "backups.E001"
+    assert "backup_age_hours" in message.msg
+
+
+def test_w003_is_a_token_that_could_be_guessed(settings: Settings) -> None:
+    (message,) = found(settings, METRICS_TOKEN="x" * 15)
+    assert (message.id, message.level) == ("backups.W003", checks.WARNING)
+    assert "xxx" not in message.msg
+    assert found(settings, METRICS_TOKEN="x" * 16) == []
 
 
 def test_e002_is_no_signing_key(settings: Settings) -> None:
@@ -99,6 +116,30 @@ def test_e006_is_a_database_to_verify_on_that_nobody_knows(settings: Settings) -
     assert "default" in (message.hint or "")
 
 
+def test_e011_is_a_url_that_apprise_can_not_read_and_does_not_show_it(settings: Settings) -> None:
+    (message,) = found(settings, ALERT_URLS=["json://127.0.0.1/hook", "carrier-pigeon://s3cret-loft"])
+    assert (message.id, message.level) == ("backups.E011", checks.ERROR)
+    assert "carrier-pigeon://… (URL 2)" in message.msg
+    assert "s3cret" not in f"{message.msg}{message.hint}"
+
+
+def test_e012_is_an_address_without_a_mail_server(settings: Settings) -> None:
+    settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
+    settings.DEFAULT_FROM_EMAIL = "backups@example.org"
+    settings.EMAIL_HOST = ""
+    (message,) = found(settings, ALERT_EMAILS=["a@example.org"])
+    assert (message.id, message.level) == ("backups.E012", checks.ERROR)
+    assert found(settings) == []
+    settings.EMAIL_HOST = "mail.example.org"
+    assert found(settings, ALERT_EMAILS=["a@example.org"]) == []
+
+
+def test_w011_is_a_sender_that_nobody_has_named(settings: Settings) -> None:
+    settings.DEFAULT_FROM_EMAIL = "webmaster@localhost"
+    (message,) = found(settings, ALERT_EMAILS=["a@example.org"])
+    assert (message.id, message.level) == ("backups.W011", checks.WARNING)
+
+
 def test_w001_is_a_short_signing_key_that_is_not_told(settings: Settings) -> None:
     (message,) = found(settings, SIGNING_KEY="k" * 31)
     assert (message.id, message.level) == ("backups.W001", checks.WARNING)
@@ -109,3 +150,11 @@ def test_w002_is_a_folder_of_client_programs_that_is_not_there(settings: Setting
     (message,) = found(settings, CLIENT_FOLDERS=[tmp_path, tmp_path / "gone"])
     assert message.id == "backups.W002"
     assert str(tmp_path / "gone") in message.msg
+
+
+def test_w004_is_a_migrate_that_makes_no_backup(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(get_commands(), "migrate", "tenants")  # Django's own list of commands: an app that stands before ours
+    (message,) = found(settings)
+    assert message.id == "backups.W004"
+    assert "tenants" in message.msg
+    assert found(settings, GUARD_MIGRATIONS="off") == []

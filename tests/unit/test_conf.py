@@ -9,6 +9,7 @@ from pytest_django.fixtures import Settings
 
 from backups import conf, stores
 from backups.exceptions import BackupsError, ConfigurationError, UsageError
+from backups.thresholds import Thresholds
 from backups.types import ENVIRONMENT_NAME, Server
 
 SECRET = "a-very-secret-value"
@@ -18,6 +19,7 @@ def test_what_is_not_set_has_a_default(settings: Settings) -> None:
     settings.BACKUPS = {}
     assert conf.current() == conf.Settings(
         environment="development",
+        time_zone="UTC",
         signing_key=b"",
         signing_key_fallbacks=(),
         local_folder=None,
@@ -34,6 +36,12 @@ def test_what_is_not_set_has_a_default(settings: Settings) -> None:
         verify_assertions=(),
         fingerprint=False,
         shrink_warning_percent=20,
+        guard_migrations="destructive",
+        health=Thresholds(),
+        metrics_token="",
+        alert_urls=(),
+        alert_emails=(),
+        ping_url="",
     )
     del settings.BACKUPS
     assert conf.current().environment == "development"
@@ -93,7 +101,7 @@ def test_a_time_limit_that_is_no_number_of_seconds_is_refused(settings: Settings
 
 
 def test_no_secret_is_in_the_text_of_anything_that_settings_give(settings: Settings) -> None:
-    settings.BACKUPS = {"SIGNING_KEY": SECRET}
+    settings.BACKUPS = {"SIGNING_KEY": SECRET, "METRICS_TOKEN": SECRET}
     use_storage(
         settings,
         bucket_name="b",
@@ -109,6 +117,31 @@ def test_no_secret_is_in_the_text_of_anything_that_settings_give(settings: Setti
     assert SECRET not in repr(conf.store_options())
     assert server.password
     assert server.password not in repr(server)
+
+
+@pytest.mark.parametrize("name", ["ALERT_URLS", "ALERT_EMAILS"])
+@pytest.mark.parametrize("given", [f"json://{SECRET}", [""], [7], None, {}])
+def test_receivers_that_are_no_list_of_texts_are_refused_without_showing_them(
+    settings: Settings, name: str, given: object
+) -> None:
+    settings.BACKUPS = {name: given}
+    with pytest.raises(ConfigurationError, match=name) as refused:
+        conf.current()
+    assert SECRET not in str(refused.value)
+
+
+@pytest.mark.parametrize("given", [f"ftp://{SECRET}", SECRET, None, 7])
+def test_a_ping_url_that_is_not_http_is_refused_without_showing_it(settings: Settings, given: object) -> None:
+    settings.BACKUPS = {"PING_URL": given}
+    with pytest.raises(ConfigurationError, match="PING_URL") as refused:
+        conf.current()
+    assert SECRET not in str(refused.value)
+
+
+def test_urls_of_receivers_are_not_shown_with_the_settings(settings: Settings) -> None:
+    settings.BACKUPS = {"ALERT_URLS": [f"json://{SECRET}"], "PING_URL": f"https://{SECRET}"}
+    assert conf.current().alert_urls == (f"json://{SECRET}",)
+    assert SECRET not in repr(conf.current())
 
 
 # Databases
@@ -252,7 +285,7 @@ def test_what_django_storages_refuses_is_told_in_its_words(settings: Settings) -
 
 
 def test_everything_secret_in_the_settings_is_known_for_scrubbing(settings: Settings, alias) -> None:  # type: ignore[no-untyped-def]
-    settings.BACKUPS = {"SIGNING_KEY": "the signing key"}
+    settings.BACKUPS = {"SIGNING_KEY": "the signing key", "METRICS_TOKEN": "the metrics token"}
     use_storage(
         settings,
         bucket_name="b",
@@ -269,7 +302,7 @@ def test_everything_secret_in_the_settings_is_known_for_scrubbing(settings: Sett
 
     found = stores.secrets(target)
     assert {
-        *("the signing key", "the access key", "the secret key", "the session token"),
+        *("the signing key", "the metrics token", "the access key", "the secret key", "the session token"),
         *("endpoint-password", "p%40ss:w/rd", "p@ss:w/rd", "without-scheme"),
         *("password-of-other", "sslpassword-of-other", conf.server("default").password),
         *("password-of-target", "of-target"),

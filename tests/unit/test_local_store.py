@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from backups.exceptions import ChecksumError, ObjectExistsError, ObjectMissingError, StorageError
+from backups.storage import folder_mark
 from backups.storage.local import LocalStore, LocalWriter
 from backups.storage.store import Store
 from backups.storage.whole import read_whole
@@ -48,7 +49,7 @@ def write(store: Store, body: bytes, key: str = KEY) -> None:
 
 
 def files(folder: Path) -> list[str]:
-    return sorted(path.name for path in folder.rglob("*") if path.is_file())
+    return sorted(path.name for path in folder.rglob("*") if path.is_file() and path.name != folder_mark.NAME)
 
 
 def test_what_was_written_is_read_again(any_store: Store) -> None:

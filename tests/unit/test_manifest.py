@@ -58,8 +58,9 @@ PLAIN = Manifest(
     ),
     globals=Globals(size_bytes=1234, checksum="fedcba9876543210" * 4),
     warnings=("shop.ticket has lost 40% of its rows",),
+    guards=("shop.0003_drop_price",),
 )
-OPTIONAL = {"objects", "globals", "warnings"}
+OPTIONAL = {"objects", "globals", "warnings", "guards"}
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
 counts = st.integers(0, 1 << 80)

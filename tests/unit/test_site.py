@@ -1,4 +1,4 @@
-"""The site: environment variables in, settings out; which commit runs; a compose file without secrets."""
+"""The site: environment variables in, settings out; which commit runs."""
 
 import re
 import subprocess
@@ -7,11 +7,11 @@ from pathlib import Path
 
 import environ
 import pytest
-import yaml
 from django.core.exceptions import ImproperlyConfigured
 
-from ichrisbirch_site import cli, databases, version
+from ichrisbirch_site import cli, databases, mail, version
 from ichrisbirch_site.embedded import PROJECT
+from ichrisbirch_site.environment import Environment, with_password, with_secrets_of_files
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
@@ -23,10 +23,10 @@ def given(**variables: str) -> environ.Env:
     return env
 
 
-def settings_with(**variables: str) -> subprocess.CompletedProcess[str]:
-    """What Python says when it reads the settings in a process with these variables alone."""
+def settings_with(show: str = "", **variables: str) -> subprocess.CompletedProcess[str]:
+    """What Python says when it reads the settings in a process with these variables alone, and prints what `show` names."""
     return subprocess.run(
-        [sys.executable, "-c", "import ichrisbirch_site.settings"],
+        [sys.executable, "-c", f"from ichrisbirch_site import settings; print({show})"],
         cwd=PROJECT,
         env=variables,
         capture_output=True,
@@ -105,6 +105,17 @@ def test_production_starts_with_what_it_needs() -> None:
     assert settings_with(**PRODUCTION).returncode == 0
 
 
+def test_in_production_a_load_balancer_may_ask_for_health_and_nothing_else_without_tls() -> None:
+    assert settings_with("settings.SECURE_REDIRECT_EXEMPT", **PRODUCTION).stdout == "['^health/$']\n"
+
+
+def test_thresholds_of_health_are_a_json_object() -> None:
+    show = "settings.BACKUPS['HEALTH']"
+    assert settings_with(show, **PRODUCTION).stdout == "{}\n"
+    assert settings_with(show, **PRODUCTION, BACKUPS_HEALTH='{"silence_minutes": 9}').stdout == "{'silence_minutes': 9}\n"
+    assert "BACKUPS_HEALTH must be" in settings_with(show, **PRODUCTION, BACKUPS_HEALTH="[]").stderr
+
+
 def test_the_commit_is_read_from_a_branch(tmp_path: Path) -> None:
     heads = tmp_path / ".git/refs/heads"
     heads.mkdir(parents=True)
@@ -131,22 +142,6 @@ def test_the_commit_is_read_from_a_detached_head(tmp_path: Path) -> None:
 
 def test_what_is_no_checkout_has_no_commit(tmp_path: Path) -> None:
     assert version.commit(tmp_path) == ""
-
-
-def test_the_compose_file_gives_no_secret_a_default_and_publishes_only_to_this_machine() -> None:
-    text = (PROJECT / "docker-compose.yml").read_text()
-    services = yaml.safe_load(text)["services"]
-
-    assert set(services) == {"postgres", "redis", "web"}
-    assert all("image" in service or "build" in service for service in services.values())
-    assert all(port.startswith("127.0.0.1:") for service in services.values() for port in service.get("ports", []))
-    secrets = re.findall(r"\$\{(\w*(?:PASSWORD|KEY|SECRET)\w*)(:?[-?])", text)
-    assert {operator for _name, operator in secrets} == {":?"}
-
-
-def test_what_the_compose_file_starts_is_asked_for_by_name() -> None:
-    (server,) = re.findall(r"python -m (\w+)", (PROJECT / "docker-compose.yml").read_text())
-    assert f"\n{server}~=" in (PROJECT / "requirements.in").read_text()
 
 
 def test_every_target_of_the_makefile_that_calls_icb_calls_a_word_that_it_has() -> None:
@@ -189,3 +184,104 @@ def test_an_endpoint_without_a_bucket_is_refused_and_nothing_stays_on_this_machi
     said = settings_with(ICB_FOLDER=str(tmp_path), AWS_ENDPOINT_URL_S3="https://store.example")
 
     assert "AWS_S3_BACKUP_BUCKET is not" in said.stderr.splitlines()[-1]
+
+
+def test_a_secret_may_be_the_content_of_a_file(tmp_path: Path) -> None:
+    (tmp_path / "key").write_text("from a file\n")
+    laid = with_secrets_of_files({"SECRET_KEY_FILE": f"{tmp_path}/key", "DEBUG": ""})
+    assert laid == {"SECRET_KEY": "from a file", "DEBUG": ""}
+
+
+def test_what_is_no_secret_of_ours_is_no_file() -> None:
+    given = {"AWS_SHARED_CREDENTIALS_FILE": "/nowhere", "PGSERVICEFILE": "/nowhere"}
+    assert with_secrets_of_files(given) == given
+
+
+@pytest.mark.parametrize(
+    ("variables", "why"),
+    [
+        ({"SECRET_KEY_FILE": "{}/absent"}, "SECRET_KEY_FILE names .*/absent, which can't be read: No such file"),
+        ({"SECRET_KEY_FILE": "{}/empty"}, "SECRET_KEY_FILE names .*/empty, which is empty"),
+        ({"SECRET_KEY_FILE": "{}/binary"}, "SECRET_KEY_FILE names .*/binary, which can't be read: it is not a text"),
+        ({"SECRET_KEY_FILE": "{}/key", "SECRET_KEY": "x"}, "SECRET_KEY and SECRET_KEY_FILE are both set"),
+    ],
+)
+def test_a_file_of_a_secret_that_can_t_be_meant_is_named(variables: dict[str, str], why: str, tmp_path: Path) -> None:
+    (tmp_path / "key").write_text("k")
+    (tmp_path / "empty").touch()
+    (tmp_path / "binary").write_bytes(b"\xff\xfe")
+    with pytest.raises(ImproperlyConfigured, match=why):
+        with_secrets_of_files({name: value.format(tmp_path) for name, value in variables.items()})
+
+
+def test_production_starts_with_secrets_in_files(tmp_path: Path) -> None:
+    variables = dict(PRODUCTION)
+    for name in ("SECRET_KEY", "BACKUPS_SIGNING_KEY", "DATABASE_URL"):
+        (tmp_path / name).write_text(variables.pop(name))
+        variables[f"{name}_FILE"] = str(tmp_path / name)
+    assert settings_with(**variables).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("url", "password", "made"),
+    [
+        ("redis://redis:6379/0", "p/w", "redis://:p%2Fw@redis:6379/0"),
+        ("redis://:own@redis:6379/0", "pw", "redis://:own@redis:6379/0"),
+        ("redis://redis:6379/0", "", "redis://redis:6379/0"),
+        ("", "pw", ""),
+    ],
+)
+def test_the_broker_s_password_may_come_apart_from_its_url(url: str, password: str, made: str) -> None:
+    assert with_password(url, password) == made
+
+
+@pytest.mark.parametrize("between", [",", ", ", "\n", "\r\n", " ", ",\n  "])
+def test_urls_of_receivers_stand_one_a_line_or_with_commas_between(between: str) -> None:
+    urls = ["mailto://me:p@example.org?to=a@example.org,b@example.org", "discord://1/x", "ntfys://ntfy.example.org/topic"]
+    env = Environment()
+    env.ENVIRON = {"URLS": f"\n{between.join(urls)},\n"}
+    assert env.urls("URLS") == urls
+    assert env.urls("NONE") == []
+
+
+def test_a_url_that_is_none_is_kept_so_that_the_checks_can_name_it() -> None:
+    env = Environment()
+    env.ENVIRON = {"URLS": "nonsense"}
+    assert env.urls("URLS") == ["nonsense"]
+
+
+def mail_with(**variables: str) -> dict[str, object]:
+    env = Environment()
+    env.ENVIRON = variables
+    return mail.from_environment(env)
+
+
+@pytest.mark.parametrize(
+    ("url", "port", "tls", "ssl"),
+    [
+        ("smtp+tls://me:p%40ss@mail.example.org", 587, True, False),
+        ("smtp+ssl://me:p%40ss@mail.example.org", 465, False, True),
+        ("smtp+tls://me:p%40ss@mail.example.org:2525", 2525, True, False),
+    ],
+)
+def test_one_url_names_the_mail_server(url: str, port: int, tls: bool, ssl: bool) -> None:
+    made = mail_with(EMAIL_URL=url, DEFAULT_FROM_EMAIL="backups@example.org")
+
+    names = ("EMAIL_HOST", "EMAIL_PORT", "EMAIL_HOST_USER", "EMAIL_HOST_PASSWORD", "DEFAULT_FROM_EMAIL")
+    assert [made[name] for name in names] == ["mail.example.org", port, "me", "p@ss", "backups@example.org"]
+    assert (made.get("EMAIL_USE_TLS", False), made.get("EMAIL_USE_SSL", False)) == (tls, ssl)
+    assert made["EMAIL_TIMEOUT"]
+
+
+def test_the_parts_name_the_mail_server_too_and_without_either_there_is_none() -> None:
+    made = mail_with(EMAIL_HOST="mail.example.org", EMAIL_PORT="587", EMAIL_USE_TLS="true")
+    assert (made["EMAIL_HOST"], made["EMAIL_PORT"], made["EMAIL_USE_TLS"]) == ("mail.example.org", 587, True)
+    assert mail_with()["EMAIL_HOST"] == ""
+    assert "DEFAULT_FROM_EMAIL" not in mail_with()
+
+
+@pytest.mark.parametrize("url", ["smtp+tls://me:s3cret/x@mail.example.org:587", "pigeon://s3cret"])
+def test_a_mail_server_s_url_that_can_t_be_read_is_refused_without_showing_it(url: str) -> None:
+    with pytest.raises(ImproperlyConfigured, match="EMAIL_URL") as refused:
+        mail_with(EMAIL_URL=url)
+    assert "s3cret" not in str(refused.value)

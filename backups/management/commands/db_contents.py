@@ -27,11 +27,9 @@ class Command(BackupsCommand):
     def handle(self, *_args: Any, **given: Any) -> None:
         """Prints the contents."""
         with translated():
-            found = catalog.find(
-                given["backup"],
-                environment=given["environment"] or conf.current().environment,
-                database=conf.server(given["database"]).database,
-            )
+            server = conf.server(given["database"])
+            environment = given["environment"] or conf.current().environment
+            found = catalog.find(given["backup"], environment=environment, database=server.database, server=server)
             if given["globals"]:
                 self.stdout.write(catalog.read_globals(found.store, found.key, found.manifest).decode(errors="replace"))
                 return

@@ -1,0 +1,150 @@
+"""What is wrong, read from the history: a function for each event."""
+
+import shlex
+from collections.abc import Iterator
+from datetime import datetime
+
+from django.db.models import F
+from django.utils import timezone
+
+from backups import shrinking, words
+from backups.alerting.incidents import Problem
+from backups.models import BackupHistory, BackupRestore, Level, RestorePurpose, Status, Verdict
+
+BACKUP_FAILED, VERIFICATION_FAILED, UNABLE, SHRINK = "backup-failed", "verification-failed", "verification-unable", "shrink"
+EVENTS = (BACKUP_FAILED, VERIFICATION_FAILED, UNABLE, SHRINK)
+UNABLE_IN_A_ROW = 3
+_LATEST_VERIFICATIONS = 200
+_MOST_LINES = 8
+_LONGEST_LINE = 300
+_BULKY = ("table_snapshot", "applied_migrations", "extensions", "progress")
+
+
+def of_history(environment: str) -> list[Problem]:
+    """Everything that is wrong now. Raises what Django's database does."""
+    return [
+        *_failed_backups(environment),
+        *_bad_backups(environment),
+        *_unable(environment),
+        *_shrunk(environment),
+    ]
+
+
+def undecided(environment: str) -> set[str]:
+    """Databases of which a backup is at work that began before the newest failure: what failed was refused for its sake, and
+    its end will tell."""
+    working = BackupHistory.objects.of_environment(environment).running().values_list("database", "created_at")
+    began = dict(working)
+    return {
+        row.database
+        for row in _newest_ended(environment)
+        if row.status == Status.FAILED and row.database in began and began[row.database] < row.created_at
+    }
+
+
+def _newest_ended(environment: str) -> list[BackupHistory]:
+    """Of each database. By the end: a run that was refused while another one worked ends before that."""
+    ended = BackupHistory.objects.of_environment(environment).filter(status__in=(Status.SUCCEEDED, Status.FAILED))
+    newest = ended.order_by("database", F("finished_at").desc(nulls_last=True), "-created_at").distinct("database")
+    return list(newest.defer(*_BULKY))
+
+
+def _failed_backups(environment: str) -> Iterator[Problem]:
+    for row in _newest_ended(environment):
+        if row.status != Status.FAILED:
+            continue
+        took = f" after {words.duration(row.duration_seconds)}" if row.duration_seconds else ""
+        yield Problem(
+            event=BACKUP_FAILED,
+            subject=row.database,
+            message=f"The backup of {row.database} in {environment} failed at {_moment(row.finished_at)}{took}.",
+            detail=f"{_last_lines(row.error_message)}\n{_untouched(row)}",
+            hint=f"Try again: icb db backup again{_option(row)}",
+        )
+
+
+def _bad_backups(environment: str) -> Iterator[Problem]:
+    bad = BackupHistory.objects.of_environment(environment).succeeded().filter(bad_at__isnull=False, missing_at=None)
+    for row in bad.defer(*_BULKY):
+        found = row.restores.filter(purpose=RestorePurpose.VERIFICATION, verdict=Verdict.BAD).order_by("-created_at").first()
+        yield Problem(
+            event=VERIFICATION_FAILED,
+            subject=row.filename,
+            message=f"The backup {row.filename} of {row.database} in {environment} is bad: found at {_moment(row.bad_at)}.",
+            detail=f"{_last_lines(found.error_message if found else '')}\n{_untouched(row)}",
+            hint=f"Look once more: icb db verify {row.filename}\nMake another: icb db backup again{_option(row)}",
+        )
+
+
+def _unable(environment: str) -> Iterator[Problem]:
+    """Where none of the latest could be carried out, nothing is proven any more, and no backup is called bad."""
+    tried = BackupRestore.objects.filter(
+        purpose=RestorePurpose.VERIFICATION,
+        target_environment=environment,
+        level=Level.RESTORED,
+        status__in=(Status.SUCCEEDED, Status.FAILED),
+        backup__isnull=False,
+    )
+    by_database: dict[str, list[BackupRestore]] = {}
+    for run in tried.select_related("backup").defer("comparison_report").order_by("-created_at")[:_LATEST_VERIFICATIONS]:
+        assert run.backup is not None
+        by_database.setdefault(run.backup.database, []).append(run)
+    for database, runs in sorted(by_database.items()):
+        latest = runs[:UNABLE_IN_A_ROW]
+        if len(latest) < UNABLE_IN_A_ROW or any(run.verdict in (Verdict.GOOD, Verdict.BAD) for run in latest):
+            continue
+        yield Problem(
+            event=UNABLE,
+            subject=database,
+            message=f"The last {UNABLE_IN_A_ROW} backups of {database} in {environment} that were tried could not be verified.",
+            detail=f"{_last_lines(latest[0].error_message)}\nNothing says that they are bad, and nothing that they are good.",
+            hint="When that is mended: icb db verify latest",
+        )
+
+
+def _shrunk(environment: str) -> Iterator[Problem]:
+    made = BackupHistory.objects.of_environment(environment).succeeded()
+    for row in made.order_by("database", "-created_at").distinct("database").defer(*_BULKY):
+        lost = shrinking.among(row.warnings)
+        if not lost:
+            continue
+        before = shrinking.previous(row)
+        yield Problem(
+            event=SHRINK,
+            subject=row.database,
+            message=f"{words.things(len(lost), 'table')} of {row.database} in {environment} lost rows before {row.filename}.",
+            detail=_last_lines("\n".join(lost)),
+            hint=_keep(before) if before is not None else "icb db list",
+        )
+
+
+def _keep(before: BackupHistory) -> str:
+    return (
+        f'If nobody meant it, keep the backup from before: icb db pin {before.filename} --reason "before the loss"\n'
+        f"See what is lost: icb db diff {before.filename} live"
+    )
+
+
+def _untouched(row: BackupHistory) -> str:
+    """What there is to fall back on."""
+    good = BackupHistory.objects.of_environment(row.environment).succeeded()
+    good = good.filter(database=row.database, missing_at=None, bad_at=None)
+    newest = good.newest_first().defer(*_BULKY).first()
+    if newest is None:
+        return f"There is no good backup of {row.database}."
+    proof = f"verified {words.age(newest.verified_at, now=timezone.now())}" if newest.verified_at else "never verified"
+    return f"Untouched: {newest.filename}, made {words.age(newest.created_at, now=timezone.now())}, {proof}."
+
+
+def _option(row: BackupHistory) -> str:
+    return "" if row.alias == "default" else f" --database {shlex.quote(row.alias)}"
+
+
+def _moment(at: datetime | None) -> str:
+    return f"{at:%Y-%m-%d %H:%M} UTC" if at else "an unknown time"
+
+
+def _last_lines(text: str) -> str:
+    """The first line, which says what failed, and the last ones, which say why."""
+    lines = [words.printable(line.expandtabs())[:_LONGEST_LINE] for line in text.splitlines() if line.strip()]
+    return "\n".join(lines if len(lines) <= _MOST_LINES else [lines[0], "…", *lines[1 - _MOST_LINES :]])

@@ -1,0 +1,162 @@
+"""The backups of one database: how old the newest is, whether it was proven, how long a restore takes, how often they fail."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.db.models import Avg, Count, Q
+
+from backups import words
+from backups.health.sites import Site
+from backups.models import BackupHistory, BackupRestore, Level, RestorePurpose, Status, Verdict
+from backups.querysets import BackupHistoryQuerySet
+from backups.thresholds import Thresholds
+from backups.types import Check, State
+
+DAYS_OF_DURATION = 30  # the usual duration is that of the backups of so many days
+
+
+@dataclass(frozen=True, kw_only=True)
+class Newest:
+    """The newest whole backup of a database that nothing speaks against, and the newest verification of any; None without.
+
+    `restore_seconds` is what that verification took, from the first byte fetched to the last row compared.
+    """
+
+    site: Site
+    backup: BackupHistory | None
+    verified_at: datetime | None
+    restore_seconds: float | None
+
+
+def newest(site: Site) -> Newest:
+    """Raises what Django's database does."""
+    drills = BackupRestore.objects.filter(
+        *(Q(purpose=RestorePurpose.VERIFICATION), Q(level=Level.RESTORED)),
+        *(Q(verdict=Verdict.GOOD), Q(status=Status.SUCCEEDED), Q(duration_seconds__isnull=False)),
+        backup__in=site.runs().values("pk"),
+    )
+    proven = site.runs().filter(verified_at__isnull=False).order_by("-verified_at").values_list("verified_at", flat=True)
+    return Newest(
+        site=site,
+        backup=_light(whole(site)).first(),
+        verified_at=proven.first(),
+        restore_seconds=drills.order_by("-finished_at").values_list("duration_seconds", flat=True).first(),
+    )
+
+
+def whole(site: Site) -> BackupHistoryQuerySet:
+    """Backups that could be restored, as far as is known; the newest first."""
+    rows: BackupHistoryQuerySet = site.runs().succeeded().filter(missing_at__isnull=True, bad_at__isnull=True).newest_first()
+    return rows
+
+
+def checks(site: Site, limits: Thresholds, *, due: datetime | None, now: datetime) -> Iterator[Check]:
+    """Of one database. `due` is the moment of its schedule since when there must be a backup; None without a schedule."""
+    found = newest(site)
+    yield _age(found, limits, due=due, now=now)
+    yield _proof(found, limits, now=now)
+    yield _restore(found, limits)
+    yield from _success(site, limits, now=now)
+
+
+def grace(site: Site, limits: Thresholds, *, now: datetime) -> timedelta:
+    """How long after its moment a scheduled backup may end: twice the usual, and at least what the threshold says."""
+    recent = site.runs().succeeded().filter(created_at__gte=now - timedelta(days=DAYS_OF_DURATION))
+    usual = recent.aggregate(seconds=Avg("duration_seconds"))["seconds"] or 0
+    return max(timedelta(minutes=limits.backup_grace_minutes), timedelta(seconds=2 * usual))
+
+
+def _age(found: Newest, limits: Thresholds, *, due: datetime | None, now: datetime) -> Check:
+    site, row = found.site, found.backup
+    if due is None:
+        oldest, threshold = now - timedelta(hours=limits.backup_age_hours), f"older than {limits.backup_age_hours:g} h"
+    else:
+        oldest, threshold = due, f"older than its schedule: {due:%Y-%m-%d %H:%M} UTC"
+    if row is None:
+        state, text = State.BAD, "no backup yet that could be restored"
+    else:
+        state = State.OK if _made_at(row) >= oldest else State.BAD
+        text = f"newest backup {words.age(_made_at(row), now=now)}, {words.size(row.size_bytes)}"
+    if later := _better_not(site, row):
+        text = f"{text}; {later}"
+    hint = f"icb db list tells what became of the runs since. Make one now: icb db backup now{site.option()}"
+    first = f"Make one: icb db backup first{site.option()}"
+    return Check(
+        id="newest-backup",
+        subject=site.name,
+        state=state,
+        text=text,
+        threshold=threshold,
+        hint="" if state is State.OK else first if row is None else hint,
+    )
+
+
+def _better_not(site: Site, row: BackupHistory | None) -> str:
+    """What is newer and does not count: a backup that is bad or gone."""
+    newer = site.runs().succeeded().exclude(missing_at=None, bad_at=None)
+    if row is not None:
+        newer = newer.filter(created_at__gt=row.created_at)
+    count = newer.count()
+    return f"{words.things(count, 'newer one is', 'newer ones are')} bad or missing" if count else ""
+
+
+def _proof(found: Newest, limits: Thresholds, *, now: datetime) -> Check:
+    threshold, at = f"longer ago than {limits.verification_age_days:g} days", found.verified_at
+    is_recent = at is not None and now - at <= timedelta(days=limits.verification_age_days)
+    text = f"last proven by a restore {words.age(at, now=now)}" if at else "no backup was ever proven by a restore"
+    return Check(
+        id="verification",
+        subject=found.site.name,
+        state=State.OK if is_recent else State.BAD,
+        text=text,
+        threshold=threshold,
+        hint="" if is_recent else f"icb db verify latest{found.site.option()}",
+    )
+
+
+def _restore(found: Newest, limits: Thresholds) -> Check:
+    most, seconds = limits.restore_minutes, found.restore_seconds
+    threshold = f"longer than {most:g} min" if most else ""
+    if seconds is None:
+        state, text = State.UNKNOWN, "how long a restore takes was never measured"
+    else:
+        state = State.BAD if most and seconds > most * 60 else State.OK
+        text = f"back in about {words.duration(seconds)}, as the last verification took"
+    hints = {
+        State.UNKNOWN: f"icb db verify latest{found.site.option()}",
+        State.BAD: "A faster store or server, or a higher restore_minutes in BACKUPS_HEALTH.",
+    }
+    return Check(
+        id="restore-duration", subject=found.site.name, state=state, text=text, threshold=threshold, hint=hints.get(state, "")
+    )
+
+
+def _success(site: Site, limits: Thresholds, *, now: datetime) -> Iterator[Check]:
+    """Of the runs that ended by themselves; whether there were any is the newest backup's matter."""
+    recent = site.runs().filter(created_at__gte=now - timedelta(days=limits.success_days))
+    counts = recent.aggregate(
+        good=Count("pk", filter=Q(status=Status.SUCCEEDED)), failed=Count("pk", filter=Q(status=Status.FAILED))
+    )
+    good, total = counts["good"], counts["good"] + counts["failed"]
+    if not total:
+        return
+    is_bad = total >= limits.success_runs and good * 100 < limits.success_percent * total
+    yield Check(
+        id="success-rate",
+        subject=site.name,
+        state=State.BAD if is_bad else State.OK,
+        text=f"{words.count(good)} of {words.things(total, 'run')} in {limits.success_days} days succeeded",
+        threshold=f"fewer than {limits.success_percent}%, of {limits.success_runs} or more",
+        hint="icb db list --limit 0 tells why the others failed." if is_bad else "",
+    )
+
+
+def _made_at(row: BackupHistory) -> datetime:
+    """As of when its data is, at the earliest."""
+    return row.started_at or row.created_at
+
+
+def _light(rows: BackupHistoryQuerySet) -> BackupHistoryQuerySet:
+    light: BackupHistoryQuerySet = rows.defer("table_snapshot", "applied_migrations", "extensions", "warnings", "progress")
+    return light

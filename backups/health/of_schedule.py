@@ -1,0 +1,93 @@
+"""What makes backups happen by themselves: the scheduler, the workers, and what waits for them."""
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime, timedelta
+
+from django.db import connections
+from django.db.models import Min
+
+from backups import conf, words
+from backups.heartbeats import QUEUES, SCHEDULER, of_queue
+from backups.models import BackupHistory, BackupRestore, Heartbeat, Status
+from backups.schedules import Schedule
+from backups.thresholds import Thresholds
+from backups.types import Check, State
+
+
+def due(schedules: Sequence[Schedule], *, alias: str, now: datetime, grace: timedelta) -> datetime | None:
+    """Since when there must be a backup of a database: the latest of its moments that is longer ago than `grace`.
+
+    None where no schedule says so; one that is newer than its last moment begins with the next.
+    """
+    moments = [
+        moment
+        for schedule in schedules
+        if schedule.database == alias and not schedule.problem and (moment := schedule.latest(now - grace)) is not None
+        if schedule.fired_at is not None or moment >= schedule.changed_at
+    ]
+    return max(moments, default=None)
+
+
+def checks(limits: Thresholds, *, schedules: Sequence[Schedule], now: datetime) -> Iterator[Check]:
+    """`schedules` are those that are enabled: without any, what never ran here is not missed."""
+    yield _schedule(schedules)
+    last: dict[str, datetime] = dict(Heartbeat.objects.values_list("name", "at"))
+    for name, id_, subject in (SCHEDULER, "scheduler", ""), *((of_queue(queue), "worker", queue) for queue in QUEUES):
+        if name in last or schedules:
+            yield _alive(id_, subject, last.get(name), limits, now=now)
+    yield _queue(limits, now=now)
+
+
+def _schedule(schedules: Sequence[Schedule]) -> Check:
+    problems = [schedule.problem or _without_database(schedule) for schedule in schedules]
+    if any(problems):
+        text, hint = " ".join(filter(None, problems)), "Edit it in the admin: Periodic tasks."
+        return Check(id="schedule", state=State.BAD, text=text, threshold="one that can't be followed", hint=hint)
+    names = ", ".join(schedule.name for schedule in schedules)
+    text = f"{words.things(len(schedules), 'schedule')} of backups: {names}" if schedules else "no backup is scheduled"
+    return Check(id="schedule", state=State.OK, text=text, threshold="one that can't be followed" if schedules else "")
+
+
+def _without_database(schedule: Schedule) -> str:
+    known = schedule.database in connections
+    return "" if known else f"The schedule {schedule.name} is for the alias {schedule.database}, and no database has it."
+
+
+def _alive(id_: str, subject: str, at: datetime | None, limits: Thresholds, *, now: datetime) -> Check:
+    if at is None:
+        state, text = State.BAD, f"{id_} has never run here"
+    else:
+        state = State.OK if now - at <= timedelta(minutes=limits.silence_minutes) else State.BAD
+        text = f"{id_} alive {words.age(at, now=now)}"
+    return Check(
+        id=id_,
+        subject=subject,
+        state=state,
+        text=text,
+        threshold=f"silent for {limits.silence_minutes:g} min",
+        hint="" if state is State.OK else "Start it: icb up",
+    )
+
+
+def _queue(limits: Thresholds, *, now: datetime) -> Check:
+    """Runs that nobody takes."""
+    waiting = BackupHistory.objects.of_environment(conf.current().environment).queued()
+    restores = BackupRestore.objects.filter(
+        target_environment=conf.current().environment, status=Status.PENDING, started_at__isnull=True
+    )
+    since = [rows.aggregate(first=Min("created_at"))["first"] for rows in (waiting, restores)]
+    first = min((at for at in since if at is not None), default=None)
+    count = waiting.count() + restores.count() if first else 0
+    is_late = first is not None and now - first > timedelta(minutes=limits.queued_minutes)
+    waits = (
+        f"{words.things(count, 'run waits', 'runs wait')}, the first for {words.duration((now - first).total_seconds())}"
+        if first
+        else ""
+    )
+    return Check(
+        id="queue",
+        state=State.BAD if is_late else State.OK,
+        text=waits or "no run waits for a worker",
+        threshold=f"longer than {limits.queued_minutes:g} min",
+        hint="Start a worker: icb up. One that runs may be busy: icb db list" if is_late else "",
+    )

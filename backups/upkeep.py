@@ -1,0 +1,115 @@
+"""What the scheduler does besides backups, and what of it somebody must hear: tending, prune, sync, health."""
+
+from collections.abc import Iterable
+
+from django.db import Error as DatabaseError
+
+from backups import alerting, conf, due, health, history, queued, tending
+from backups.exceptions import BackupsError, CancelledError, RunningError
+from backups.models import BackupHistory, BackupRestore
+from backups.prune import BackupPruning, Fate, Pruning
+from backups.sync import CatalogSync
+
+Row = BackupHistory | BackupRestore
+SHOWN = 10
+
+
+def tend() -> list[Row]:
+    """Ends what died, asks for what is due, finds what nobody has taken; then tells what is wrong. Returns the queued rows that
+    need a message to a worker.
+
+    Raises HistoryError, ConnectError and ConfigurationError.
+    """
+    tending.tend()
+    wanted = ask_for_due()
+    wanted += [*queued.waiting_backups(), *queued.waiting_restores()]
+    alerting.look()
+    alerting.tell()
+    return wanted
+
+
+def ask_for_due(*, fired: str = "") -> list[Row]:
+    """Queued rows for the schedules whose moment has come; `fired` is the one that beat has just fired. Raises HistoryError."""
+    try:
+        asked = due.request_due(fired=fired)
+    except DatabaseError as error:
+        raise history.unreachable(error) from error
+    for name, problem in asked.problems.items():
+        alerting.opened(
+            event="schedule",
+            subject=name,
+            message=f"{conf.current().environment}: the schedule {name} could not ask for its backup.",
+            detail=problem,
+            hint="Edit it in the admin: Periodic tasks.",
+        )
+    for name in asked.fine:
+        alerting.over(event="schedule", subject=name)
+    return [*asked.requested]
+
+
+def look() -> None:
+    """Looks at everything that backups depend on, and tells what is wrong. Raises as `tend` does."""
+    alerting.look(health.report())
+    alerting.tell()
+
+
+def prune() -> None:
+    """Lets go of what the retention policy does not keep; that it could not is told. Raises as BackupPruning does."""
+    try:
+        refusal = _refusal(BackupPruning().run())
+    except (RunningError, CancelledError):
+        raise
+    except BackupsError as error:
+        alerting.opened(
+            event="prune-refused", message=_here("the prune failed"), detail=str(error), hint="icb db prune --dry-run"
+        )
+        raise
+    if refusal:
+        alerting.opened(
+            event="prune-refused",
+            message=_here("the prune could not do all that the policy wants"),
+            detail=_some(refusal),
+            hint="icb db prune --dry-run tells the rule for each.",
+        )
+    else:
+        alerting.over(event="prune-refused")
+
+
+def _refusal(done: Pruning) -> list[str]:
+    failed = [f"{one.candidate.filename}: {'; '.join(one.reasons)}" for one in done.of(Fate.FAILED)]
+    return [*done.stopped_by, *failed, *done.unfinished]
+
+
+def sync() -> None:
+    """Makes bucket and history agree; what nobody knows and what is lost is told. Raises as CatalogSync does."""
+    unknown = [f"{where}: {why}" for where, why in CatalogSync().run().unknown]
+    if unknown:
+        alerting.opened(
+            event="unknown-objects",
+            message=_here(f"{len(unknown)} objects among the backups are none that the history or a manifest knows"),
+            detail=_some(unknown),
+            hint="icb db sync --dry-run names them. Nothing deletes them by itself.",
+        )
+    else:
+        alerting.over(event="unknown-objects")
+    rows = BackupHistory.objects.of_environment(conf.current().environment).succeeded().filter(missing_at__isnull=False)
+    missing = list(rows.newest_first().values_list("filename", flat=True))
+    if missing:
+        alerting.opened(
+            event="backups-missing",
+            message=_here(f"{len(missing)} backups are gone from the store, and no prune took them"),
+            detail=_some(missing),
+            hint="Bring the objects back (an earlier version, a copy of the bucket), then: icb db sync",
+        )
+    else:
+        alerting.over(event="backups-missing")
+
+
+def _here(what: str) -> str:
+    return f"{conf.current().environment}: {what}."
+
+
+def _some(lines: Iterable[str]) -> str:
+    listed = list(lines)
+    more = [f"and {len(listed) - SHOWN} more"] if len(listed) > SHOWN else []
+    return "\n".join([*listed[:SHOWN], *more])
