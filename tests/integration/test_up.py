@@ -241,7 +241,7 @@ def test_a_process_of_the_pool_that_replaced_a_dead_one_is_waited_for_like_any_o
     hold(home, third)
     assert int((third / "begun").read_text()) not in before
     held.interrupt()
-    held.says("Warm shutdown")
+    held.says("at work, and is waited for")  # the threads of the pool have ended by then
     for other in (second, third):
         (other / "let go").touch()
     assert held.ends() == 0
