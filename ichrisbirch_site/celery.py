@@ -2,14 +2,12 @@
 
 import os
 import warnings
-from functools import partial
-from typing import Any
 
 from celery import Celery
-from celery.signals import beat_init, worker_init, worker_process_init, worker_ready
+from celery.signals import beat_init, worker_ready
 
 from ichrisbirch_site import embedded
-from ichrisbirch_site.supervisor import leash, readiness
+from ichrisbirch_site.supervisor import pool, readiness
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "ichrisbirch_site.settings")
 
@@ -26,10 +24,4 @@ warnings.filterwarnings("ignore", message="You're running the worker with superu
 for signal in (beat_init, worker_ready):
     signal.connect(readiness.tell, weak=False)
 
-
-def keep_pool_on_a_leash(**_more: Any) -> None:
-    """In the worker itself, before it forks its pool."""
-    worker_process_init.connect(partial(leash.follow, os.getpid()), weak=False)
-
-
-worker_init.connect(keep_pool_on_a_leash, weak=False)
+pool.mend()

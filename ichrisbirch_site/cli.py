@@ -27,7 +27,7 @@ DB_VERBS = {
 # Each names a function of ichrisbirch_site.verbs.
 VERBS = {
     "db": "backups: make, list, look into, restore",
-    "up": "start what runs here (only what the environment does not name), and prepare the database",
+    "up": "run it all: web, workers and beat, and the services that the environment does not name   [--detach]",
     "down": "stop it; nothing is lost   [--force: also while a backup or restore is at work]",
     "status": "what runs, where, how large   [--json]",
     "psql": "a psql on the site's server   [DATABASE] [psql's own options]",
@@ -36,6 +36,19 @@ VERBS = {
     "test": "the test suite   [pytest's own options]",
     "check": "lint, types, layers, migrations, system checks",
     "bench": "the benchmark",
+}
+
+MORE = {
+    "up": """\
+  (nothing)          in the foreground; Ctrl-C stops all of it, and waits for what is at work
+  --detach           in the background: icb status shows it, icb down stops it
+  --web-only         one of them; several together, and several icb up side by side
+  --worker-only
+  --beat-only
+  --services-only    only the embedded PostgreSQL and S3 server
+  --port N           of the web; 8000
+  --host ADDRESS     of the web; 127.0.0.1
+""",
 }
 
 HELP = """\
@@ -89,7 +102,7 @@ def _run(words: list[str]) -> int:
     if verb == "db":
         return _run_db(rest)
     if rest in (["-h"], ["--help"]) and verb not in ("psql", "manage", "test"):
-        sys.stdout.write(f"icb {verb} · {VERBS[verb]}\n")
+        sys.stdout.write(f"icb {verb} · {VERBS[verb]}\n{MORE.get(verb, '')}")
         return DONE
     from ichrisbirch_site import verbs
 

@@ -62,7 +62,7 @@ def down(words: list[str]) -> int:
     if words not in ([], ["--force"]):
         raise _usage("icb down [--force]")
     here = embedded.home(os.environ)
-    if not words and (busy := _runs_in_progress(here)):
+    if not words and (busy := _runs_in_progress(here) or _runs_of_our_workers(here)):
         sys.stderr.write(f"{' and '.join(busy)} at work here. Wait until it is done, or stop it all the same: icb down --force\n")
         return 3
     try:
@@ -93,6 +93,17 @@ def _runs_in_progress(here: Home) -> list[str]:
             return [f"A {kind} is" for (kind,) in connection.execute(query)]
     except psycopg.Error:
         return []
+
+
+def _runs_of_our_workers(here: Home) -> list[str]:
+    """Where the database is not the embedded one: what the history calls running, if workers run here."""
+    from ichrisbirch_site.supervisor import claims, glance
+    from ichrisbirch_site.supervisor.roles import WORKER
+
+    if Service.DATABASE in embedded.missing(os.environ) or WORKER not in {claim.role for claim in claims.kept(here)}:
+        return []
+    _django()
+    return glance.at_work()
 
 
 def status(words: list[str]) -> int:

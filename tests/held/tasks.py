@@ -1,5 +1,6 @@
 """A task that lasts until a test lets go of it, and tells by files how it went."""
 
+import os
 import time
 from pathlib import Path
 
@@ -13,7 +14,8 @@ def hold(folder: str) -> None:
     where = Path(folder)
     with interruptible():
         try:
-            (where / "begun").touch()
+            (where / "begun.new").write_text(str(os.getpid()))
+            (where / "begun.new").rename(where / "begun")
             while not (where / "let go").exists():
                 time.sleep(0.05)
             (where / "done").touch()

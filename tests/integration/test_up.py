@@ -214,19 +214,38 @@ def pool_of(worker: int) -> set[int]:
     return {pid for pid, stat in stats.items() if int(stat.rpartition(")")[2].split()[1]) == worker}
 
 
-def test_a_process_of_the_pool_that_replaced_a_dead_one_is_waited_for_like_any_other(
-    workers: Up, home: Home, tmp_path: Path
-) -> None:
-    first = pool_of(workers.pid_of("worker"))
-    for pid in first:
+def test_a_worker_whose_pool_was_killed_takes_work_again(workers: Up, home: Home, tmp_path: Path) -> None:
+    """The one that waits for work holds a lock, behind which all that come after it would wait for ever."""
+    first = workers.pid_of("worker")
+    for pid in pool_of(first):
         os.kill(pid, signal.SIGKILL)
-    until(lambda: len(pool_of(workers.pid_of("worker")) - first) == 2)
+    workers.says(r"^worker +│ ready", times=2)
+    assert workers.pid_of("worker") != first
     hold(home, tmp_path)
-    workers.interrupt()
-    workers.says("at work, and is waited for")
     (tmp_path / "let go").touch()
-    assert workers.ends() == 0
-    assert (tmp_path / "done").exists()
+    until((tmp_path / "done").exists)
+
+
+def test_a_process_of_the_pool_that_replaced_a_dead_one_is_waited_for_like_any_other(
+    held: Up, home: Home, tmp_path: Path
+) -> None:
+    """Both were at work, so none held the lock, and the worker goes on."""
+    worker = held.pid_of("worker")
+    (second := tmp_path / "second").mkdir()
+    (third := tmp_path / "third").mkdir()
+    hold(home, second)
+    before = pool_of(worker)
+    os.kill(int((tmp_path / "begun").read_text()), signal.SIGKILL)
+    (tmp_path / "let go").touch()
+    until(lambda: len(pool_of(worker) - before) == 1)
+    hold(home, third)
+    assert int((third / "begun").read_text()) not in before
+    held.interrupt()
+    held.says("at work, and is waited for")  # the threads of the pool have ended by then
+    for other in (second, third):
+        (other / "let go").touch()
+    assert held.ends() == 0
+    assert all((other / "done").exists() for other in (second, third))
 
 
 def test_what_is_at_work_is_waited_for_until_it_is_done(held: Up, home: Home, tmp_path: Path) -> None:
