@@ -17,15 +17,13 @@ from statistics import median
 
 import psycopg
 
-from benchmarks.measure import run
+from benchmarks.measure import LEFT_OUT, run
 from ichrisbirch_site import embedded
 from ichrisbirch_site.embedded import Home, services
 from ichrisbirch_site.embedded.postgres import PostgreSQL
 from ichrisbirch_site.embedded.s3 import S3
 
 PYTHON = sys.executable
-# Of a database or bucket of the developer's own; and what keeps Python from remembering what it has compiled.
-LEFT_OUT = ("DATABASE_URL", "POSTGRES_", "AWS_", "PG", "PYTHONDONTWRITEBYTECODE")
 TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -102,7 +100,8 @@ def _tell(name: str, measured: Sequence[Measured]) -> None:
     requests = ", ".join(f"{count} {operation}" for operation, count in sorted(asked.items()))
     _say(
         f"icb db {name:<20} {median(seconds):7.2f} s (min {min(seconds):.2f}, max {max(seconds):.2f}),"
-        f" busy {median(one.own_seconds for one in measured):.2f} s, server {median(one.server_seconds for one in measured):.2f} s,"
+        f" busy {median(one.own_seconds for one in measured):.2f} s,"
+        f" server {median(one.server_seconds for one in measured):.2f} s,"
         f" {max(one.peak_bytes for one in measured) / 2**20:4.0f} MiB, {queries} queries, {requests or 'no requests'}"
     )
 

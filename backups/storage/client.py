@@ -1,6 +1,8 @@
 """boto3's clients for one bucket, with as much patience as the moment asks for."""
 
+from contextlib import suppress
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cache
 from threading import Lock
 from types import SimpleNamespace
@@ -10,6 +12,7 @@ import boto3
 import botocore.session
 from botocore.config import Config
 from botocore.loaders import Loader, create_loader
+from botocore.utils import parse_timestamp
 
 from backups.exceptions import BucketError
 from backups.types import StoreOptions
@@ -119,7 +122,19 @@ def _new_session(options: StoreOptions) -> boto3.session.Session:
     )
     # Only now: boto3 adds a path to the loader that it finds, and would do so again for every session.
     botocore_session.register_component("data_loader", _descriptions(botocore_session.get_config_variable("data_path")))
+    botocore_session.get_component("response_parser_factory").set_parser_defaults(timestamp_parser=_moment)
     return session
+
+
+def _moment(told: Any) -> datetime:
+    """A time as S3 writes it, 2024-01-15T12:00:00.000Z: boto3 would try what it may be in any language, which takes two thirds of
+    the reading of a listing.
+    """
+    if isinstance(told, str) and told.endswith("Z"):
+        with suppress(ValueError):
+            return datetime.fromisoformat(told)
+    parsed: datetime = parse_timestamp(told)
+    return parsed
 
 
 def _new_client(session: boto3.session.Session, options: StoreOptions, patience: Patience) -> "S3Client":
