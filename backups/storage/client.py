@@ -3,6 +3,7 @@
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
+from email.utils import parsedate_to_datetime
 from functools import cache
 from threading import Lock
 from types import SimpleNamespace
@@ -122,17 +123,17 @@ def _new_session(options: StoreOptions) -> boto3.session.Session:
     )
     # Only now: boto3 adds a path to the loader that it finds, and would do so again for every session.
     botocore_session.register_component("data_loader", _descriptions(botocore_session.get_config_variable("data_path")))
-    botocore_session.get_component("response_parser_factory").set_parser_defaults(timestamp_parser=_moment)
+    botocore_session.get_component("response_parser_factory").set_parser_defaults(timestamp_parser=moment)
     return session
 
 
-def _moment(told: Any) -> datetime:
-    """A time as S3 writes it, 2024-01-15T12:00:00.000Z: boto3 would try what it may be in any language, which takes two thirds of
-    the reading of a listing.
+def moment(told: Any) -> datetime:
+    """A time as S3 writes it: 2024-01-15T12:00:00.000Z in a listing, Mon, 15 Jan 2024 12:00:00 GMT in a header. boto3 would try
+    what else it might mean, which takes two thirds of the reading of a listing.
     """
-    if isinstance(told, str) and told.endswith("Z"):
+    if isinstance(told, str):
         with suppress(ValueError):
-            return datetime.fromisoformat(told)
+            return datetime.fromisoformat(told) if told.endswith("Z") else parsedate_to_datetime(told)
     parsed: datetime = parse_timestamp(told)
     return parsed
 
