@@ -4,7 +4,7 @@ import json
 from argparse import ArgumentParser
 from typing import Any
 
-from backups import words
+from backups import documents, words
 from backups.cancelling import Cancelled, cancel
 from backups.management import options
 from backups.management.base import BackupsCommand, translated
@@ -38,5 +38,4 @@ def _as_text(cancelled: Cancelled) -> str:
 
 
 def _as_json(cancelled: Cancelled) -> str:
-    document = {"id": str(cancelled.id), "kind": cancelled.kind, "name": cancelled.name, "was_queued": cancelled.was_queued}
-    return json.dumps(document, indent=2, ensure_ascii=False)
+    return json.dumps(documents.cancelled(cancelled), indent=2, ensure_ascii=False)
