@@ -54,7 +54,12 @@ INSTALLED_APPS = [
     "django.contrib.messages",
     "django.contrib.staticfiles",
     "django_celery_beat",
+    "rest_framework",
+    "knox",
 ]
+
+KNOX_TOKEN_MODEL = "backups.Token"  # noqa: S105 - a model's name
+MIGRATION_MODULES = {"knox": None}  # its own table of tokens is not used, so it is not made
 
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
@@ -150,6 +155,20 @@ BACKUPS = {
     "ALERT_URLS": env.urls("BACKUPS_ALERT_URLS"),
     "ALERT_EMAILS": env.list("BACKUPS_ALERT_EMAILS", default=[]),
     "PING_URL": env.str("BACKUPS_PING_URL", default=""),
+    "MAX_RUNNING": env.at_least("BACKUPS_MAX_RUNNING", 1, default=2),
+    "BEHIND_PROXY": env.bool("BEHIND_PROXY", default=False),
+}
+
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": [
+        "backups.api.authentication.TokenAuthentication",
+        "rest_framework.authentication.SessionAuthentication",
+    ],
+    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAdminUser"],  # of a view that says nothing else
+    "DEFAULT_THROTTLE_RATES": {
+        "backups_create": env.str("BACKUPS_CREATE_RATE", default="10/min"),
+        "backups_read": env.str("BACKUPS_READ_RATE", default="600/min"),
+    },
 }
 
 globals().update(mail.from_environment(env))  # EMAIL_HOST and what belongs to it
