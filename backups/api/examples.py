@@ -1,0 +1,77 @@
+"""Examples for each operation: as a request or an answer looks."""
+
+from typing import Any
+
+from drf_spectacular.utils import OpenApiExample
+
+_ID = "f9879cb5-93c4-4150-b84f-2f1b53cd3b0b"
+_URL = f"https://site.example/admin/backups/{_ID}/"
+_NAME = "backup-2026-11-22T2348-pre-migration.dump"
+_ITEM: dict[str, Any] = {
+    "id": _ID,
+    "filename": _NAME,
+    "description": "pre-migration",
+    "backup_type": "manual",
+    "environment": "production",
+    "database": "shop",
+    "status": "succeeded",
+    "created_at": "2026-11-22T23:48:03.120431Z",
+    "started_at": "2026-11-22T23:48:03.391114Z",
+    "finished_at": "2026-11-22T23:48:11.003217Z",
+    "duration_seconds": 7.612103,
+    "size_bytes": 299679744,
+    "database_size_bytes": 1932735283,
+    "checksum": "dd76452d351cc81d3ed34cf48e41371c152a96db5a793cfa5ff69e4dcea6649b",
+    "bucket": "shop-backups",
+    "s3_key": f"production/postgres/{_NAME}",
+    "local_path": "",
+    "postgres_version": "17.10",
+    "application_version": "4f1c2aa",
+    "error_message": "",
+    "stored_at": None,
+    "readable_at": None,
+    "verified_at": "2026-11-23T03:12:40Z",
+    "bad_at": None,
+    "missing_at": None,
+    "deleted_at": None,
+    "pin_reason": "",
+    "triggered_by": "deploy",
+    "url": _URL,
+}
+_WHOLE = {
+    **_ITEM,
+    "pg_dump_version": "17.10",
+    "compression": "zstd:1",
+    "table_snapshot": {
+        "tables": [{"schema": "public", "table": "shop_order", "rows": 812443, "bytes": 190840832}],
+        "total": {"tables": 1, "rows": 812443, "bytes": 190840832},
+    },
+    "applied_migrations": ["shop.0001_initial"],
+    "extensions": {"plpgsql": "1.0"},
+    "warnings": [],
+    "guards": [],
+    "system_identifier": "7573111111111111111",
+    "server_address": "db.internal:5432",
+    "slot": "",
+    "cancel_requested_at": None,
+    "progress": {},
+    "restores": [],
+    "verifications": [],
+    "links": {"contents": f"{_URL}contents/"},
+}
+_NOT_YET = dict.fromkeys(("started_at", "finished_at", "duration_seconds", "size_bytes", "database_size_bytes", "verified_at"))
+_WAITS = {**_WHOLE, **_NOT_YET, "status": "pending", "checksum": "", "table_snapshot": {}}
+
+
+def _answer(value: Any, *statuses: str) -> OpenApiExample:
+    return OpenApiExample("answer", value=value, response_only=True, status_codes=list(statuses or ["200"]))
+
+
+def _request(value: Any) -> OpenApiExample:
+    return OpenApiExample("request", value=value, request_only=True)
+
+
+PAGE = _answer({"results": [_ITEM], "next": None})
+NEW = _request({"description": "pre-migration", "upload_to_s3": True, "save_local": False})
+QUEUED = _answer(_WAITS, "202")
+BACKUP = _answer(_WHOLE)
