@@ -118,7 +118,12 @@ def _plain(text: str) -> str:
 def _line(entry: AuditEntry) -> str:
     """One line: what a user has typed is quoted, so that it can't look like another entry."""
     facts = {
-        "actor": entry.actor, "token": entry.token_name, "address": entry.address, "channel": str(entry.channel),
-        "object": entry.object, "target": entry.target, "detail": entry.detail,
+        "actor": entry.actor,
+        "token": entry.token_name,
+        "address": entry.address,
+        "channel": str(entry.channel),
+        "object": entry.object,
+        "target": entry.target,
+        "detail": entry.detail,
     }
     return " ".join([f"{entry.action} {entry.outcome}", *(f"{name}={value!r}" for name, value in facts.items() if value)])
