@@ -89,7 +89,7 @@ def require_room() -> None:
 
 
 def actor_key(request: Any, key: str) -> str:
-    """An Idempotency-Key as BackupHistory.idempotency_key keeps it: of this user and this token alone, whatever others call theirs.
+    """An Idempotency-Key as BackupHistory.idempotency_key keeps it: of this user and this token alone, whatever others send.
 
     64 characters; empty for an empty one.
     """

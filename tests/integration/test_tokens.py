@@ -76,7 +76,7 @@ def test_its_own_user_can_not_log_in_and_may_do_no_more_than_the_scope() -> None
     token, _text = issue(scope=Scope.READ)
     user = User.objects.get(username="token-deploy")
     assert token.user == user
-    assert not (user.is_staff or user.is_superuser or user.has_usable_password())
+    assert not any((user.is_staff, user.is_superuser, user.has_usable_password()))
     assert [group.name for group in user.groups.all()] == ["backup viewer"]
 
 
