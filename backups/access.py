@@ -37,7 +37,7 @@ _PERMISSIONS = {
 }
 _READ = frozenset({Action.VIEW})
 _RUN = _READ | {Action.RUN, Action.VERIFY}
-# A download and a restore both give the data away; a pin that is removed lets a backup go. The audit is for people, not for tokens.
+# A download and a restore both give the data away; a pin that is removed lets a backup go. The audit is for people, not tokens.
 _SCOPES = {Scope.READ: _READ, Scope.RUN: _RUN, Scope.RESTORE: _RUN | {Action.DOWNLOAD, Action.RESTORE, Action.PRUNE}}
 _ROOM = 0x69636272  # the key of an advisory lock, held while somebody looks for room
 
@@ -89,9 +89,9 @@ def require_room() -> None:
 
 
 def actor_key(request: Any, key: str) -> str:
-    """An Idempotency-Key as a row keeps it: of this user and this token alone, whatever others call theirs. Empty for an empty one.
+    """An Idempotency-Key as BackupHistory.idempotency_key keeps it: of this user and this token alone, whatever others send.
 
-    64 characters, for BackupHistory.idempotency_key.
+    64 characters; empty for an empty one.
     """
     if not key:
         return ""

@@ -5,7 +5,6 @@ Making and hashing is django-rest-knox's. A token never has more than its user, 
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
 
 from django.conf import settings
 from django.db import models
@@ -24,14 +23,6 @@ class Scope(StrEnum):
     RESTORE = "restore"
 
 
-class TokenQuerySet(models.QuerySet["Token"]):
-    """Tokens by whether they still open anything."""
-
-    def valid(self) -> "TokenQuerySet":
-        """Neither revoked nor expired."""
-        return self.filter(models.Q(expiry=None) | models.Q(expiry__gt=timezone.now()), revoked_at=None)
-
-
 class Token(AbstractAuthToken):  # type: ignore[misc]  # knox has no types
     """A token, without what its bearer holds. It is never deleted while its user is there: a revoked one stays, to be told of.
 
@@ -45,8 +36,6 @@ class Token(AbstractAuthToken):  # type: ignore[misc]  # knox has no types
     user = models.ForeignKey(  # the constraint: see BackupHistory.triggered_by
         settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+", db_constraint=False
     )
-
-    objects: Any = TokenQuerySet.as_manager()
 
     class Meta:
         app_label = "backups"

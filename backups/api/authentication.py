@@ -23,7 +23,7 @@ class TokenAuthentication(KnoxTokenAuthentication):  # type: ignore[misc]  # kno
     """Leaves the token on `request.auth`. One that is wrong, expired or revoked is answered with 401, and noted in the audit."""
 
     def authenticate(self, request: Request) -> tuple[Any, Token] | None:
-        """The user and the token; None where the request brings none. Raises AuthenticationFailed, and Throttled for the flood."""
+        """The user and the token; None where the request brings none. Raises AuthenticationFailed; Throttled for a flood."""
         words = get_authorization_header(request).split()
         if not words or words[0].lower() not in WORDS:
             return None
