@@ -17,11 +17,9 @@ from backups.api.conditional import etag_of, tagged, unchanged, versions_of
 from backups.api.filters import BackupsQuery, backups_of
 from backups.api.pagination import next_url, page_of
 from backups.api.rows import OF_A_LIST, BackupItemSerializer, BackupSerializer, url_of
-from backups.api.schema import operation
+from backups.api.schema import IF_NONE_MATCH, SAME, operation
 from backups.models import BackupHistory, BackupRestore, Status
 
-SAME = OpenApiResponse(description="Nothing has changed since the ETag that If-None-Match names.")
-IF_NONE_MATCH = OpenApiParameter("If-None-Match", str, OpenApiParameter.HEADER, description="The ETag of the answer before.")
 IDEMPOTENCY_KEY = OpenApiParameter(
     "Idempotency-Key",
     {"type": "string", "maxLength": creating.LONGEST_KEY},

@@ -75,3 +75,37 @@ PAGE = _answer({"results": [_ITEM], "next": None})
 NEW = _request({"description": "pre-migration", "upload_to_s3": True, "save_local": False})
 QUEUED = _answer(_WAITS, "202")
 BACKUP = _answer(_WHOLE)
+
+_RESTORE_ID = "2b1c7a0e-9a53-4c55-8d0a-7a2f3d1f5b11"
+_RESTORE: dict[str, Any] = {
+    "id": _RESTORE_ID,
+    "backup_id": _ID,
+    "source": f"s3://shop-backups/production/postgres/{_NAME}",
+    "purpose": "verification",
+    "mode": "swap",
+    "target_host": "db.internal",
+    "target_port": 5432,
+    "target_database": "verify_2b1c7a0e",
+    "target_system_identifier": "7573111111111111111",
+    "kept_database": "",
+    "safety_backup": "",
+    "status": "succeeded",
+    "started_at": "2026-11-23T03:12:04Z",
+    "finished_at": "2026-11-23T03:12:40Z",
+    "duration_seconds": 36.1,
+    "load_seconds": 31.7,
+    "size_bytes": 299679744,
+    "comparison_report": {"tables": 1, "rows": 812443, "equal": True, "differences": []},
+    "level": "restored",
+    "verdict": "good",
+    "created_at": "2026-11-23T03:12:01Z",
+    "undone_at": None,
+    "cancel_requested_at": None,
+    "progress": {},
+    "error_message": "",
+    "restored_by": "deploy",
+    "url": f"https://site.example/admin/backups/restores/{_RESTORE_ID}/",
+    "backup": _URL,
+}
+RESTORES = _answer({"results": [_RESTORE], "next": None})
+RESTORE = _answer(_RESTORE)

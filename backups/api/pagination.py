@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.core import signing
-from django.db.models import F, Q, QuerySet
+from django.db.models import F, Q, QuerySet, Value
 from django.db.models.expressions import RawSQL
 from django.db.models.functions import Coalesce
 from rest_framework import serializers
@@ -45,7 +45,7 @@ def page_of(rows: QuerySet[Any], *, ordering: str, size: int, cursor: str = "") 
     """
     name, descends = ordering.removeprefix("-"), ordering.startswith("-")
     field = rows.model._meta.get_field(name)
-    rows = rows.annotate(placed_by=Coalesce(name, -1) if field.null else F(name))
+    rows = rows.annotate(placed_by=Coalesce(name, Value(-1, output_field=field)) if field.null else F(name))
     if cursor:
         rows = rows.filter(_after(*_read(cursor, ordering), descends=descends))
     sign = "-" if descends else ""

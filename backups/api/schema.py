@@ -76,6 +76,8 @@ _MEANINGS = {
     422: "This Idempotency-Key was used for another request.",
     500: "What was waited for has failed.",
 }
+SAME = OpenApiResponse(description="Nothing has changed since the ETag that If-None-Match names.")
+IF_NONE_MATCH = OpenApiParameter("If-None-Match", str, OpenApiParameter.HEADER, description="The ETag of the answer before.")
 AUTHENTICATION: list[dict[str, list[str]]] = [{"token": []}, {"session": []}]
 
 

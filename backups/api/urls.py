@@ -9,6 +9,7 @@ from django.views.decorators.csrf import csrf_exempt
 from backups.api.backups import Backups
 from backups.api.missing import Missing
 from backups.api.negotiation import negotiated, page_of, show
+from backups.api.restores import Restores
 
 app_name = "backups_api"
 
@@ -28,5 +29,7 @@ def _to(view: type[Any], page: str = "", **methods: str) -> Any:
 urlpatterns = [
     path("", _to(Backups, get="list", post="create"), name="backups"),
     path("<uuid:id>/", _to(Backups, "admin:backups_backuphistory_change", get="retrieve"), name="backup"),
+    path("restores/", _to(Restores, get="list"), name="restores"),
+    path("restores/<uuid:id>/", _to(Restores, "admin:backups_backuprestore_change", get="retrieve"), name="restore"),
     path("<path:rest>", _rest),
 ]
