@@ -157,6 +157,7 @@ BACKUPS = {
     "ALERT_URLS": env.urls("BACKUPS_ALERT_URLS"),
     "ALERT_EMAILS": env.list("BACKUPS_ALERT_EMAILS", default=[]),
     "PING_URL": env.str("BACKUPS_PING_URL", default=""),
+    "RESTORE_TARGETS": env.list("BACKUPS_RESTORE_TARGETS", default=[]),
     "MAX_RUNNING": env.at_least("BACKUPS_MAX_RUNNING", 1, default=2),
     "BEHIND_PROXY": env.bool("BEHIND_PROXY", default=False),
 }

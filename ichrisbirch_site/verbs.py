@@ -210,6 +210,7 @@ def check(words: list[str]) -> int:
         ("format", ["-m", "ruff", "format", "--check"], {}),
         ("types", ["-m", "mypy"], {}),
         ("layers", ["-c", "from importlinter.cli import lint_imports_command as c; c()", "--no-logo"], {}),
+        ("api", ["-m", "ichrisbirch_site.openapi", "--check"], {}),
         ("migrations", [manage_py, "makemigrations", "--check", "--dry-run"], {}),
         ("system", [manage_py, "check"], {}),
         ("deployment", [manage_py, "check", "--deploy", "--fail-level", "WARNING"], _production()),

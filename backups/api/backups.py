@@ -3,18 +3,16 @@
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Prefetch
-from drf_spectacular.utils import OpenApiParameter, OpenApiResponse
+from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema_serializer
 from rest_framework import serializers
-from rest_framework.exceptions import NotFound
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from backups.access import Action
 from backups.api import creating, examples
-from backups.api.base import Operations
 from backups.api.conditional import etag_of, tagged, unchanged, versions_of
 from backups.api.filters import BackupsQuery, backups_of
+from backups.api.one import OfBackups
 from backups.api.pagination import next_url, page_of
 from backups.api.rows import OF_A_LIST, BackupItemSerializer, BackupSerializer, url_of
 from backups.api.schema import IF_NONE_MATCH, SAME, operation
@@ -33,6 +31,7 @@ PREFER = OpenApiParameter(
 _COLUMNS = [name for name in OF_A_LIST if name not in ("triggered_by", "url")]
 
 
+@extend_schema_serializer(many=False)
 class BackupPageSerializer(serializers.Serializer[Any]):
     """A page of backups."""
 
@@ -40,7 +39,7 @@ class BackupPageSerializer(serializers.Serializer[Any]):
     next = serializers.URLField(allow_null=True)
 
 
-class Backups(Operations):
+class Backups(OfBackups):
     """All of them."""
 
     @operation(
@@ -110,16 +109,3 @@ class Backups(Operations):
         if (same := unchanged(request, etag)) is not None:
             return same
         return tagged(Response(self.told(self.found(id))), etag)
-
-    def found(self, id: UUID) -> BackupHistory:
-        """Raises NotFound."""
-        self.require_visible()
-        restores = Prefetch("restores", BackupRestore.objects.select_related("restored_by"))
-        row = BackupHistory.objects.select_related("triggered_by").prefetch_related(restores).filter(id=id).first()
-        if row is None:
-            raise NotFound(f"There is no backup {id}.")
-        return row
-
-    def told(self, row: BackupHistory) -> Any:
-        """As JSON."""
-        return BackupSerializer(row, context={"request": self.request}).data

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+from drf_spectacular.openapi import AutoSchema
 from rest_framework.authentication import SessionAuthentication
 from rest_framework.exceptions import NotFound, ParseError
 from rest_framework.parsers import JSONParser
@@ -56,6 +57,7 @@ class Operations(ViewSet):
     parser_classes = (Body,)
     renderer_classes = (JSONRenderer,)
     content_negotiation_class = AlwaysJSON
+    schema = AutoSchema()
     http_method_names = ["get", "head", "post", "delete"]
 
     @property
@@ -78,13 +80,14 @@ class Operations(ViewSet):
             raise NotFound
 
     def note_refusal(self, request: Request, problem: problems.Problem) -> None:
-        """Into the audit: but for a wrong token, which whoever has looked at it has noted."""
+        """Into the audit, as what fails is; but for a wrong token, which whoever has looked at it has noted."""
         if problem.kind == "not-authenticated" and request.headers.get("Authorization"):
             return
         name = getattr(self, "action", None) or "unknown"
         by = audit.By.of_request(request, channel=audit.Channel.API)
         detail = "\n".join(filter(None, (problem.message, problem.detail)))
-        audit.note(action=name, outcome=audit.Outcome.REFUSED, object=request.path, detail=detail, by=by)
+        outcome = audit.Outcome.REFUSED if problem.status < 500 else audit.Outcome.FAILED
+        audit.note(action=name, outcome=outcome, object=request.path, detail=detail, by=by)
 
     def note(self, *, object: str, target: str = "", detail: str = "", failed: bool = False) -> None:
         """What was done, into the audit."""

@@ -109,3 +109,151 @@ _RESTORE: dict[str, Any] = {
 }
 RESTORES = _answer({"results": [_RESTORE], "next": None})
 RESTORE = _answer(_RESTORE)
+CONTENTS = _answer(
+    {
+        "filename": _NAME,
+        "environment": "production",
+        "database": "shop",
+        "started_at": "2026-11-22T23:48:03.391114+00:00",
+        "size_bytes": 299679744,
+        "database_size_bytes": 1932735283,
+        "server_version": "17.10",
+        "total": {"tables": 1, "rows": 812443, "bytes": 190840832},
+        "tables": [{"schema": "public", "table": "shop_order", "rows": 812443, "bytes": 190840832}],
+        "extensions": [{"name": "plpgsql", "version": "1.0"}],
+        "objects": {"INDEX": {"count": 1, "names": ["public.shop_order_pkey"]}},
+    }
+)
+_SIDE: dict[str, Any] = {
+    "name": _NAME,
+    "environment": "production",
+    "database": "shop",
+    "at": "2026-11-22T23:48:03.391114+00:00",
+    "rows": 812443,
+    "tables": 1,
+    "table_bytes": 190840832,
+    "database_size_bytes": 1932735283,
+    "server_version": "17.10",
+    "system_identifier": "7573111111111111111",
+}
+DIFFERENCE = _answer(
+    {
+        "before": _SIDE,
+        "after": _SIDE | {"name": "backup-2026-11-23T0130-nightly.dump", "at": "2026-11-23T01:30:02+00:00", "rows": 812501},
+        "remarks": [],
+        "tables": {
+            "gone": [],
+            "shrunk": [],
+            "added": [],
+            "grown": [
+                {
+                    "schema": "public",
+                    "table": "shop_order",
+                    "before": {"rows": 812443, "bytes": 190840832},
+                    "after": {"rows": 812501, "bytes": 190857216},
+                }
+            ],
+            "unchanged": 0,
+            "identical": 0,
+        },
+        "migrations": {"added": [], "gone": []},
+        "extensions": {"added": [], "gone": [], "changed": []},
+    }
+)
+_NOT_DONE = {"status": "pending", "started_at": None, "finished_at": None, "duration_seconds": None, "load_seconds": None}
+LEVEL = _request({"level": "restored"})
+VERIFYING = _answer(_RESTORE | _NOT_DONE | {"verdict": "", "size_bytes": None, "comparison_report": {}}, "202")
+CANCELLED = _answer({"id": _ID, "kind": "backup", "name": _NAME, "was_queued": False}, "202")
+REASON = _request({"reason": "before the audit"})
+PINNED = _answer({"filename": _NAME, "is_pinned": True, "reason": "before the audit", "before": ""})
+UNPINNED = _answer({"filename": _NAME, "is_pinned": False, "reason": "", "before": "before the audit"})
+MISSING = OpenApiExample(
+    "gone",
+    value={
+        "type": "urn:icb:problem:object-missing",
+        "title": f"No store that is configured has {_NAME}.",
+        "status": 404,
+        "detail": "",
+        "hint": "Choose another backup, or see: icb db list",
+        "instance": f"/admin/backups/{_ID}/download/",
+    },
+    response_only=True,
+    status_codes=["404"],
+    media_type="application/problem+json",
+)
+ORDER = _request({"target": "rehearsal", "confirm": "shop_rehearsal", "neutralize": True})
+RESTORING = _answer(
+    _RESTORE
+    | _NOT_DONE
+    | {"purpose": "restore", "level": "", "verdict": "", "source": _NAME, "target_database": "shop_rehearsal"}
+    | {"size_bytes": None, "comparison_report": {}},
+    "202",
+)
+PLAN = _answer(
+    {
+        "source": f"s3://shop-backups/production/postgres/{_NAME}",
+        "backup": {
+            "id": _ID,
+            "filename": _NAME,
+            "started_at": "2026-11-22T23:48:03.391114+00:00",
+            "size_bytes": 299679744,
+            "rows": 812443,
+            "tables": 1,
+            "postgres_version": "17.10",
+            "restored_at": None,
+            "verified_at": "2026-11-23T03:12:40+00:00",
+        },
+        "target": {
+            "host": "db.internal",
+            "port": 5432,
+            "database": "shop_rehearsal",
+            "system_identifier": "7573111111111111111",
+            "postgres_version": "17.10",
+            "exists": True,
+            "is_empty": False,
+            "size_bytes": 1932735283,
+            "about_rows": 812000,
+            "connections": 0,
+        },
+        "checks": [{"level": "ok", "text": "There is room for the archive in /tmp.", "detail": "", "hint": ""}],
+        "needs_name": True,
+        "expected_seconds": 36.1,
+        "measured_restores": 1,
+    }
+)
+CONFIRM = _request({"confirm": "shop_rehearsal"})
+UNDONE = _answer({"database": "shop_rehearsal", "kept_database": "shop_rehearsal_undone_20261123T0401", "seconds": 0.012})
+FOLDER = _answer(
+    {
+        "bucket": "shop-backups",
+        "prefix": "production/postgres/",
+        "folders": ["production/postgres/records/"],
+        "objects": [
+            {
+                "key": f"production/postgres/{_NAME}",
+                "size_bytes": 299679744,
+                "modified_at": "2026-11-22T23:48:10+00:00",
+                "kind": "dump",
+                "is_known": True,
+                "backup": _URL,
+            }
+        ],
+        "next": None,
+    }
+)
+HEALTH = _answer(
+    {
+        "is_ok": True,
+        "answer": "Safe now: all 17 checks are OK.",
+        "checks": [
+            {
+                "id": "newest-backup",
+                "subject": "shop",
+                "state": "ok",
+                "text": "newest backup 27 min ago, 285.8 MiB",
+                "threshold": "older than 26 h",
+                "hint": "",
+            }
+        ],
+    }
+)

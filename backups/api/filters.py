@@ -23,9 +23,7 @@ class BackupsQuery(PageQuery):
     database = serializers.CharField(required=False, max_length=63)
     created_after = Moment(required=False, help_text="At this moment or later.")
     created_before = Moment(required=False, help_text="Before this moment.")
-    verified = serializers.BooleanField(
-        required=False, allow_null=True, default=None, help_text="By a restore, and not found bad since."
-    )
+    verified = serializers.BooleanField(required=False, help_text="By a restore, and not found bad since.")
     deleted = serializers.BooleanField(required=False, default=False, help_text="With those that were pruned.")
     text = serializers.CharField(required=False, max_length=200, help_text="In the filename, the description or the error.")
     ordering = serializers.ChoiceField(_orders("created_at", "filename", "size_bytes", "duration_seconds"), default="-created_at")
@@ -51,7 +49,7 @@ def backups_of(query: dict[str, Any]) -> QuerySet[BackupHistory]:
     rows = _plain(BackupHistory.objects.all(), query)
     if not query["deleted"]:
         rows = rows.filter(deleted_at__isnull=True)
-    if query["verified"] is not None:
+    if "verified" in query:
         verified = Q(verified_at__isnull=False, bad_at__isnull=True)
         rows = rows.filter(verified if query["verified"] else ~verified)
     if text := query.get("text"):

@@ -54,7 +54,12 @@ _FRAMEWORK: tuple[tuple[type[rest.APIException], str], ...] = (
     (rest.UnsupportedMediaType, "unsupported-media-type"),
     (rest.Throttled, "throttled"),
 )
-KINDS = sorted({kind for *_rest, kind in _OURS} | {kind for _error, kind in _FRAMEWORK} | {"no-worker", "key-reused", "failed"})
+_REFUSALS = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.CONFLICT, HTTPStatus.TOO_MANY_REQUESTS)
+KINDS = sorted(
+    {kind for *_rest, kind in _OURS}
+    | {kind for _error, kind in _FRAMEWORK}
+    | {"no-worker", "key-reused", "failed", "target-not-allowed"}
+)
 
 logger = logging.getLogger(__name__)
 
@@ -83,7 +88,9 @@ def handle(error: Exception, context: dict[str, Any]) -> Response:
     set_rollback()
     problem = _problem_of(error)
     request, view = context["request"], context["view"]
-    if problem.status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.CONFLICT, HTTPStatus.TOO_MANY_REQUESTS):
+    if problem.status in _REFUSALS or (
+        problem.status >= HTTPStatus.INTERNAL_SERVER_ERROR and request.method in ("POST", "DELETE")
+    ):
         view.note_refusal(request, problem)
     return response_of(problem, instance=request.path)
 

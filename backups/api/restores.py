@@ -3,6 +3,7 @@
 from typing import Any
 from uuid import UUID
 
+from drf_spectacular.utils import extend_schema_serializer
 from rest_framework import serializers
 from rest_framework.exceptions import NotFound
 from rest_framework.request import Request
@@ -19,6 +20,7 @@ from backups.api.schema import IF_NONE_MATCH, SAME, operation
 from backups.models import BackupRestore
 
 
+@extend_schema_serializer(many=False)
 class RestorePageSerializer(serializers.Serializer[Any]):
     """A page of restores and verifications."""
 

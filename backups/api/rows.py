@@ -187,7 +187,7 @@ class BackupSerializer(BackupItemSerializer):
 
     @extend_schema_field(serializers.DictField(child=serializers.URLField()))
     def get_links(self, row: BackupHistory) -> dict[str, str]:
-        return {name: self.address(name, row) for name in LINKS}
+        return {name: self.address(name if name != "restore" else "restore-backup", row) for name in LINKS}
 
 
-LINKS: tuple[str, ...] = ()
+LINKS = ("contents", "verify", "cancel", "pin", "download", "restore")
