@@ -1,4 +1,4 @@
-"""The description of the API in docs/openapi.yaml: `python -m ichrisbirch_site.openapi` writes it, `--check` tells if it is old."""
+"""The description of the API in docs/openapi.yaml: `python -m ichrisbirch_site.openapi` writes it, `--check` compares it."""
 
 import os
 import sys

@@ -9,7 +9,7 @@ from rest_framework.exceptions import ParseError
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from backups import access, catalog, conf, documents, history, queued, tasks
+from backups import access, catalog, conf, documents, queued, tasks
 from backups.access import Action
 from backups.api import creating, examples
 from backups.api.fields import Strict
@@ -88,8 +88,9 @@ class Acting(OfBackups):
         creating.require_worker()
         with creating.handed_out(), transaction.atomic(using=router.db_for_write(BackupHistory)):
             access.require_room()
-            made = queued.request_verification(filename=row.filename, environment=row.environment, level=level, user=request.user)
-            history.update(made, backup=row)
+            made = queued.request_verification(
+                filename=row.filename, environment=row.environment, level=level, user=request.user, backup=row
+            )
             tasks.hand_out([made])
         self.note(object=row.filename, target=str(made.id), detail=str(level))
         told = RestoreSerializer(made, context={"request": request}).data

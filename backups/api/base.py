@@ -46,7 +46,7 @@ class Permitted(BasePermission):
 
     def has_permission(self, request: Request, view: Any) -> bool:
         """Of a method that there is none of, it is not asked: 405 comes next."""
-        return view.action is None or access.may(request, view.operation.needs)
+        return view.operation is None or access.may(request, view.operation.needs)
 
 
 class Operations(ViewSet):
@@ -62,8 +62,8 @@ class Operations(ViewSet):
 
     @property
     def operation(self) -> Any:
-        """The method that answers, with what it needs."""
-        return getattr(self, self.action)
+        """The method that answers, with what it needs; None where there is none for the request's method."""
+        return getattr(self, self.action) if self.action in self.action_map.values() else None
 
     def get_exception_handler(self) -> Callable[..., Any]:
         """Ours, whatever the site has."""
@@ -71,7 +71,7 @@ class Operations(ViewSet):
 
     def get_throttles(self) -> list[BaseThrottle]:
         """How often one may ask; and, where it makes a run, how often for that."""
-        makes_run = self.action is not None and self.operation.makes_run
+        makes_run = self.operation is not None and self.operation.makes_run
         return [ReadThrottle(), CreateThrottle()] if makes_run else [ReadThrottle()]
 
     def require_visible(self) -> None:

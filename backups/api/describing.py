@@ -3,6 +3,7 @@
 from types import SimpleNamespace
 from typing import Any
 
+from django.templatetags.static import static
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 from rest_framework.authentication import SessionAuthentication
 
@@ -31,6 +32,14 @@ class Docs(SpectacularSwaggerSplitView):  # type: ignore[misc]
     url_name = "backups_api:schema"
     title = "Backups"
     action, operation = "docs", _VIEW
+
+    @staticmethod
+    def _swagger_ui_resource(filename: str) -> str:
+        return static(f"drf_spectacular_sidecar/swagger-ui-dist/{filename}")
+
+    @staticmethod
+    def _swagger_ui_favicon() -> str:
+        return static("drf_spectacular_sidecar/swagger-ui-dist/favicon-32x32.png")
 
 
 def only_ours(endpoints: Any, **_given: Any) -> Any:

@@ -9,7 +9,7 @@ from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from backups import access, catalog, conf, documents, history, queued, tasks
+from backups import access, catalog, conf, documents, queued, tasks
 from backups.access import Action
 from backups.api import creating, examples
 from backups.api.fields import Strict
@@ -99,8 +99,8 @@ class Restoring(OfBackups):
                 confirm=target.database,
                 neutralize=order["neutralize"],  # type: ignore[arg-type]
                 user=self.request.user,
+                backup=row,
             )
-            history.update(made, backup=row)
             tasks.hand_out([made])
         self.note(object=row.filename, target=target.address, detail=str(made.id))
         return made
