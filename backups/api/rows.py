@@ -8,7 +8,7 @@ from rest_framework.reverse import reverse
 
 from backups import documents
 from backups.api.fields import Moment
-from backups.models import BackupHistory, BackupRestore, RestorePurpose
+from backups.models import BackupHistory, BackupRestore, Level, RestorePurpose, Verdict
 
 NAMESPACE = "backups_api"
 OF_A_LIST = (
@@ -79,6 +79,8 @@ class RestoreSerializer(_Row):
 
     source = serializers.CharField(source="source_key", read_only=True)
     backup_id = serializers.UUIDField(read_only=True, allow_null=True)
+    level = serializers.ChoiceField(Level.choices, allow_blank=True, help_text="Of a verification.")
+    verdict = serializers.ChoiceField(Verdict.choices, allow_blank=True, help_text="Of a verification that has ended.")
     progress = ProgressSerializer(read_only=True)
     comparison_report = serializers.DictField(read_only=True)
     restored_by = serializers.SerializerMethodField(help_text="Whose request it was: a user's name.")
