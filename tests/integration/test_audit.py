@@ -14,7 +14,10 @@ from rest_framework.test import APIRequestFactory
 from backups import audit
 from backups.audit import By, Channel, Outcome, note
 from backups.audited import AppendOnlyError
-from backups.models import AuditEntry
+from backups.models import AuditEntry, BackupHistory
+from backups.types import Server
+from tests.conftest import PlaceProgram
+from tests.integration.conftest import Run, restore_over
 
 pytestmark = pytest.mark.django_db
 
@@ -157,3 +160,52 @@ def test_on_the_command_line_it_is_an_account_on_a_host() -> None:
     by = By.of_command()
     assert (by.channel, by.user) == (Channel.COMMAND, None)
     assert by.address
+
+
+# What commands leave
+
+
+def noted() -> list[tuple[str, ...]]:
+    return list(AuditEntry.objects.order_by("at").values_list("action", "outcome", "object", "target", "channel"))
+
+
+@pytest.mark.usefixtures("history")
+def test_a_restore_on_the_command_line_is_noted_and_so_is_its_refusal(run: Run, backup: BackupHistory, live: Server) -> None:
+    onto = f"{live.database} on {live.host}:{live.port}"
+    assert restore_over(run, live, "--dry-run").code == 0
+    assert restore_over(run, live).code == 3
+    assert restore_over(run, live, "--yes", live.database).code == 0
+    assert run("db_restore", "--undo", "--database", "source", "--yes", live.database).code == 0
+
+    restored, refused = (("restore", outcome, backup.filename, onto, "command") for outcome in ("done", "refused"))
+    assert noted()[:2] == [refused, restored]
+    assert [entry[:2] for entry in noted()[2:]] == [("undo", "done")]
+    assert "was not given" in AuditEntry.objects.get(outcome="refused").detail
+
+
+@pytest.mark.usefixtures("history", "source", "bucket")
+def test_what_makes_and_keeps_is_noted_and_what_only_looks_or_was_not_understood_is_not(run: Run) -> None:
+    assert run("db_backup", "first", "--database", "source").code == 0
+    assert run("db_list").code == 0
+    assert run("db_backup").code == 2
+    name = BackupHistory.objects.get().filename
+    assert run("db_pin", name, "--reason", "kept").code == 0
+    assert run("db_pin", name, "--remove").code == 0
+    assert run("db_prune", "--dry-run").code == 0
+    assert run("db_prune").code == 0
+
+    assert [(action, outcome, on) for action, outcome, on, _onto, _channel in noted()] == [
+        ("run", "done", name),
+        ("pin", "done", name),
+        ("unpin", "done", name),
+        ("prune", "done", ""),
+    ]
+
+
+@pytest.mark.usefixtures("history", "source", "bucket")
+def test_a_failure_is_noted_with_its_first_line(run: Run, place_program: PlaceProgram) -> None:
+    place_program("exit 7")
+    assert run("db_backup", "first", "--database", "source").code == 1
+    entry = AuditEntry.objects.get()
+    assert (entry.action, entry.outcome, entry.target) == ("run", "failed", "source")
+    assert entry.detail.startswith("pg_dump")
