@@ -20,7 +20,8 @@ from backups import history
 from backups.exceptions import HistoryError
 from backups.models import Status
 from backups.postgres import access_tables
-from backups.postgres.access_tables import AUDIT, TOKENS
+from backups.postgres.access_tables import AUDIT as AUDIT
+from backups.postgres.access_tables import TOKENS as TOKENS
 from backups.postgres.connect import Connection, connected, words_of
 from backups.postgres.history_table import HistoryTable, Row, as_json, put_aside
 from backups.postgres.quiet import quiet
@@ -71,7 +72,8 @@ def capture(live: Server, *, folder: Path) -> Captured:
                     problems.append(f"{'.'.join(table)} of {live.database} could not be read whole: {words_of(error)}")
         with _lines(found.audit) as audit, _lines(found.tokens) as tokens:
             try:
-                access_tables.put_aside(connection, audit=audit, tokens=tokens)
+                access_tables.put_aside(connection, AUDIT, audit)
+                access_tables.put_aside(connection, TOKENS, tokens)
             except psycopg.DatabaseError as error:
                 if connection.closed:
                     raise

@@ -169,8 +169,8 @@ REST_FRAMEWORK = {
     ],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAdminUser"],  # of a view that says nothing else
     "DEFAULT_THROTTLE_RATES": {
-        "backups_create": env.str("BACKUPS_CREATE_RATE", default="10/min"),
-        "backups_read": env.str("BACKUPS_READ_RATE", default="600/min"),
+        "backups_create": f"{env.at_least('BACKUPS_CREATE_PER_MINUTE', 1, default=10)}/min",
+        "backups_read": f"{env.at_least('BACKUPS_READ_PER_MINUTE', 1, default=600)}/min",
     },
 }
 

@@ -1,6 +1,7 @@
 """Tokens of the API as text for people and as JSON for machines."""
 
 import json
+import shlex
 from collections.abc import Sequence
 from typing import Any
 
@@ -24,9 +25,9 @@ def made(token: Token, text: str) -> str:
             f"  until    {token.expiry:%Y-%m-%d %H:%M} UTC",
             "",
             "Use it, from a file, so that no list of processes shows it:",
-            "  printf 'Authorization: Bearer %s\\n' \"$TOKEN\" > token.header && chmod 600 token.header",
+            "  (umask 077; printf 'Authorization: Bearer %s\\n' \"$TOKEN\" > token.header)",
             "  curl --fail --header @token.header https://YOUR-SITE/admin/backups/",
-            f"Take it back:  icb token revoke {name}",
+            f"Take it back:  icb token revoke {shlex.quote(name)}",
         ]
     )
 

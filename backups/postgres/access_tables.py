@@ -17,23 +17,23 @@ from backups.postgres.history_table import HistoryTable, as_json
 
 AUDIT = ("admin", "backup_audit")
 TOKENS = ("admin", "backup_token")
+OF_THE_AUDIT = frozenset({("FUNCTION", "backup_audit_is_append_only()")})  # by kind and name as an archive has them
 _AT_ONCE = 500
 _TOKENS = "SELECT jsonb_build_object('digest', digest, 'revoked_at', revoked_at, 'is_valid', expiry > now())::text FROM ONLY {}"
 
 
-def put_aside(connection: Connection, *, audit: TextIO, tokens: TextIO) -> None:
-    """Writes every row as a line of JSON; nothing of a table that is not there, as before the migration that makes it.
+def put_aside(connection: Connection, table: tuple[str, str], file: TextIO) -> None:
+    """Writes every row of AUDIT or TOKENS as a line of JSON; none where there is no table, as before the migration that makes it.
 
     Raises psycopg.Error.
     """
-    queries = ((AUDIT, "SELECT to_jsonb(t.*)::text FROM ONLY {} t", audit), (TOKENS, _TOKENS, tokens))
-    for name, query, file in queries:
-        if not HistoryTable(connection, name).columns:
-            continue
-        with connection.transaction(), connection.cursor(name="access") as cursor:
-            cursor.itersize = _AT_ONCE
-            cursor.execute(sql.SQL(query).format(sql.Identifier(*name)))
-            file.writelines(f"{line}\n" for (line,) in cursor)
+    if not HistoryTable(connection, table).columns:
+        return
+    query = _TOKENS if table == TOKENS else "SELECT to_jsonb(t.*)::text FROM ONLY {} t"
+    with connection.transaction(), connection.cursor(name="access") as cursor:
+        cursor.itersize = _AT_ONCE
+        cursor.execute(sql.SQL(query).format(sql.Identifier(*table)))
+        file.writelines(f"{line}\n" for (line,) in cursor)
 
 
 def carry(connection: Connection, *, audit: TextIO, tokens: TextIO, in_use: bool) -> list[str]:
@@ -42,7 +42,7 @@ def carry(connection: Connection, *, audit: TextIO, tokens: TextIO, in_use: bool
     In the caller's transaction. What can't be added is told, and stays out. Raises psycopg.Error.
     """
     told = _add_entries(connection, _rows(audit))
-    return told + _revoke(connection, list(_rows(tokens)), in_use=in_use)
+    return told + revoke(connection, tokens, in_use=in_use)
 
 
 def _add_entries(connection: Connection, entries: Iterator[dict[str, Any]]) -> list[str]:
@@ -72,10 +72,14 @@ def _insert(connection: Connection, table: HistoryTable, batch: Sequence[dict[st
     return connection.execute(statement, ["[" + ",".join(map(as_json, given)) + "]"]).rowcount
 
 
-def _revoke(connection: Connection, tokens: Sequence[dict[str, Any]], *, in_use: bool) -> list[str]:
+def revoke(connection: Connection, file: TextIO, *, in_use: bool = False) -> list[str]:
+    """Revokes what was revoked where these tokens were put aside; returns in words what was done, and not `in_use` also what is
+    not there any more. Raises psycopg.Error.
+    """
     table = HistoryTable(connection, TOKENS)
     if not {"digest", "revoked_at"} <= set(table.columns):
         return []
+    tokens = list(_rows(file))
     revoked = {token["digest"]: token["revoked_at"] for token in tokens if token["revoked_at"]}
     statement = sql.SQL(
         "UPDATE ONLY {} t SET revoked_at = r.at FROM unnest(%s::text[], %s::timestamptz[]) AS r (digest, at)"
@@ -95,6 +99,18 @@ def _revoke(connection: Connection, tokens: Sequence[dict[str, Any]], *, in_use:
             " the restored users may be others. Make them again: icb token create"
         )
     return told
+
+
+def revoke_all(connection: Connection) -> list[str]:
+    """Where other users have come under tokens that stayed. Raises psycopg.Error."""
+    table = HistoryTable(connection, TOKENS)
+    if "revoked_at" not in table.columns:
+        return []
+    done = connection.execute(
+        sql.SQL("UPDATE ONLY {} SET revoked_at = now() WHERE revoked_at IS NULL").format(table.name)
+    ).rowcount
+    told = "the backup has no tokens, and its users may be others. Make them again: icb token create"
+    return [f"{done} {'token' if done == 1 else 'tokens'} of the API revoked: {told}"] if done else []
 
 
 def _rows(file: TextIO) -> Iterator[dict[str, Any]]:

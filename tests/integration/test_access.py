@@ -1,17 +1,19 @@
 """Who may do what: by the permission, by the scope of a token, and by how much is under way."""
 
+from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import AnonymousUser, Group, Permission, User
+from django.db import connection, transaction
 from pytest_django.fixtures import Settings
 
 from backups import access
 from backups.access import Action, Scope, may, scope_allows
 from backups.exceptions import NoRoomError
 from backups.models import BackupHistory, BackupRestore, Token
-from tests.conftest import make_groups
+from tests.conftest import make_groups, until
 
 pytestmark = pytest.mark.django_db
 
@@ -137,6 +139,35 @@ def test_the_settings_say_how_much_room_there_is(backups_settings: Settings) -> 
     run("running")
     with pytest.raises(NoRoomError):
         access.require_room()
+
+
+@pytest.mark.usefixtures("history")
+def test_two_requests_do_not_both_take_the_last_place(backups_settings: Settings) -> None:
+    backups_settings.BACKUPS = {**backups_settings.BACKUPS, "MAX_RUNNING": 1}
+
+    def ask() -> str:
+        try:
+            with transaction.atomic():
+                access.require_room()
+                return "room"
+        except NoRoomError:
+            return "none"
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(1) as threads:
+        with transaction.atomic():
+            access.require_room()
+            other = threads.submit(ask)
+            until(lambda: waiting_for_a_lock() == 1)
+            run("pending")
+        assert other.result() == "none"
+
+
+def waiting_for_a_lock() -> int:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted")
+        return int(cursor.fetchone()[0])
 
 
 # What a request calls itself

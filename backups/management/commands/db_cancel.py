@@ -18,6 +18,7 @@ class Command(BackupsCommand):
         " begun, and its row says cancelled. One that is queued never begins."
     )
     example = "icb db cancel backup-2026-11-22T0130"
+    audited = "cancel"
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """The options."""
@@ -25,6 +26,7 @@ class Command(BackupsCommand):
 
     def handle(self, *_args: Any, **given: Any) -> None:
         """Asks; does not wait until it has stopped."""
+        self.on = given["run"]
         with translated():
             cancelled = cancel(given["run"])
         self.stdout.write(_as_json(cancelled) if given["json"] else _as_text(cancelled))
