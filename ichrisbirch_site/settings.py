@@ -174,6 +174,8 @@ REST_FRAMEWORK = {
     },
 }
 
+SPECTACULAR_SETTINGS = {"ENABLE_DJANGO_DEPLOY_CHECK": False}  # `icb check` has a step of its own for the API's description
+
 globals().update(mail.from_environment(env))  # EMAIL_HOST and what belongs to it
 
 CELERY_BROKER_URL = with_password(env.str("REDIS_URL", default=""), env.str("REDIS_PASSWORD", default=""))

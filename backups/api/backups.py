@@ -3,6 +3,7 @@
 from typing import Any
 from uuid import UUID
 
+from django.contrib.auth import get_user_model
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema_serializer
 from rest_framework import serializers
 from rest_framework.request import Request
@@ -59,8 +60,8 @@ class Backups(OfBackups):
         if (same := unchanged(request, etag)) is not None:
             return same
         rows = BackupHistory.objects.filter(pk__in=page.ids).select_related("triggered_by")
-        rows = rows.only(*_COLUMNS, "triggered_by__username").in_bulk()
-        there = [rows[id] for id in page.ids if id in rows]
+        found = rows.only(*_COLUMNS, f"triggered_by__{get_user_model().USERNAME_FIELD}").in_bulk()
+        there = [found[id] for id in page.ids if id in found]
         told = BackupItemSerializer(there, many=True, context={"request": request}).data
         return tagged(Response({"results": told, "next": next_url(request, page.cursor)}), etag)
 

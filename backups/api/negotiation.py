@@ -1,6 +1,6 @@
 """Who is meant: a browser, to whom the admin answers, or a program, to whom the API does."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from functools import cache, wraps
 from typing import Any
 
@@ -18,7 +18,7 @@ HTML, JSON = "text/html", "application/json"
 class AlwaysJSON(BaseContentNegotiation):
     """Whatever else a client would like: there is nothing else. https://www.rfc-editor.org/rfc/rfc9110#section-12.5.1"""
 
-    def select_parser(self, request: Any, parsers: Sequence[Any]) -> Any:
+    def select_parser(self, request: Any, parsers: Iterable[Any]) -> Any:
         """That of the body's type; None for another one, which is then answered with 415."""
         given = request.content_type.partition(";")[0].strip().lower()
         return next((parser for parser in parsers if parser.media_type == given), None)

@@ -77,7 +77,7 @@ class BackupItemSerializer(_Row):
 class RestoreSerializer(_Row):
     """A restore or a verification."""
 
-    source = serializers.CharField(source="source_key", read_only=True)
+    source = serializers.CharField(source="source_key", read_only=True)  # type: ignore[assignment]
     backup_id = serializers.UUIDField(read_only=True, allow_null=True)
     level = serializers.ChoiceField(Level.choices, allow_blank=True, help_text="Of a verification.")
     verdict = serializers.ChoiceField(Verdict.choices, allow_blank=True, help_text="Of a verification that has ended.")

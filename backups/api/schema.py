@@ -53,7 +53,9 @@ class ProblemSerializer(serializers.Serializer[Any]):
     detail = serializers.CharField(allow_blank=True, help_text="What was seen.")
     hint = serializers.CharField(allow_blank=True, help_text="What to do now.")
     instance = serializers.CharField(help_text="The address that was asked.")
-    errors = FieldProblemSerializer(many=True, required=False, help_text="Of a request that can't be used: each field.")
+    errors = FieldProblemSerializer(  # type: ignore[assignment]
+        many=True, required=False, help_text="Of a request that can't be used: each field."
+    )
     running = serializers.URLField(required=False, help_text="What is in the way: the run that must end first.")
     backup = serializers.URLField(required=False, help_text="The backup that failed while it was waited for.")
 
