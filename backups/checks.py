@@ -49,7 +49,18 @@ def check_settings(**_kwargs: Any) -> list[CheckMessage]:
     found.extend(_check_retention())
     found.extend(_check_verification(settings))
     found.extend(_check_receivers(settings))
+    found.extend(_check_targets(settings))
     return found
+
+
+def _check_targets(settings: conf.Settings) -> list[CheckMessage]:
+    """Whether the API may restore only onto what there is."""
+    unknown = sorted(set(settings.restore_targets) - set(connections))
+    hint = f"Known are: {', '.join(sorted(connections))}. DATABASE_URL_<ALIAS> adds one."
+    return [
+        Error(f"BACKUPS['RESTORE_TARGETS'] names {alias!r}, and no database has that alias.", hint=hint, id="backups.E013")
+        for alias in unknown
+    ]
 
 
 def _check_receivers(settings: conf.Settings) -> list[CheckMessage]:

@@ -4,8 +4,6 @@ allows and much that it does not. No answer may be a failure of the server, or o
 Bounded and repeatable: EXAMPLES of each operation that fit, and as many that don't, the same each time.
 """
 
-import subprocess
-import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
@@ -13,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import requests
 import schemathesis
 import yaml
 from django.contrib.auth import get_user_model
@@ -29,8 +26,8 @@ from backups.restore import DatabaseRestore
 from backups.tokens import PREFIX
 from backups.types import Server
 from ichrisbirch_site import embedded, openapi
-from ichrisbirch_site.embedded.home import free_port
-from tests.conftest import drop_database, until
+from tests.api.serving import served
+from tests.conftest import drop_database
 
 EXAMPLES = 25
 CHECKED = (
@@ -59,23 +56,16 @@ def site(
     secret = PREFIX + create_token_string()
     user = get_user_model().objects.create_superuser("schemathesis")
     Token(user=user, name="t", scope="restore", digest=hash_token(secret), token_key=secret[:15]).save(force_insert=True)
-    port = free_port()
     env = environment(source=source) | {
         "SECRET_KEY": "a secret of the tests " * 3,
         "ICB_FOLDER": str(tmp_path / "icb"),
         "BACKUPS_RESTORE_TARGETS": "source",
-        "BACKUPS_CREATE_RATE": "100000/min",
-        "BACKUPS_READ_RATE": "100000/min",
+        "BACKUPS_CREATE_PER_MINUTE": "100000",
+        "BACKUPS_READ_PER_MINUTE": "100000",
         "BACKUPS_MAX_RUNNING": "10000",
     }
     embedded.make_broker(env)
-    words = ["-m", "gunicorn", "ichrisbirch_site.wsgi", "--bind", f"127.0.0.1:{port}", "--threads", "4", "--no-control-socket"]
-    with (tmp_path / "gunicorn.log").open("wb") as log:
-        process = subprocess.Popen([sys.executable, *words], cwd=embedded.PROJECT, env=env, stdout=log, stderr=log)
-    url = f"http://127.0.0.1:{port}"
-    try:
-        until(lambda: process.poll() is not None or _answers(f"{url}/health/"), seconds=60)
-        assert process.poll() is None, (tmp_path / "gunicorn.log").read_text()
+    with served(env, log=tmp_path / "gunicorn.log") as url:
         first = {"id": str(one.id)}
         of_one = ("getBackup", "getContents", "verifyBackup", "pinBackup", "unpinBackup", "downloadBackup", "restoreBackup")
         yield Site(
@@ -95,17 +85,7 @@ def site(
                 "undoRestore": {"confirm": source.database},
             },
         )
-    finally:
-        process.terminate()
-        process.wait(timeout=30)
-        drop_database(replace(source, database=restored.kept_database))
-
-
-def _answers(url: str) -> bool:
-    try:
-        return requests.get(url, timeout=5).status_code == 200
-    except requests.ConnectionError:
-        return False
+    drop_database(replace(source, database=restored.kept_database))
 
 
 def test_whatever_is_asked_the_answer_is_one_of_the_schema_and_every_operation_is_reached(site: Site) -> None:

@@ -135,6 +135,12 @@ def test_e012_is_an_address_without_a_mail_server(settings: Settings) -> None:
     assert found(settings, ALERT_EMAILS=["a@example.org"]) == []
 
 
+def test_e013_is_a_target_that_there_is_none_of(settings: Settings) -> None:
+    (message,) = found(settings, RESTORE_TARGETS=["default", "rehersal"])
+    assert (message.id, message.level) == ("backups.E013", checks.ERROR)
+    assert "rehersal" in message.msg
+
+
 def test_w011_is_a_sender_that_nobody_has_named(settings: Settings) -> None:
     settings.DEFAULT_FROM_EMAIL = "webmaster@localhost"
     (message,) = found(settings, ALERT_EMAILS=["a@example.org"])
