@@ -1,5 +1,6 @@
 """What `icb up` runs, as commands; and in which order it is stopped."""
 
+import signal
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -9,6 +10,8 @@ ALL = (WEB, WORKER, UPKEEP, BEAT)
 
 # Nothing new is begun, then what was begun is ended; meanwhile the web shows how far it is.
 STOPPED_IN_ORDER = ((BEAT,), (WORKER, UPKEEP), (WEB,))
+
+CANCEL = signal.SIGUSR2  # to a worker: what it is at work on stops, and removes what it had begun
 
 
 @dataclass(frozen=True)

@@ -263,6 +263,7 @@ def test_a_second_ctrl_c_cancels_what_is_at_work_which_tidies_up(held: Up, home:
     held.says("Warm shutdown")
     held.interrupt()
     assert held.ends() == 130
+    assert "is killed" not in held.said
     assert (tmp_path / "tidied").exists()
     assert not (tmp_path / "done").exists()
     assert left_of(home) == []
