@@ -44,4 +44,4 @@ ENV APPLICATION_VERSION=$APPLICATION_VERSION \
     BACKUPS_SCRATCH_FOLDER=/var/lib/scratch
 USER 10001:10001
 EXPOSE 8000
-CMD ["gunicorn", "ichrisbirch_site.wsgi", "--bind", "0.0.0.0:8000", "--workers", "2", "--threads", "4", "--worker-tmp-dir", "/dev/shm"]
+CMD ["gunicorn", "ichrisbirch_site.wsgi", "--bind", "0.0.0.0:8000", "--workers", "2", "--threads", "8", "--worker-tmp-dir", "/dev/shm", "--no-control-socket"]

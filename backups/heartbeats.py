@@ -2,7 +2,12 @@
 
 import os
 import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 
+from django.db import Error as DatabaseError
+from django.db import connections, router
 from django.utils import timezone
 
 from backups.models import Heartbeat
@@ -11,6 +16,7 @@ SCHEDULER = "scheduler"
 # What may take hours (a dump, a restore, a verification, a prune) holds up nothing that must happen within a minute.
 BACKUPS, UPKEEP = "backups", "upkeep"
 QUEUES = (BACKUPS, UPKEEP)
+EACH_SECONDS = 60.0
 
 
 def of_queue(queue: str) -> str:
@@ -24,3 +30,23 @@ def beat(*names: str) -> None:
         Heartbeat.objects.update_or_create(
             name=name, defaults={"at": timezone.now(), "detail": f"{socket.gethostname()} process {os.getpid()}"[:200]}
         )
+
+
+@contextmanager
+def beating(name: str, *, each_seconds: float = EACH_SECONDS) -> Iterator[None]:
+    """It is alive for the length of the block: whoever is busy for hours can't answer otherwise. Raises nothing."""
+    ended = threading.Event()
+
+    def keep() -> None:
+        while not ended.wait(each_seconds):
+            with suppress(DatabaseError):
+                beat(name)
+            connections[router.db_for_write(Heartbeat)].close()
+
+    thread = threading.Thread(target=keep, name="heartbeat", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join(timeout=10)

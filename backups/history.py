@@ -51,16 +51,20 @@ def update(run: Run, **values: Any) -> None:
         raise unreachable(error) from error
 
 
-def claim(run: Run) -> bool:
-    """Takes a queued run for this process; False where another one has it, or it has ended. Raises HistoryError."""
+def claim(run: Run, **values: Any) -> bool:
+    """Takes a queued run for this process, and writes these fields; False where another one has it, or it has ended.
+
+    Raises HistoryError.
+    """
     now = timezone.now()
     queued = type(run)._default_manager.filter(pk=run.pk, status=Status.PENDING, started_at=None)
     try:
-        taken = bool(queued.update(started_at=now))
+        taken = bool(queued.update(started_at=now, **values))
     except DatabaseError as error:
         raise unreachable(error) from error
     if taken:
-        run.started_at = now
+        for name, value in {"started_at": now, **values}.items():
+            setattr(run, name, value)
     return taken
 
 

@@ -168,9 +168,10 @@ _FIELDS = ("created_at", "started_at", "size_bytes", "duration_seconds", "databa
 
 
 def _newest_of_each(rows: BackupHistoryQuerySet) -> BackupHistoryQuerySet:
-    """Of each database one; of what restores have replaced none."""
-    found: BackupHistoryQuerySet = rows.exclude(backup_type=BackupType.PRE_RESTORE)
-    return found.order_by("database", "-created_at").distinct("database")
+    """Of each database one; of what restores have replaced none. Two queries: in one, all rows would be read whole."""
+    chosen = rows.exclude(backup_type=BackupType.PRE_RESTORE).order_by("database", "-created_at").distinct("database")
+    found: BackupHistoryQuerySet = rows.filter(pk__in=list(chosen.values_list("pk", flat=True))).order_by("database")
+    return found
 
 
 def _gauge(name: str, about: str, rows: Iterable[dict[str, Any]], value: Callable[[dict[str, Any]], float | None]) -> Metric:

@@ -13,9 +13,10 @@ from django.utils import timezone
 from backups import conf, history, notifications, words
 from backups.backup import DatabaseBackup
 from backups.exceptions import BackupsError, BegunError, RefusedError
-from backups.models import BackupHistory, BackupRestore
+from backups.models import BackupHistory, BackupRestore, Level, RestorePurpose, Status
 from backups.plan import Choices
 from backups.restore import DatabaseRestore
+from backups.verify import BackupVerification
 
 PATIENCE = timedelta(minutes=2)  # with a message that may still be on its way
 LONGEST_WAIT = timedelta(minutes=15)  # of a restore for a worker
@@ -94,8 +95,24 @@ def request_restore(
     return row
 
 
+def request_verification(
+    *,
+    filename: str = "latest",
+    database: str = "default",
+    environment: str = "",
+    level: str = Level.RESTORED,
+    user: Any = None,
+) -> BackupRestore:
+    """The row of a verification that a worker carries out. Raises as BackupVerification's constructor does, and HistoryError."""
+    request = {"filename": filename, "database": database, "environment": environment, "level": str(level)}
+    row = _verification(request, user=user).row
+    row.request = request
+    history.add(row)
+    return row
+
+
 def make_restore(id: UUID) -> BackupRestore | None:
-    """Carries out the restore that a queued row asks for; as `make_backup` does a backup."""
+    """Carries out the restore or verification that a queued row asks for; as `make_backup` does a backup."""
     row = BackupRestore.objects.queued().filter(id=id).first()
     if row is None:
         logger.info("The restore %s is not waiting to be made: it was begun already, has ended, or its row is gone.", id)
@@ -103,13 +120,16 @@ def make_restore(id: UUID) -> BackupRestore | None:
     if not _is_fresh(row):
         return None
     try:
-        return _restore(row.request, row=row).run()
+        made = _restore if row.purpose == RestorePurpose.RESTORE else _verification
+        return made(row.request, row=row).run()
     except BegunError as error:
         logger.info("%s", error)
         return None
     except BackupsError as error:
-        if history.claim(row):  # it could not even begin, as its server is away or not configured any more
-            history.fail(row, error)
+        if row.started_at is not None or history.claim(row):  # else another process has it
+            row.refresh_from_db(fields=["status"])
+            if row.status == Status.PENDING:  # it could not even begin
+                history.fail(row, error)
         raise
 
 
@@ -125,6 +145,10 @@ def _restore(request: dict[str, Any], *, row: BackupRestore | None = None, user:
         user=user,
         row=row,
     )
+
+
+def _verification(request: dict[str, Any], *, row: BackupRestore | None = None, user: Any = None) -> BackupVerification:
+    return BackupVerification(**request, row=row, user=user)
 
 
 def waiting_backups() -> list[BackupHistory]:
@@ -143,7 +167,7 @@ def waiting_restores() -> list[BackupRestore]:
 
 def _is_fresh(row: BackupRestore) -> bool:
     """What a restore would replace may be another by now than when its name was typed. Fails one that has waited too long."""
-    if row.created_at >= timezone.now() - LONGEST_WAIT:
+    if row.purpose != RestorePurpose.RESTORE or row.created_at >= timezone.now() - LONGEST_WAIT:
         return True
     error = RefusedError(
         f"No worker took this restore within {LONGEST_WAIT.seconds // 60} minutes, so it was given up. Nothing was touched.",

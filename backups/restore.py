@@ -9,8 +9,7 @@ if __name__ == "__main__":  # python -m backups.restore: the same as manage.py d
     raise SystemExit(main("db_restore"))
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -18,9 +17,9 @@ from tempfile import gettempdir
 from typing import Any
 from uuid import uuid4
 
-from backups import catalog, conf, history, interrupts, stores, words
+from backups import catalog, conf, interrupts, stores, words
 from backups.backup import DatabaseBackup
-from backups.exceptions import BackupsError, BegunError, ComparisonError, RefusedError
+from backups.exceptions import BackupsError, ComparisonError, RefusedError
 from backups.fetching import fetch, scratch
 from backups.kept import drop_kept, expired_of
 from backups.landing import Landing, Work, landing_for
@@ -32,7 +31,7 @@ from backups.postgres.compare import Comparison
 from backups.reaping import scratch_folder
 from backups.recorded import Recorded
 from backups.types import OnProgress, Progress, Server, silent
-from backups.watching import watched
+from backups.watching import claimed, watched
 
 _WITHOUT_BACKUP = "That was the backup of what is in {} now; nothing in it was changed. To go on without it: --no-safety-backup"
 
@@ -121,19 +120,8 @@ class DatabaseRestore:
         ComparisonError when the loaded database is not the one that was backed up, and other BackupsErrors, after what was begun
         was removed.
         """
-        with self._claimed():
+        with claimed(self.row, self.target) if self.is_queued else nullcontext():
             return self._run()
-
-    @contextmanager
-    def _claimed(self) -> Iterator[None]:
-        """A queued run is alive before it is claimed: while it makes its plan, nobody may take it for dead."""
-        if not self.is_queued:
-            yield
-            return
-        with databases.restoring(self.target, run_id=self.run_id):
-            if not history.claim(self.row):
-                raise BegunError("This restore has begun already, or has ended.", hint="icb db list shows it.")
-            yield
 
     def _run(self) -> BackupRestore:
         try:

@@ -4,7 +4,8 @@ Two queues: `backups` for what may take hours, `upkeep` for what must happen wit
 """
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 from uuid import UUID
@@ -26,6 +27,13 @@ _LONG: dict[str, Any] = {"queue": BACKUPS, "acks_late": True, "throws": (Backups
 _SHORT: dict[str, Any] = {"queue": UPKEEP, "throws": (BackupsError,)}
 
 
+@contextmanager
+def _at_work() -> Iterator[None]:
+    """For hours, perhaps: a worker that must stop cancels it, and its queue is seen to be alive."""
+    with interruptible(), heartbeats.beating(heartbeats.of_queue(BACKUPS)):
+        yield
+
+
 def hand_out(rows: Iterable[BackupHistory | BackupRestore]) -> None:
     """Sends the messages for queued rows, as soon as they are committed."""
     for row in rows:
@@ -36,14 +44,14 @@ def hand_out(rows: Iterable[BackupHistory | BackupRestore]) -> None:
 @shared_task(**_LONG)
 def make_backup(backup_id: str) -> None:
     """Makes the backup that a queued row asks for."""
-    with interruptible():
+    with _at_work():
         queued.make_backup(UUID(backup_id))
 
 
 @shared_task(**_LONG)
 def restore(restore_id: str) -> None:
     """Carries out the restore that a queued row asks for."""
-    with interruptible():
+    with _at_work():
         queued.make_restore(UUID(restore_id))
 
 
@@ -75,19 +83,19 @@ def pulse() -> None:
 @shared_task(**_LONG)
 def verify() -> None:
     """Proves what no restore has proven yet, the newest first."""
-    with interruptible():
+    with _at_work():
         prove_unverified()
 
 
 @shared_task(**_LONG)
 def prune() -> None:
     """Lets go of what the retention policy does not keep."""
-    with interruptible():
+    with _at_work():
         upkeep.prune()
 
 
 @shared_task(**_LONG)
 def sync() -> None:
     """Makes bucket and history agree."""
-    with interruptible():
+    with _at_work():
         upkeep.sync()

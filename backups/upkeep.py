@@ -1,6 +1,6 @@
 """What the scheduler does besides backups, and what of it somebody must hear: tending, prune, sync, health."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 from django.db import Error as DatabaseError
 
@@ -64,15 +64,12 @@ def prune() -> None:
             event="prune-refused", message=_here("the prune failed"), detail=str(error), hint="icb db prune --dry-run"
         )
         raise
-    if refusal:
-        alerting.opened(
-            event="prune-refused",
-            message=_here("the prune could not do all that the policy wants"),
-            detail=_some(refusal),
-            hint="icb db prune --dry-run tells the rule for each.",
-        )
-    else:
-        alerting.over(event="prune-refused")
+    _tell_of(
+        refusal,
+        event="prune-refused",
+        message="the prune could not do all that the policy wants",
+        hint="icb db prune --dry-run tells the rule for each.",
+    )
 
 
 def _refusal(done: Pruning) -> list[str]:
@@ -83,33 +80,34 @@ def _refusal(done: Pruning) -> list[str]:
 def sync() -> None:
     """Makes bucket and history agree; what nobody knows and what is lost is told. Raises as CatalogSync does."""
     unknown = [f"{where}: {why}" for where, why in CatalogSync().run().unknown]
-    if unknown:
-        alerting.opened(
-            event="unknown-objects",
-            message=_here(f"{len(unknown)} objects among the backups are none that the history or a manifest knows"),
-            detail=_some(unknown),
-            hint="icb db sync --dry-run names them. Nothing deletes them by itself.",
-        )
-    else:
-        alerting.over(event="unknown-objects")
+    _tell_of(
+        unknown,
+        event="unknown-objects",
+        message=f"{len(unknown)} objects among the backups are none that the history or a manifest knows",
+        hint="icb db sync --dry-run names them. Nothing deletes them by itself.",
+    )
     rows = BackupHistory.objects.of_environment(conf.current().environment).succeeded().filter(missing_at__isnull=False)
     missing = list(rows.newest_first().values_list("filename", flat=True))
-    if missing:
-        alerting.opened(
-            event="backups-missing",
-            message=_here(f"{len(missing)} backups are gone from the store, and no prune took them"),
-            detail=_some(missing),
-            hint="Bring the objects back (an earlier version, a copy of the bucket), then: icb db sync",
-        )
+    _tell_of(
+        missing,
+        event="backups-missing",
+        message=f"{len(missing)} backups are gone from the store, and no prune took them",
+        hint="Bring the objects back (an earlier version, a copy of the bucket), then: icb db sync",
+    )
+
+
+def _tell_of(found: Sequence[str], *, event: str, message: str, hint: str) -> None:
+    """It is wrong while something is found."""
+    if found:
+        alerting.opened(event=event, message=_here(message), detail=_some(found), hint=hint)
     else:
-        alerting.over(event="backups-missing")
+        alerting.over(event=event)
 
 
 def _here(what: str) -> str:
     return f"{conf.current().environment}: {what}."
 
 
-def _some(lines: Iterable[str]) -> str:
-    listed = list(lines)
-    more = [f"and {len(listed) - SHOWN} more"] if len(listed) > SHOWN else []
-    return "\n".join([*listed[:SHOWN], *more])
+def _some(lines: Sequence[str]) -> str:
+    more = [f"and {len(lines) - SHOWN} more"] if len(lines) > SHOWN else []
+    return "\n".join([*lines[:SHOWN], *more])

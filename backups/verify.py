@@ -5,7 +5,7 @@ was restored into a scratch database and is what was backed up. Only the last is
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from tempfile import gettempdir
 from typing import Any
@@ -37,16 +37,17 @@ from backups.postgres.load import decode_archive
 from backups.postgres.programs import choose_pg_restore, major_of
 from backups.postgres.snapshot import system_identifier
 from backups.reaping import scratch_folder, settle_lost_restores
+from backups.recorded import FOUND_OUT
 from backups.storage import keys
 from backups.types import OnProgress, Progress, Server, silent
 from backups.verdicts import is_the_backups_fault
-from backups.watching import watched
+from backups.watching import claimed, watched
 
 LEVELS = [str(level) for level in Level]
 
 
 class BackupVerification:
-    """One verification of one backup. `filename` and `environment` are taken as DatabaseRestore takes them."""
+    """One verification of one backup. `filename`, `environment` and `row` are taken as DatabaseRestore takes them."""
 
     def __init__(
         self,
@@ -56,6 +57,7 @@ class BackupVerification:
         environment: str = "",
         level: str = Level.RESTORED,
         user: Any = None,
+        row: BackupRestore | None = None,
         on_progress: OnProgress = silent,
     ) -> None:
         self.settings = conf.current()
@@ -66,7 +68,8 @@ class BackupVerification:
         self.on_progress = on_progress
         self.problems: list[str] = []
         self.proving = Proving(self._read)
-        self.row = BackupRestore(
+        self.is_queued = row is not None
+        self.row = row or BackupRestore(
             id=uuid4(),
             purpose=RestorePurpose.VERIFICATION,
             level=self.level,
@@ -83,9 +86,13 @@ class BackupVerification:
         """Verifies; returns the row with its verdict: good, bad, or unable to tell, and why. The report tells what each copy is
         worth: the backup is good while one of them is.
 
-        Raises BackupNotFoundError and UsageError where it is not clear what is to be verified, HistoryError and ConnectError
-        where nothing could be remembered, and CancelledError.
+        Raises BegunError where another process has a queued one already, BackupNotFoundError and UsageError where it is not
+        clear what is to be verified, HistoryError and ConnectError where nothing could be remembered, and CancelledError.
         """
+        with claimed(self.row, self.server) if self.is_queued else nullcontext():
+            return self._run()
+
+    def _run(self) -> BackupRestore:
         found = self._found()
         with (
             databases.restoring(self.server, run_id=self.run_id) as session,
@@ -130,8 +137,10 @@ class BackupVerification:
             self.row.backup = BackupHistory.objects.filter(filename=filename).first()
         except DatabaseError as error:
             raise history.unreachable(error) from error
-        history.add(self.row)
-        history.start(self.row)
+        if not self.is_queued:
+            self.row.started_at = timezone.now()  # else it would look as if it were queued
+            history.add(self.row)
+        history.start(self.row, **{name: getattr(self.row, name) for name in FOUND_OUT})
 
     def _verify(self, copies: catalog.Copies) -> None:
         """*Stored* reads every copy, the higher levels the first that is good."""

@@ -15,10 +15,12 @@ from django.db import connections, router
 from django.utils import timezone
 
 from backups import history, interrupts
-from backups.exceptions import CancelledError, ConnectError
+from backups.exceptions import BegunError, CancelledError, ConnectError
 from backups.models import BackupHistory, BackupRestore
 from backups.postgres import databases
-from backups.types import OnProgress, Progress
+from backups.postgres.connect import located
+from backups.postgres.snapshot import system_identifier
+from backups.types import OnProgress, Progress, Server
 
 EACH_SECONDS = 1.0
 # A restore locks and drops the very table that is written to; nobody may wait for us there, nor we for him.
@@ -33,6 +35,23 @@ def alive(run: BackupHistory) -> Iterator[None]:
             stack.enter_context(databases.backing_up(history.server(), run_id=str(run.id)))
         except ConnectError as error:
             raise history.unreachable(error) from error
+        yield
+
+
+@contextmanager
+def claimed(run: BackupRestore, server: Server) -> Iterator[None]:
+    """Takes a queued restore or verification for this process. It is alive before: while it makes its plan, nobody may take it
+    for dead. Raises BegunError where another process has it, ConnectError and HistoryError.
+    """
+    with databases.restoring(server, run_id=str(run.id)) as session:
+        here = located(server, session)
+        place = {
+            "target_host": here.host,
+            "target_port": here.port,
+            "target_system_identifier": system_identifier(session),
+        }
+        if not history.claim(run, **place):  # with the place, by which it is settled if it dies
+            raise BegunError(f"The {run.purpose} {run.id} has begun already, or has ended.", hint="icb db list shows it.")
         yield
 
 

@@ -19,16 +19,13 @@ from statistics import median
 import psycopg
 
 from benchmarks import database
-from benchmarks.measure import Run, run
+from benchmarks.measure import LEFT_OUT, Run, run
 from ichrisbirch_site import embedded
 from ichrisbirch_site.embedded import Home, programs, services
 from ichrisbirch_site.embedded.postgres import PostgreSQL
 
 PYTHON = sys.executable
 ICB = str(embedded.PROJECT / "icb")
-# Of a database or bucket of the developer's own; and what keeps Python from remembering what it has compiled, which nobody
-# who uses the command sets.
-LEFT_OUT = ("DATABASE_URL", "POSTGRES_", "AWS_", "PG", "PYTHONDONTWRITEBYTECODE")
 SMALL_BYTES = 200 << 20
 LISTED = 1000
 
@@ -167,7 +164,9 @@ def _empty(bench: Bench, name: str) -> Iterator[None]:
 
 def _measure_start(bench: Bench) -> None:
     _row("icb --help", [run([ICB, "--help"], env=bench.env).seconds for _ in range(7)], "s")
-    run([PYTHON, "-m", "benchmarks.many", str(LISTED)], env=bench.env | {"DJANGO_SETTINGS_MODULE": "ichrisbirch_site.settings"})
+    run(
+        [PYTHON, "-m", "benchmarks.filling", str(LISTED)], env=bench.env | {"DJANGO_SETTINGS_MODULE": "ichrisbirch_site.settings"}
+    )
     for words in (["--limit", "20"], ["--limit", "0"]):
         runs = [run([ICB, "db", "list", *words], env=bench.env) for _ in range(5)]
         _row(f"icb db list {' '.join(words)}, of {LISTED}", [one.seconds for one in runs], "s")

@@ -17,15 +17,13 @@ from statistics import median
 
 import psycopg
 
-from benchmarks.measure import run
+from benchmarks.measure import LEFT_OUT, run
 from ichrisbirch_site import embedded
 from ichrisbirch_site.embedded import Home, services
 from ichrisbirch_site.embedded.postgres import PostgreSQL
 from ichrisbirch_site.embedded.s3 import S3
 
 PYTHON = sys.executable
-# Of a database or bucket of the developer's own; and what keeps Python from remembering what it has compiled.
-LEFT_OUT = ("DATABASE_URL", "POSTGRES_", "AWS_", "PG", "PYTHONDONTWRITEBYTECODE")
 TICKS = os.sysconf("SC_CLK_TCK")
 
 

@@ -7,6 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+# Of the environment: a database or bucket of the developer's own; and what keeps Python from remembering what it has compiled,
+# which nobody who uses the command sets.
+LEFT_OUT = ("DATABASE_URL", "POSTGRES_", "AWS_", "PG", "PYTHONDONTWRITEBYTECODE")
+
 
 @dataclass(frozen=True)
 class Run:

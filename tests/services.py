@@ -31,7 +31,7 @@ POSTGRES_SETTINGS = {"fsync": "off", "full_page_writes": "off", "max_connections
 # What names real services, or changes how ours are reached.
 DROPPED = ("DATABASE_URL", "POSTGRES_", "PG", "AWS_", "REDIS_", "BACKUPS_", "CELERY_", "EMAIL_")
 DROPPED_NAMES = {
-    *("SECRET_KEY", "DEBUG", "ALLOWED_HOSTS", "CSRF_TRUSTED_ORIGINS", "TIME_ZONE", "LOG_LEVEL", "BOTO_CONFIG"),
+    *("SECRET_KEY", "SECRET_KEY_FILE", "DEBUG", "ALLOWED_HOSTS", "CSRF_TRUSTED_ORIGINS", "TIME_ZONE", "LOG_LEVEL", "BOTO_CONFIG"),
     "DEFAULT_FROM_EMAIL",
 }
 

@@ -22,6 +22,7 @@ _WORDS = {
         "no longer a bad backup: {subject}",
         "It was restored and found good after all, or it was deleted, or no store has it any more: icb db list tells.",
     ),
+    "damaged-copy": Words("damaged copy: {subject}", "every copy is good again: {subject}"),
     "verification-unable": Words("backups of {subject} can't be verified", "backups of {subject} are verified again"),
     "shrink": Words(
         "tables of {subject} have shrunk",

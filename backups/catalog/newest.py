@@ -91,7 +91,7 @@ class _Search:
 
     def _of_this_cluster(self, first: Proven) -> Proven:
         """The newest of the cluster at hand, or of the only one there is; `first` is the newest of any."""
-        ours = cluster_of(self.server) if self.server is not None else None
+        ours = self._ours
         newest = {_cluster(first): first}
         if ours not in newest:
             for one in self._others(newest, ours):
@@ -103,6 +103,10 @@ class _Search:
         if len(newest) > 1:
             raise self._several(newest)
         return first
+
+    @cached_property
+    def _ours(self) -> str | None:
+        return cluster_of(self.server) if self.server is not None else None
 
     def _others(self, known: dict[str, Proven], ours: str | None) -> Iterator[Proven]:
         """Backups of this database on clusters that are not known yet, newest first: LOOKED_BACK manifests are read for them."""
@@ -207,7 +211,8 @@ class _Search:
                     return ""
             if whole:
                 newest = max(whole, key=lambda found: found.manifest.finished_at)
-                return _named("The newest that can be trusted", newest)
+                is_ours = self._ours in (None, newest.manifest.snapshot.system_identifier)
+                return _named(f"The newest that can be trusted{'' if is_ours else ', of another cluster,'}", newest)
             if passed_over >= MOST_PASSED_OVER:
                 break
         return f"The {passed_over - 1} before it that were looked at can't be had either." if passed_over > 1 else ""

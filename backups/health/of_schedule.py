@@ -3,8 +3,9 @@
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 
+from django.conf import settings
 from django.db import connections
-from django.db.models import Min
+from django.db.models import Max, Min
 
 from backups import conf, words
 from backups.heartbeats import QUEUES, SCHEDULER, of_queue
@@ -12,6 +13,8 @@ from backups.models import BackupHistory, BackupRestore, Heartbeat, Status
 from backups.schedules import Schedule
 from backups.thresholds import Thresholds
 from backups.types import Check, State
+
+REDIS_DEFAULT_SECONDS = 3600
 
 
 def due(schedules: Sequence[Schedule], *, alias: str, now: datetime, grace: timedelta) -> datetime | None:
@@ -36,6 +39,7 @@ def checks(limits: Thresholds, *, schedules: Sequence[Schedule], now: datetime) 
         if name in last or schedules:
             yield _alive(id_, subject, last.get(name), limits, now=now)
     yield _queue(limits, now=now)
+    yield from _broker(limits, now=now)
 
 
 def _schedule(schedules: Sequence[Schedule]) -> Check:
@@ -66,6 +70,33 @@ def _alive(id_: str, subject: str, at: datetime | None, limits: Thresholds, *, n
         text=text,
         threshold=f"silent for {limits.silence_minutes:g} min",
         hint="" if state is State.OK else "Start it: icb up",
+    )
+
+
+def _broker(limits: Thresholds, *, now: datetime) -> Iterator[Check]:
+    """Redis gives a message to a second worker when the first has not said in time that it is done. The second finds the run
+    begun and does nothing; but it should not come to that.
+
+    https://docs.celeryq.dev/en/stable/getting-started/backends-and-brokers/redis.html#visibility-timeout
+    """
+    if not str(getattr(settings, "CELERY_BROKER_URL", "")).startswith(("redis://", "rediss://")):
+        return
+    given = getattr(settings, "CELERY_BROKER_TRANSPORT_OPTIONS", {}).get("visibility_timeout", REDIS_DEFAULT_SECONDS)
+    since = now - timedelta(days=limits.success_days)
+    longest = max(
+        (
+            rows.filter(created_at__gte=since).aggregate(most=Max("duration_seconds"))["most"] or 0.0
+            for rows in (BackupHistory.objects.all(), BackupRestore.objects.all())
+        ),
+        default=0.0,
+    )
+    is_near = longest > given / 2
+    yield Check(
+        id="broker",
+        state=State.BAD if is_near else State.OK,
+        text=f"a message comes again after {words.duration(given)}; the longest run took {words.duration(longest)}",
+        threshold="a run longer than half of that",
+        hint="Set REDIS_VISIBILITY_TIMEOUT_SECONDS higher, and start the workers again." if is_near else "",
     )
 
 

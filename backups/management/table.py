@@ -93,7 +93,7 @@ def _print_entries(entries: Sequence[Entry], console: "Console", *, now: datetim
 def _columns(entries: Sequence[Entry], *, now: datetime) -> list[_Column]:
     """All but the last four are always shown; those as they fit. The database's only where there are several."""
     several = len({(entry.environment, entry.database) for entry in entries}) > 1
-    databases = [_Column("database", [_database(entry, entries) for entry in entries])] if several else []
+    databases = [_Column("database", _databases(entries))] if several else []
     return [
         _Column("backup", [entry.filename for entry in entries]),
         *databases,
@@ -144,10 +144,11 @@ def _print_stacked(columns: Sequence[_Column], console: "Console") -> None:
     console.print()
 
 
-def _database(entry: Entry, entries: Sequence[Entry]) -> str:
+def _databases(entries: Sequence[Entry]) -> list[str]:
+    """Of each entry; with its environment where there are several."""
     several = len({one.environment for one in entries}) > 1
-    name = words.printable(entry.database) or "?"
-    return f"{entry.environment}: {name}" if several else name
+    names = [words.printable(one.database) or "?" for one in entries]
+    return [f"{one.environment}: {name}" for one, name in zip(entries, names, strict=True)] if several else names
 
 
 def _status(entry: Entry) -> str:
@@ -178,8 +179,7 @@ def _remark(entry: Entry) -> str:
 def _newest(entries: Sequence[Entry], *, now: datetime) -> str:
     """How much would be lost, for every database of the list."""
     newest: dict[str, str] = {}
-    for entry in entries:
-        name = _database(entry, entries)
+    for entry, name in zip(entries, _databases(entries), strict=True):
         if entry.is_whole and entry.backup_type != BackupType.PRE_RESTORE and name not in newest:
             newest[name] = words.age(entry.started_at, now=now)
     if not newest:

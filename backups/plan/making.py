@@ -11,6 +11,7 @@ from django.db import transaction
 from backups import conf, history
 from backups.exceptions import BackupsError
 from backups.models import BackupHistory, BackupRestore, RestoreMode, RestorePurpose, Status
+from backups.models import Level as Proof
 from backups.plan import checks, needs
 from backups.plan.nouns import Choices, HistoryPlace, Plan, Source
 from backups.postgres import target as at_target
@@ -96,19 +97,22 @@ def _proof_of(manifest: Manifest | None) -> tuple[datetime | None, datetime | No
 
 def _expected(size_bytes: int, target: Server) -> tuple[float | None, int]:
     """Seconds, by the median pace of the newest restores of that order of size: to the same server where there are any, else to
-    any.
+    any. A verification is one that was not put in place; it took a little longer, and counts where no other was measured.
     """
     rows = BackupRestore.objects.filter(
         status=Status.SUCCEEDED,
-        purpose=RestorePurpose.RESTORE,
         mode=RestoreMode.SWAP,
         size_bytes__range=(size_bytes // COMPARABLE, size_bytes * COMPARABLE),
         duration_seconds__gt=0,
     ).order_by("-finished_at")
+    restores = rows.filter(purpose=RestorePurpose.RESTORE)
+    verifications = rows.filter(purpose=RestorePurpose.VERIFICATION, level=Proof.RESTORED)
+    found: list[tuple[int | None, float | None]] = []
     try:
         with transaction.atomic():
-            there = list(rows.filter(target_host=target.host).values_list("size_bytes", "duration_seconds")[:MEASURED])
-            found = there or list(rows.values_list("size_bytes", "duration_seconds")[:MEASURED])
+            for measured in (restores, verifications):
+                for some in (measured.filter(target_host=target.host), measured):
+                    found = found or list(some.values_list("size_bytes", "duration_seconds")[:MEASURED])
     except DatabaseError:
         return None, 0
     if not found:

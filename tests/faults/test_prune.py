@@ -158,6 +158,29 @@ def test_a_backup_that_is_being_restored_stays_and_the_restore_succeeds(
     assert whole() == {BackupHistory.objects.get(description="new").s3_key}
 
 
+def test_a_backup_that_is_being_verified_stays(
+    source: Server,
+    bucket: str,
+    retain: Retain,
+    tmp_path: Path,
+    place_program: PlaceProgram,
+    start_worker: Callable[..., Worker],
+) -> None:
+    old = DatabaseBackup(description="old", database="source").run()
+    DatabaseBackup(description="new", database="source").run()
+    BackupHistory.objects.update(verified_at=timezone.now())
+    retain(keep_last=1)
+    gate = Gate(tmp_path)
+    place_program(gate.script + 'exec "$real" "$@"', name="pg_restore")
+    verification = start_worker("db_verify", old.filename)
+    gate.wait()
+
+    assert fates(BackupPruning().run()) == {"new": "keep", "old": "keep"}
+    gate.open()
+    code, _out, err = verification.result()
+    assert code == 0, err
+
+
 def test_a_restore_that_begins_while_the_prune_runs_keeps_its_backup(three: dict[str, str]) -> None:
     def on_judged(_judged: object) -> None:
         BackupRestore.objects.create(

@@ -13,8 +13,10 @@ from django.core.management import CommandError, call_command
 from django.db import connection
 from pytest_django.fixtures import Settings
 
+from backups import catalog
 from backups.backup import DatabaseBackup
 from backups.exceptions import (
+    BackupNotFoundError,
     BackupsError,
     ChecksumError,
     ComparisonError,
@@ -30,6 +32,7 @@ from backups.postgres import databases
 from backups.postgres.target import examine
 from backups.reaping import scratch_folder, settle_lost_restores
 from backups.restore import DatabaseRestore
+from backups.signed import key_id
 from backups.types import Server
 from ichrisbirch_site.embedded.postgres import PostgreSQL
 from tests.conftest import Gate, PlaceProgram, connect, drop_database, new_database, s3_client, server_of, until
@@ -238,6 +241,59 @@ def test_an_edited_manifest_is_refused_before_the_target_is_touched(
 
     with pytest.raises(ManifestError, match="signature does not match"):
         DatabaseRestore(filename=backup.filename, target=fresh_target).run()
+    assert databases_like(admin, fresh_target) == []
+
+
+def test_another_backup_in_its_place_is_refused_with_its_manifest_too(
+    backup: BackupHistory, admin: Server, fresh_target: Server, backups_settings: Settings, bucket: str
+) -> None:
+    client = s3_client(backups_settings)
+    other = DatabaseBackup(description="other", database="source").run()
+    for suffix in ("", ".json"):
+        client.copy_object(Bucket=bucket, Key=backup.s3_key + suffix, CopySource=f"{bucket}/{other.s3_key}{suffix}")
+
+    with pytest.raises(ManifestError, match="belongs to another backup"):
+        DatabaseRestore(filename=backup.filename, target=fresh_target).run()
+    assert databases_like(admin, fresh_target) == []
+
+
+def test_a_backup_whose_manifest_was_deleted_is_refused(
+    backup: BackupHistory, admin: Server, fresh_target: Server, backups_settings: Settings, bucket: str
+) -> None:
+    s3_client(backups_settings).delete_object(Bucket=bucket, Key=f"{backup.s3_key}.json")
+    with pytest.raises(BackupNotFoundError, match="has no manifest"):
+        DatabaseRestore(filename=backup.filename, target=fresh_target).run()
+    assert databases_like(admin, fresh_target) == []
+
+
+# A rotated key
+
+KEY_OF_THIS_YEAR = "the key of this year, of 32 characters"
+
+
+def test_after_the_key_was_rotated_old_backups_still_open_and_new_ones_are_signed_with_the_new_key(
+    backup: BackupHistory, fresh_target: Server, backups_settings: Settings
+) -> None:
+    ours = backups_settings.BACKUPS
+    rotated = {"SIGNING_KEY": KEY_OF_THIS_YEAR, "SIGNING_KEY_FALLBACKS": [ours["SIGNING_KEY"]]}
+    backups_settings.BACKUPS = {**ours, **rotated}
+
+    assert DatabaseRestore(filename=backup.filename, target=fresh_target).run().status == "succeeded"
+
+    new = DatabaseBackup(description="new", database="source").run()
+    backups_settings.BACKUPS = {**ours, "SIGNING_KEY": KEY_OF_THIS_YEAR}
+    assert catalog.find(new.filename, environment="testing", database="").manifest.id == new.id
+
+
+def test_without_the_old_key_an_old_backup_is_refused_and_both_keys_are_named(
+    backup: BackupHistory, admin: Server, fresh_target: Server, backups_settings: Settings
+) -> None:
+    old = backups_settings.BACKUPS["SIGNING_KEY"].encode()
+    backups_settings.BACKUPS = {**backups_settings.BACKUPS, "SIGNING_KEY": KEY_OF_THIS_YEAR}
+    with pytest.raises(ManifestError) as refused:
+        DatabaseRestore(filename=backup.filename, target=fresh_target).run()
+    assert all(key_id(key) in refused.value.message for key in (old, KEY_OF_THIS_YEAR.encode()))
+    assert "BACKUPS_SIGNING_KEY_FALLBACKS" in refused.value.hint
     assert databases_like(admin, fresh_target) == []
 
 

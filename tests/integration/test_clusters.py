@@ -134,8 +134,9 @@ def test_the_newest_of_the_cluster_at_hand_is_not_passed_over_where_it_is_refuse
     shelf.put("older", minutes=0, system_identifier=here)
     shelf.put("ours", minutes=1, system_identifier=here, signing_key=b"mallory")
     shelf.put("theirs", minutes=2, system_identifier="7")
-    with pytest.raises(ManifestError, match="another key"):
+    with pytest.raises(ManifestError, match="another key") as refused:
         latest(shop)
+    assert "The newest that can be trusted, of another cluster, is from 2024-01-15 12:02 UTC." in refused.value.hint
 
 
 def test_the_commands_mean_the_cluster_of_their_alias(run: Run, bucket: str, shop: Server, here: str) -> None:

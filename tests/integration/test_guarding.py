@@ -18,8 +18,7 @@ from backups import guarding
 from backups.types import Server
 from ichrisbirch_site.embedded import Home
 from ichrisbirch_site.embedded.postgres import PostgreSQL
-from tests.conftest import connect, drop_database, keys_in, new_database, s3_client, server_of
-from tests.faults.conftest import url_of
+from tests.conftest import connect, drop_database, keys_in, new_database, s3_client, server_of, url_of
 from tests.integration.conftest import Done, python
 from tests.services import discard, new_home
 
@@ -102,10 +101,11 @@ def dumps_in(settings: Settings, bucket: str) -> list[str]:
     return [key for key in keys_in(settings, bucket) if key.endswith(".dump")]
 
 
+@pytest.mark.parametrize("guard", ["destructive", "always"])
 def test_a_fresh_database_is_migrated_without_a_backup_and_without_a_word(
-    site: Server, migrate: Migrate, backups_settings: Settings, bucket: str
+    guard: str, site: Server, migrate: Migrate, backups_settings: Settings, bucket: str
 ) -> None:
-    done = migrate()
+    done = migrate(BACKUPS_GUARD_MIGRATIONS=guard)
     assert "backup" not in done.out.lower().replace("backups", "")
     assert done.err == ""
     assert dumps_in(backups_settings, bucket) == []

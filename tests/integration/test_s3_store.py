@@ -163,6 +163,7 @@ def test_a_listing_of_more_than_a_thousand_keys_is_whole_and_in_order(bucket: st
 
     assert [found.key for found in store.list("testing/postgres/")] == wanted
     assert len(list(store.list(""))) == 1004
+    assert [found.key for found in store.list("testing/postgres/", after=wanted[1])] == wanted[2:]
 
 
 def test_a_store_of_few_parts_gets_larger_ones(options: StoreOptions) -> None:

@@ -282,6 +282,21 @@ def test_a_plan_tells_that_a_backup_was_found_bad(run: Run, backup: BackupHistor
     assert "WARN A verification found this backup bad" in done.out
 
 
+def test_the_time_that_a_verification_took_is_the_estimate_until_a_restore_was_measured(
+    run: Run, backup: BackupHistory, fresh_target: Server
+) -> None:
+    assert run("db_verify", backup.filename).code == 0
+    plan = ("db_restore", backup.filename, "--target-dbname", fresh_target.database, "--dry-run", "--json")
+    took = BackupRestore.objects.get().duration_seconds
+    told = json.loads(run(*plan).out)
+    assert (told["measured_restores"], told["expected_seconds"]) == (1, pytest.approx(took))
+
+    assert run("db_verify", backup.filename, "--level", "readable").code == 0
+    assert json.loads(run(*plan).out)["measured_restores"] == 1
+    BackupRestore.objects.update(purpose="restore", level="", duration_seconds=1234)
+    assert json.loads(run(*plan).out)["expected_seconds"] == pytest.approx(1234)
+
+
 def test_a_plan_tells_when_it_was_verified(run: Run, backup: BackupHistory, fresh_target: Server) -> None:
     assert run("db_verify", backup.filename).code == 0
     done = run("db_restore", backup.filename, "--target-dbname", fresh_target.database, "--dry-run")

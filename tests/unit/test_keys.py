@@ -96,6 +96,14 @@ def test_the_example_of_the_documentation_is_made() -> None:
     assert keys.filename(at=at, description="x", with_seconds=True) == "backup-2024-01-15T120059-x.dump"
 
 
+@given(at=moments, later=st.timedeltas(timedelta(minutes=-3), timedelta(minutes=3)), with_seconds=st.booleans())
+def test_after_a_minute_come_its_own_filenames_and_later_ones(at: datetime, later: timedelta, with_seconds: bool) -> None:
+    other = at.astimezone(UTC) + later
+    is_earlier = other.replace(second=0, microsecond=0) < at.astimezone(UTC).replace(second=0, microsecond=0)
+    found = keys.filename(at=other, description="x", with_seconds=with_seconds)
+    assert (found > keys.before_minute(keys.filename(at=at, description="y"))) != is_earlier
+
+
 def test_two_filenames_of_one_minute_are_known_as_such() -> None:
     one = "e/postgres/backup-2024-01-15T1200-a.dump"
     assert keys.same_minute(one, "e/postgres/backup-2024-01-15T120059-b.dump")

@@ -61,6 +61,22 @@ def test_what_was_written_is_read_again(any_store: Store) -> None:
     assert any_store.read(KEY, limit_bytes=7000) == b"".join(any_store.stream(KEY)) == b"archive" * 1000
 
 
+def test_bytes_come_with_the_etag_under_which_they_are_listed(any_store: Store) -> None:
+    write(any_store, b"archive")
+    (listed,) = any_store.list("")
+    assert any_store.read_as(KEY, limit_bytes=7) == (b"archive", listed.etag)
+    assert listed.etag
+
+
+def test_a_part_of_the_folder_that_can_not_be_looked_into_is_no_empty_one(store: LocalStore) -> None:
+    write(store, b"archive")
+    (store.base / folder_mark.NAME).unlink()
+    (store.base / folder_mark.NAME).parent.rename(store.base.with_name("elsewhere"))
+    store.base.symlink_to(store.base)  # a loop, which is refused to root as well
+    with pytest.raises(StorageError, match="can't be looked at"):
+        list(store.list(""))
+
+
 def test_nothing_is_seen_before_the_commit_nor_after_an_abort(any_store: Store) -> None:
     opened = any_store.open_writer(KEY, run_id="run", expected_bytes=0, on_upload=lambda _id: None)
     opened.write(memoryview(b"half"))
@@ -128,6 +144,8 @@ def test_a_listing_is_in_the_order_of_the_keys(any_store: Store) -> None:
     assert [found.key for found in any_store.list("")] == sorted(made)
     assert [found.key for found in any_store.list("a/postgres/")] == ["a/postgres/10", "a/postgres/2"]
     assert list(any_store.list("nowhere/")) == []
+    assert [found.key for found in any_store.list("a/postgres/", after="a/postgres/1")] == ["a/postgres/10", "a/postgres/2"]
+    assert [found.key for found in any_store.list("a/postgres/", after="a/postgres/10")] == ["a/postgres/2"]
 
 
 def test_a_writer_that_loses_the_race_for_a_name_leaves_the_winner_alone(store: LocalStore) -> None:

@@ -159,9 +159,10 @@ def test_changed_bytes_are_refused_or_mean_the_same(changes: list[tuple[int, byt
     require_refused_or_equal(bytes(data))
 
 
-def test_many_random_mutations_are_refused_or_mean_the_same() -> None:
-    """FAULTS 34, at the scale of a test run; a fixed seed, so that a failure comes back."""
-    chosen, data = random.Random(34), serialize(PLAIN, signing_key=KEY)
+@pytest.mark.parametrize("seed", range(5))
+def test_many_random_mutations_are_refused_or_mean_the_same(seed: int) -> None:
+    """100,000 of them, with fixed seeds, so that a failure comes back."""
+    chosen, data = random.Random(seed), serialize(PLAIN, signing_key=KEY)
     interesting = [
         "NaN",
         "1e999",
@@ -181,7 +182,7 @@ def test_many_random_mutations_are_refused_or_mean_the_same() -> None:
         "[",
     ]
     refused = 0
-    for _number in range(40_000):
+    for _number in range(20_000):
         at, length = chosen.randrange(len(data)), chosen.choice((0, 1, 1, 1, 2, 8, 60))
         kind = chosen.randrange(4)
         if kind == 0:
@@ -193,7 +194,7 @@ def test_many_random_mutations_are_refused_or_mean_the_same() -> None:
         else:
             put = b""
         refused += require_refused_or_equal(data[:at] + put + data[at + length :])
-    assert refused > 30_000
+    assert refused > 15_000
 
 
 def test_it_is_refused_when_cut_off_anywhere() -> None:
