@@ -42,10 +42,15 @@ def make_backup(id: UUID) -> BackupHistory | None:
         raise
     try:
         with _pinging(row):
-            return story.run()
+            story.run()
     except BegunError as error:
         logger.info("%s", error)
         return None
+    except BackupsError as error:
+        logger.error("No backup %s. %s", row.filename, error)
+        raise
+    logger.info("Backup %s: %s in %s.", row.filename, words.size(row.size_bytes), words.duration(row.duration_seconds))
+    return row
 
 
 @contextmanager
@@ -121,7 +126,7 @@ def make_restore(id: UUID) -> BackupRestore | None:
         return None
     try:
         made = _restore if row.purpose == RestorePurpose.RESTORE else _verification
-        return made(row.request, row=row).run()
+        made(row.request, row=row).run()
     except BegunError as error:
         logger.info("%s", error)
         return None
@@ -130,7 +135,10 @@ def make_restore(id: UUID) -> BackupRestore | None:
             row.refresh_from_db(fields=["status"])
             if row.status == Status.PENDING:  # it could not even begin
                 history.fail(row, error)
+        logger.error("The %s %s failed. %s", row.purpose, row.id, error)
         raise
+    logger.info("The %s %s is done.", row.purpose, row.id)
+    return row
 
 
 def _restore(request: dict[str, Any], *, row: BackupRestore | None = None, user: Any = None) -> DatabaseRestore:
