@@ -31,7 +31,7 @@ def roles(names: Iterable[str], *, host: str, port: int) -> list[Role]:
             *("--bind", address(host, port), "ichrisbirch_site.wsgi"),
         ),
         WORKER: _celery("worker", "-Q", "backups", "-n", "backups@%h", "--concurrency", "2", "--prefetch-multiplier", "1"),
-        UPKEEP: _celery("worker", "-Q", "upkeep", "-n", "upkeep@%h", "--concurrency", "1"),
+        UPKEEP: _celery("worker", "-Q", "upkeep", "-n", "upkeep@%h", "--concurrency", "2"),
         BEAT: _celery("beat"),
     }
     # Two first workers at once would overwrite what the other writes into the folder of kombu's filesystem transport.
