@@ -6,7 +6,7 @@ from django.contrib import admin
 from django.db.models import Model
 from django.http import HttpRequest
 
-from backups.models import BackupHistory, BackupRestore
+from backups.models import AuditEntry, BackupHistory, BackupRestore
 
 if TYPE_CHECKING:
     ModelAdmin = admin.ModelAdmin[Model]
@@ -56,3 +56,14 @@ class BackupRestoreAdmin(ReadOnlyAdmin):
     list_display = ("source_key", "target_database", "target_host", "mode", "status", "purpose", "duration_seconds", "created_at")
     list_filter = ("status", "purpose", "mode")
     date_hierarchy = "created_at"
+
+
+@admin.register(AuditEntry)
+class AuditEntryAdmin(ReadOnlyAdmin):
+    """The audit."""
+
+    list_display = ("at", "actor", "token_name", "address", "channel", "action", "object", "target", "outcome")
+    list_filter = ("outcome", "action", "channel")
+    search_fields = ("actor", "token_name", "address", "object", "target")
+    fields = ("at", "actor", "token_name", "address", "channel", "action", "object", "target", "outcome", "detail")
+    date_hierarchy = "at"

@@ -8,7 +8,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TextIO
@@ -19,14 +19,16 @@ from psycopg import sql
 from backups import history
 from backups.exceptions import HistoryError
 from backups.models import Status
+from backups.postgres import access_tables
+from backups.postgres.access_tables import AUDIT as AUDIT
+from backups.postgres.access_tables import TOKENS as TOKENS
 from backups.postgres.connect import Connection, connected, words_of
-from backups.postgres.history_table import UNFINISHED, HistoryTable, Row, as_json
+from backups.postgres.history_table import HistoryTable, Row, as_json, put_aside
 from backups.postgres.quiet import quiet
 from backups.types import Manifest, Server
 
 HISTORY = ("admin", "backup_history")
 RESTORES = ("admin", "backup_restore")
-_FETCHED = 20  # a row may have 100 KB and more
 _SHOWN = 5
 _SETTINGS = "SET TIME ZONE 'UTC'; SET lock_timeout = '30s'"  # of one moment one text, so that rows can be compared by it
 
@@ -36,11 +38,13 @@ class Captured:
     """Rows put aside in files of JSON lines, one row a line. `problem` says in words why there are none, or not all.
 
     `unfinished` are the ids of runs that were pending or running there. `from_live` is False for rows made from manifests, which
-    know less than the row that the run wrote itself.
+    know less than the row that the run wrote itself, and nothing of `audit` and `tokens`.
     """
 
     history: Path
     restores: Path
+    audit: Path
+    tokens: Path
     unfinished: frozenset[str] = frozenset()
     from_live: bool = True
     problem: str = ""
@@ -52,7 +56,7 @@ def capture(live: Server, *, folder: Path) -> Captured:
     Raises ConnectError when the database can't be reached, and HistoryError when the folder can't be written. A history that is
     not there, or can't be read whole, is no error: `problem` tells.
     """
-    found = Captured(history=folder / "history.jsonl", restores=folder / "restores.jsonl")
+    found = _files(folder)
     unfinished: set[str] = set()
     problems: list[str] = []
     with connected(live, application_name="restore: history") as connection:
@@ -61,18 +65,31 @@ def capture(live: Server, *, folder: Path) -> Captured:
         for table, path in ((RESTORES, found.restores), (HISTORY, found.history)):
             with _lines(path) as file:
                 try:
-                    unfinished |= _put_aside(connection, table, file)
+                    unfinished |= put_aside(connection, table, file)
                 except psycopg.DatabaseError as error:
                     if connection.closed:
                         raise
                     problems.append(f"{'.'.join(table)} of {live.database} could not be read whole: {words_of(error)}")
-    return Captured(history=found.history, restores=found.restores, unfinished=frozenset(unfinished), problem="\n".join(problems))
+        with _lines(found.audit) as audit, _lines(found.tokens) as tokens:
+            try:
+                access_tables.put_aside(connection, AUDIT, audit)
+                access_tables.put_aside(connection, TOKENS, tokens)
+            except psycopg.DatabaseError as error:
+                if connection.closed:
+                    raise
+                problems.append(f"The audit of {live.database} could not be read whole: {words_of(error)}")
+    return replace(found, unfinished=frozenset(unfinished), problem="\n".join(problems))
+
+
+def _files(folder: Path) -> Captured:
+    history, restores, audit, tokens = (folder / f"{name}.jsonl" for name in ("history", "restores", "audit", "tokens"))
+    return Captured(history=history, restores=restores, audit=audit, tokens=tokens)
 
 
 def from_manifests(manifests: Iterable[Manifest], *, folder: Path) -> Captured:
     """Rows of the history as the manifests tell them, where the database that had them is gone. Raises as `capture` does."""
-    found = Captured(history=folder / "history.jsonl", restores=folder / "restores.jsonl", from_live=False)
-    with _lines(found.restores), _lines(found.history) as file:
+    found = replace(_files(folder), from_live=False)
+    with _lines(found.restores), _lines(found.audit), _lines(found.tokens), _lines(found.history) as file:
         for manifest in manifests:
             file.write(as_json(row_of(manifest)) + "\n")
     return found
@@ -118,9 +135,13 @@ def apply(
     told = [captured.problem] if captured and captured.problem else []
     with connected(staged, application_name="restore: history") as connection:
         connection.execute(_SETTINGS)
-        with connection.transaction(), quiet(connection, only=[HISTORY, RESTORES]):
+        with connection.transaction(), quiet(connection, only=[HISTORY, RESTORES, AUDIT, TOKENS]):
             connection.execute("SET CONSTRAINTS ALL IMMEDIATE")
-            return told + _Carrying(connection).run(captured, own, restored, in_use=in_use)
+            told += _Carrying(connection).run(captured, own, restored, in_use=in_use)
+            if captured is not None:
+                with captured.audit.open(encoding="utf-8") as audit, captured.tokens.open(encoding="utf-8") as tokens:
+                    told += access_tables.carry(connection, audit=audit, tokens=tokens, in_use=in_use)
+            return told
 
 
 @dataclass
@@ -245,21 +266,6 @@ class _Carrying:
                 + ("\n…" if len(self.refused) > _SHOWN else "")
             )
         return said
-
-
-def _put_aside(connection: Connection, table: tuple[str, str], file: TextIO) -> set[str]:
-    """Writes every row as a line; returns the ids of those that are pending or running."""
-    unfinished = set()
-    with connection.transaction(), connection.cursor(name="history") as cursor:
-        cursor.itersize = _FETCHED
-        cursor.execute(
-            sql.SQL("SELECT t.id::text, t.status::text, to_jsonb(t.*)::text FROM ONLY {} t").format(sql.Identifier(*table))
-        )
-        for id_, status, line in cursor:
-            file.write(line + "\n")
-            if status in UNFINISHED:
-                unfinished.add(id_)
-    return unfinished
 
 
 @contextmanager

@@ -88,6 +88,10 @@ class RunningError(RefusedError):
     """A backup of this database is already running."""
 
 
+class NoRoomError(RefusedError):
+    """As many runs are queued or at work as may be."""
+
+
 # PostgreSQL
 
 

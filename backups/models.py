@@ -11,7 +11,9 @@ from django.conf import settings
 from django.db import models
 from django.utils import timezone
 
+from backups.audited import AuditEntry as AuditEntry
 from backups.querysets import BackupHistoryQuerySet, BackupRestoreQuerySet
+from backups.tokens import Token as Token
 
 
 class Status(models.TextChoices):
@@ -124,6 +126,12 @@ class BackupHistory(models.Model):
     cancel_requested_at = models.DateTimeField(null=True, blank=True, help_text="When somebody asked it to stop.")
     guards = models.JSONField(default=list, blank=True, help_text="The migrations before which it was made: app.name.")
     triggered_by = _user()
+    idempotency_key = models.CharField(
+        max_length=100, blank=True, help_text="What the request called itself: the same from the same user is the same backup."
+    )
+    idempotency_digest = models.CharField(
+        max_length=64, blank=True, help_text="SHA-256 of that request's body: the same key with another body is refused."
+    )
     deleted_at = models.DateTimeField(null=True, blank=True)
 
     objects = BackupHistoryQuerySet.as_manager()
@@ -142,6 +150,18 @@ class BackupHistory(models.Model):
             models.UniqueConstraint(
                 fields=("environment", "database", "slot"), condition=~models.Q(slot=""), name="backup_once_for_each_slot"
             ),
+            models.UniqueConstraint(
+                fields=("environment", "triggered_by", "idempotency_key"),
+                condition=~models.Q(idempotency_key=""),
+                name="backup_once_for_each_idempotency_key",
+            ),
+        )
+        permissions = (
+            ("run_backup", "Can make backups, and cancel them"),
+            ("verify_backup", "Can verify backups"),
+            ("download_backup", "Can download backups: all data that is in them"),
+            ("restore_backup", "Can restore backups, and undo it"),
+            ("prune_backup", "Can delete backups, and pin them"),
         )
 
     def __str__(self) -> str:

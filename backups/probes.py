@@ -1,9 +1,6 @@
 """What machines look at: /health/ for load balancers and people on duty, /metrics for Prometheus."""
 
 import hmac
-import threading
-import time
-from collections.abc import Callable
 from typing import Any
 
 from django.contrib.auth.models import AnonymousUser
@@ -16,39 +13,10 @@ from prometheus_client.exposition import choose_encoder
 
 from backups import conf, metrics, stores
 from backups.exceptions import BackupsError
-from backups.health import answer, as_document, report
+from backups.health import full_report
 from backups.models import BackupHistory
 
-REPORT_SECONDS = 15.0  # for so long a report is shown again, so that whoever polls does not keep bucket and servers busy
 PERMISSION = "backups.view_backuphistory"
-
-
-class _Kept:
-    """What was asked for last, for a while. Of several who ask at once, one does; the others wait for what he is told."""
-
-    def __init__(self, ask: Callable[[], dict[str, Any]]) -> None:
-        self._ask = ask
-        self._lock = threading.Lock()
-        self._told: tuple[float, dict[str, Any]] | None = None
-
-    def get(self) -> dict[str, Any]:
-        with self._lock:
-            if self._told is None or time.monotonic() - self._told[0] > REPORT_SECONDS:
-                told = self._ask()
-                self._told = (time.monotonic(), told)
-            return self._told[1]
-
-    def forget(self) -> None:
-        """The next one asks anew."""
-        self._told = None
-
-
-def _document() -> dict[str, Any]:
-    checks = report()
-    return as_document(answer(checks), checks)
-
-
-full_report = _Kept(_document)
 
 
 @never_cache

@@ -79,8 +79,10 @@ def request_restore(
     confirm: str = "",
     neutralize: bool | None = None,
     user: Any = None,
+    backup: BackupHistory | None = None,
 ) -> BackupRestore:
     """The row of a restore that a worker makes, onto the database of the alias `target`, or onto `new_database` on its server.
+    `backup` is the row of the backup, where it is known already.
 
     The rest is as DatabaseRestore takes it. Raises as its constructor does, and HistoryError.
     """
@@ -94,7 +96,7 @@ def request_restore(
         "neutralize": neutralize,
     }
     row = _restore(request, user=user).row
-    row.request, row.source_key = request, filename
+    row.request, row.source_key, row.backup = request, filename, backup
     history.add(row)
     return row
 
@@ -106,11 +108,15 @@ def request_verification(
     environment: str = "",
     level: str = Level.RESTORED,
     user: Any = None,
+    backup: BackupHistory | None = None,
 ) -> BackupRestore:
-    """The row of a verification that a worker carries out. Raises as BackupVerification's constructor does, and HistoryError."""
+    """The row of a verification that a worker carries out; `backup` as `request_restore` takes it.
+
+    Raises as BackupVerification's constructor does, and HistoryError.
+    """
     request = {"filename": filename, "database": database, "environment": environment, "level": str(level)}
     row = _verification(request, user=user).row
-    row.request = request
+    row.request, row.backup = request, backup
     history.add(row)
     return row
 

@@ -24,9 +24,19 @@ DB_VERBS = {
     "alert-test": "does a message reach you:      icb db alert-test",
 }
 
+# `create` is the management command `token_create`.
+TOKEN_VERBS = {
+    "create": "a token for the API:           icb token create deploy --scope run --days 90",
+    "list": "which there are:               icb token list",
+    "revoke": "take one back:                 icb token revoke deploy",
+}
+
+FAMILIES = {"db": DB_VERBS, "token": TOKEN_VERBS}
+
 # Each names a function of ichrisbirch_site.verbs.
 VERBS = {
     "db": "backups: make, list, look into, restore",
+    "token": "tokens of the API: make, list, take back",
     "up": "run it all: web, workers and beat, and the services that the environment does not name   [--detach]",
     "down": "stop it; nothing is lost   [--force: also while a backup or restore is at work]",
     "status": "what runs, where, how large   [--json]",
@@ -57,6 +67,9 @@ HELP = """\
 {bold}Backups{plain}
 {db}
 
+{bold}The API{plain}
+{token}
+
 {bold}This machine{plain}
 {machine}
 
@@ -66,12 +79,12 @@ HELP = """\
 Any command explains itself:  icb db backup --help
 """
 
-DB_HELP = """\
-{bold}icb db{plain} · backups: make, list, look into, restore
+FAMILY_HELP = """\
+{bold}icb {family}{plain} · {what}
 
-{db}
+{lines}
 
-Each explains itself:  icb db backup --help
+Each explains itself:  icb {family} {first} --help
 """
 
 
@@ -92,15 +105,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(words: list[str]) -> int:
     if not words or words[0] in ("-h", "--help", "help"):
-        if words[1:2] == ["db"]:
-            return _run(["db", *words[2:], "--help"])
+        if words[1:] and words[1] in FAMILIES:
+            return _run([*words[1:], "--help"])
         sys.stdout.write(_help())
         return DONE if words else WRONG_USAGE
     verb, rest = words[0], words[1:]
     if verb not in VERBS:
         return _unknown("icb", verb, VERBS)
-    if verb == "db":
-        return _run_db(rest)
+    if verb in FAMILIES:
+        return _run_family(verb, rest)
     if rest in (["-h"], ["--help"]) and verb not in ("psql", "manage", "test"):
         sys.stdout.write(f"icb {verb} · {VERBS[verb]}\n{MORE.get(verb, '')}")
         return DONE
@@ -110,24 +123,25 @@ def _run(words: list[str]) -> int:
     return int(function(rest))
 
 
-def _run_db(words: list[str]) -> int:
+def _run_family(family: str, words: list[str]) -> int:
+    known = FAMILIES[family]
     if not words or words[0] in ("-h", "--help", "help"):
         if words[1:] and words[0] == "help":
-            return _run_db([words[1], "--help"])
-        sys.stdout.write(_db_help())
+            return _run_family(family, [words[1], "--help"])
+        sys.stdout.write(_family_help(family))
         return DONE if words else WRONG_USAGE
-    if words[0] not in DB_VERBS:
-        return _unknown("icb db", words[0], DB_VERBS)
+    if words[0] not in known:
+        return _unknown(f"icb {family}", words[0], known)
     from ichrisbirch_site import verbs
 
-    return verbs.db(words[0], words[1:])
+    return int(getattr(verbs, family)(words[0], words[1:]))
 
 
 def _unknown(prefix: str, word: str, known: dict[str, str]) -> int:
-    """Suggests the nearest word; for `icb backup` also one of `icb db`."""
+    """Suggests the nearest word; for `icb backup` also one of `icb db`, for `icb revoke` one of `icb token`."""
     candidates = {verb: f"{prefix} {verb}" for verb in known}
     if prefix == "icb":
-        candidates |= {verb: f"icb db {verb}" for verb in DB_VERBS}
+        candidates |= {verb: f"icb {family} {verb}" for family in reversed(FAMILIES) for verb in FAMILIES[family]}
     nearest = difflib.get_close_matches(word, candidates, n=1, cutoff=0.5)
     suggestion = f"Did you mean: {candidates[nearest[0]]}" if nearest else f"Known are: {', '.join(known)}"
     sys.stderr.write(f"{prefix} does not know {word!r}. {suggestion}   (all of them: {prefix} --help)\n")
@@ -136,19 +150,24 @@ def _unknown(prefix: str, word: str, known: dict[str, str]) -> int:
 
 def _help() -> str:
     return HELP.format(
-        db=_lines({f"db {verb}": line for verb, line in DB_VERBS.items()}),
+        **{
+            family: _lines({f"{family} {verb}": line for verb, line in known.items()}, width=17)
+            for family, known in FAMILIES.items()
+        },
         machine=_lines({verb: VERBS[verb] for verb in ("up", "status", "down", "psql")}),
         development=_lines({verb: VERBS[verb] for verb in ("setup", "test", "check", "bench", "manage")}),
         **_style(),
     )
 
 
-def _db_help() -> str:
-    return DB_HELP.format(db=_lines({f"icb db {verb}": line for verb, line in DB_VERBS.items()}), **_style())
+def _family_help(family: str) -> str:
+    known = FAMILIES[family]
+    lines = _lines({f"icb {family} {verb}": line for verb, line in known.items()})
+    return FAMILY_HELP.format(family=family, what=VERBS[family], lines=lines, first=next(iter(known)), **_style())
 
 
-def _lines(table: dict[str, str]) -> str:
-    width = max(map(len, table)) + 3
+def _lines(table: dict[str, str], *, width: int = 0) -> str:
+    width = max(width, max(map(len, table)) + 3)
     return "\n".join(f"  {word:<{width}}{line}" for word, line in table.items())
 
 

@@ -54,7 +54,14 @@ INSTALLED_APPS = [
     "django.contrib.messages",
     "django.contrib.staticfiles",
     "django_celery_beat",
+    "rest_framework",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
+    "knox",
 ]
+
+KNOX_TOKEN_MODEL = "backups.Token"  # noqa: S105 - a model's name
+MIGRATION_MODULES = {"knox": None}  # its own table of tokens is not used, so it is not made
 
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
@@ -150,7 +157,24 @@ BACKUPS = {
     "ALERT_URLS": env.urls("BACKUPS_ALERT_URLS"),
     "ALERT_EMAILS": env.list("BACKUPS_ALERT_EMAILS", default=[]),
     "PING_URL": env.str("BACKUPS_PING_URL", default=""),
+    "RESTORE_TARGETS": env.list("BACKUPS_RESTORE_TARGETS", default=[]),
+    "MAX_RUNNING": env.at_least("BACKUPS_MAX_RUNNING", 1, default=2),
+    "BEHIND_PROXY": env.bool("BEHIND_PROXY", default=False),
 }
+
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": [
+        "backups.api.authentication.TokenAuthentication",
+        "rest_framework.authentication.SessionAuthentication",
+    ],
+    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAdminUser"],  # of a view that says nothing else
+    "DEFAULT_THROTTLE_RATES": {
+        "backups_create": f"{env.at_least('BACKUPS_CREATE_PER_MINUTE', 1, default=10)}/min",
+        "backups_read": f"{env.at_least('BACKUPS_READ_PER_MINUTE', 1, default=600)}/min",
+    },
+}
+
+SPECTACULAR_SETTINGS = {"ENABLE_DJANGO_DEPLOY_CHECK": False}  # `icb check` has a step of its own for the API's description
 
 globals().update(mail.from_environment(env))  # EMAIL_HOST and what belongs to it
 

@@ -7,6 +7,7 @@ from django.views.generic import RedirectView
 from ichrisbirch_site import celery  # noqa: F401 - so that what is asked for here is queued where the workers look
 
 urlpatterns = [
+    path("admin/backups/", include("backups.api.urls")),  # it leaves to the admin what is the admin's
     path("admin/", admin.site.urls),
     path("", include("backups.urls")),
     path("", RedirectView.as_view(pattern_name="admin:index")),

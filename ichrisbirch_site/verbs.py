@@ -17,7 +17,17 @@ PROJECT = embedded.PROJECT
 
 
 def db(verb: str, words: list[str]) -> int:
-    """Runs the management command of a `db` verb, with the services it needs running and the database prepared."""
+    """Runs the management command of a `db` verb."""
+    return _command("db", verb, words)
+
+
+def token(verb: str, words: list[str]) -> int:
+    """Runs the management command of a `token` verb."""
+    return _command("token", verb, words)
+
+
+def _command(family: str, verb: str, words: list[str]) -> int:
+    """With the services it needs running and the database prepared."""
     helps = not embedded.needed_by([verb, *words])
     if not helps:
         embedded.ensure_running_or_exit(os.environ)
@@ -25,10 +35,10 @@ def db(verb: str, words: list[str]) -> int:
         _django()
         from django.core.management import load_command_class
 
-        command = load_command_class("backups", f"db_{verb.replace('-', '_')}")
+        command = load_command_class("backups", f"{family}_{verb.replace('-', '_')}")
     if not helps:
         prepare_database(os.environ)
-    command.run_from_argv(["icb db", verb, *words])
+    command.run_from_argv([f"icb {family}", verb, *words])
     return 0
 
 
@@ -200,6 +210,7 @@ def check(words: list[str]) -> int:
         ("format", ["-m", "ruff", "format", "--check"], {}),
         ("types", ["-m", "mypy"], {}),
         ("layers", ["-c", "from importlinter.cli import lint_imports_command as c; c()", "--no-logo"], {}),
+        ("api", ["-m", "ichrisbirch_site.openapi", "--check"], {}),
         ("migrations", [manage_py, "makemigrations", "--check", "--dry-run"], {}),
         ("system", [manage_py, "check"], {}),
         ("deployment", [manage_py, "check", "--deploy", "--fail-level", "WARNING"], _production()),

@@ -5,18 +5,21 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
+from types import SimpleNamespace
 from urllib.parse import quote
 from uuid import uuid4
 
 import boto3
 import psycopg
 import pytest
+from django.apps import apps
 from django.db import connection, connections
 from psycopg import sql
 from pytest_django.fixtures import Settings
 
-from backups.models import BackupHistory, BackupRestore, Heartbeat, Incident
+from backups.models import BackupHistory, BackupRestore, Heartbeat, Incident, Token
 from backups.postgres import programs
 from backups.types import Server
 from ichrisbirch_site.embedded import Home
@@ -141,8 +144,22 @@ def source(make_database: Callable[..., Server], register_alias: Callable[[str, 
 def history(transactional_db: None) -> Iterator[None]:
     """The history, empty before and after: Django's flush does not see the schema admin."""
     yield
-    for table in (BackupRestore, BackupHistory, Incident, Heartbeat):
+    for table in (BackupRestore, BackupHistory, Incident, Heartbeat, Token):
         table.objects.all().delete()
+    with connection.cursor() as cursor:
+        cursor.execute("TRUNCATE admin.backup_audit")  # nothing else empties it
+
+
+@pytest.fixture
+def groups(db: None) -> None:
+    """The groups as the migration makes them: a flush takes them away."""
+    make_groups()
+
+
+def make_groups() -> None:
+    """What the migration does."""
+    migration = import_module("backups.migrations.0005_access")
+    migration.make_groups(apps, SimpleNamespace(connection=connection))
 
 
 @pytest.fixture

@@ -36,6 +36,9 @@ DEFAULTS: dict[str, Any] = {
     "ALERT_URLS": [],  # apprise's URLs of whom to tell when something is wrong; nearly all of each is secret
     "ALERT_EMAILS": [],  # addresses, told by Django's mail
     "PING_URL": "",  # of a service that calls when it hears nothing; a secret, too
+    "RESTORE_TARGETS": [],  # aliases of the databases onto which the API may restore
+    "MAX_RUNNING": 2,  # how many runs may be queued or at work when another is asked for through the web or the API
+    "BEHIND_PROXY": False,  # whether every request comes through one proxy, whose X-Forwarded-For tells the client's address
 }
 
 
@@ -67,6 +70,9 @@ class Settings:
     alert_urls: tuple[str, ...] = field(repr=False)
     alert_emails: tuple[str, ...]
     ping_url: str = field(repr=False)
+    restore_targets: tuple[str, ...]
+    max_running: int
+    behind_proxy: bool
 
 
 def current() -> Settings:
@@ -106,6 +112,9 @@ def current() -> Settings:
         alert_urls=reading.texts(merged, "ALERT_URLS"),
         alert_emails=reading.texts(merged, "ALERT_EMAILS"),
         ping_url=reading.ping_url(merged["PING_URL"]),
+        restore_targets=reading.texts(merged, "RESTORE_TARGETS"),
+        max_running=reading.number_of_runs(merged["MAX_RUNNING"]),
+        behind_proxy=bool(merged["BEHIND_PROXY"]),
     )
 
 

@@ -57,6 +57,13 @@ def percent(given: object) -> int:
     raise ConfigurationError(f"BACKUPS['SHRINK_WARNING_PERCENT'] is {given!r}; it must be a whole number from 1 to 100.")
 
 
+def number_of_runs(given: object) -> int:
+    """A whole number, 1 or more."""
+    if isinstance(given, int) and not isinstance(given, bool) and given >= 1:
+        return given
+    raise ConfigurationError(f"BACKUPS['MAX_RUNNING'] is {given!r}; it must be a number of runs, 1 or more.")
+
+
 def guard(given: object) -> str:
     """One of GUARDS."""
     if isinstance(given, str) and given in GUARDS:

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from django.conf import settings
 from django.db import connections
 from django.db.models import Max, Min
+from django.utils import timezone
 
 from backups import conf, words
 from backups.heartbeats import QUEUES, SCHEDULER, of_queue
@@ -40,6 +41,13 @@ def checks(limits: Thresholds, *, schedules: Sequence[Schedule], now: datetime) 
             yield _alive(id_, subject, last.get(name), limits, now=now)
     yield _queue(limits, now=now)
     yield from _broker(limits, now=now)
+
+
+def worker_of(queue: str) -> Check:
+    """Whether somebody takes from a queue, as `checks` judges it. Raises what Django's database does."""
+    name, limits = of_queue(queue), conf.current().health
+    at = Heartbeat.objects.filter(name=name).values_list("at", flat=True).first()
+    return _alive("worker", queue, at, limits, now=timezone.now())
 
 
 def _schedule(schedules: Sequence[Schedule]) -> Check:

@@ -2,13 +2,14 @@
 
 from collections.abc import Sequence
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 from backups import carry_over, history, next_command
 from backups.exceptions import BackupsError, LoadError, RefusedError
 from backups.landing.work import Work, compared, make_stand_ins
 from backups.plan import HistoryPlace
-from backups.postgres import in_place, parts, swap
+from backups.postgres import access_tables, in_place, parts, swap
 from backups.postgres.compare import Comparison
 from backups.postgres.connect import connected
 from backups.postgres.load import load_archive
@@ -34,12 +35,13 @@ class InPlace:
         make_stand_ins(self.plan)
         use_list = parts.list_in_place(
             self.work.archive,
-            staying=in_place.containers(target),
+            staying=in_place.containers(target) | self._depended_on(),
             without=self._left_alone(),
             folder=self.work.folder,
         )
         _require_gone(swap.end_sessions(target, but=self.work.run_id), target)
         history.reconnect()  # a session of ours may have been among them
+        self._put_tokens_aside()
         self._before = in_place.generation(target)
         try:
             load_archive(
@@ -74,8 +76,24 @@ class InPlace:
             return None
 
     def _left_alone(self) -> tuple[tuple[str, str], ...]:
-        """The history stays as it is, where it lies here."""
-        return (carry_over.HISTORY, carry_over.RESTORES) if self.plan.history is HistoryPlace.TARGET else ()
+        """The history and the audit stay as they are, where they lie here. Tokens do not: they go with their users."""
+        return (carry_over.HISTORY, carry_over.RESTORES, carry_over.AUDIT) if self.plan.history is HistoryPlace.TARGET else ()
+
+    def _depended_on(self) -> frozenset[tuple[str, str]]:
+        """What can't be dropped while the audit stays."""
+        return access_tables.OF_THE_AUDIT if carry_over.AUDIT in self._left_alone() else frozenset()
+
+    def _put_tokens_aside(self) -> None:
+        if self.plan.history is HistoryPlace.TARGET:
+            with (
+                self._tokens.open("w", encoding="utf-8") as file,
+                connected(self.plan.target, application_name="restore: look") as c,
+            ):
+                access_tables.put_aside(c, carry_over.TOKENS, file)
+
+    @property
+    def _tokens(self) -> Path:
+        return self.work.folder / "tokens.jsonl"
 
     def compare(self) -> Comparison | None:
         """Only what the backup has: tables that are newer stay, and so does the history."""
@@ -92,7 +110,14 @@ class InPlace:
         return ""
 
     def settle(self, own_row: dict[str, Any]) -> list[str]:
-        return []
+        """What was revoked since the backup does not come back to life; and no token stays without its users."""
+        if self.plan.history is not HistoryPlace.TARGET:
+            return []
+        with (
+            self._tokens.open(encoding="utf-8") as file,
+            connected(self.loaded, application_name="restore: history") as connection,
+        ):
+            return access_tables.revoke(connection, file)
 
     def clear(self) -> str:
         self.lock.close()

@@ -7,6 +7,7 @@ from typing import Any, ClassVar, NoReturn
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from backups import words
+from backups.audit import By, Outcome, note
 from backups.exceptions import BackupsError, CancelledError, RefusedError, UsageError
 
 EXIT_CODES = "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 refused for safety, 130 interrupted."
@@ -21,10 +22,27 @@ class BackupsCommand(BaseCommand):
         *("--no-color", "--force-color", "--skip-checks"),
     }
     example: ClassVar[str]
+    audited = ""  # what the audit calls it; nothing is noted of a command that only looks
+    on = onto = ""  # what it worked on, and onto which database, as soon as the command knows
 
     def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
         """With an example and the exit codes at the end of the help."""
         return super().create_parser(prog_name, subcommand, epilog=f"Example: {self.example} · {EXIT_CODES}", **kwargs)
+
+    def execute(self, *args: Any, **given: Any) -> str | None:
+        """Does it, and notes in the audit what came of it; not of a mere attempt to understand what was meant."""
+        try:
+            said = super().execute(*args, **given)
+        except CommandError as error:
+            if error.returncode != UsageError.exit_code:
+                self._note(given, Outcome.REFUSED if isinstance(error, Refused) else Outcome.FAILED, str(error).split("\n")[0])
+            raise
+        self._note(given, Outcome.DONE)
+        return said
+
+    def _note(self, given: dict[str, Any], outcome: Outcome, detail: str = "") -> None:
+        if self.audited and not given.get("dry_run"):
+            note(action=self.audited, outcome=outcome, object=self.on, target=self.onto, detail=detail, by=By.of_command())
 
 
 class Failed(CommandError):

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterator
 
-from backups import words
+from backups import documents, words
 from backups.types import Manifest, Objects, TableRows
 
 # In this order, under these names; then the kinds that have none here, under PostgreSQL's.
@@ -41,27 +41,8 @@ def as_text(manifest: Manifest) -> str:
 
 
 def as_json(manifest: Manifest) -> str:
-    """The same with full precision. `objects` is null where they were not noted, `names` where they were too many."""
-    snapshot = manifest.snapshot
-    document = {
-        "filename": manifest.filename,
-        "environment": manifest.environment,
-        "database": manifest.database,
-        "started_at": manifest.started_at.isoformat(),
-        "size_bytes": manifest.size_bytes,
-        "database_size_bytes": snapshot.database_size_bytes,
-        "server_version": snapshot.server_version,
-        "total": {"tables": len(snapshot.tables), "rows": snapshot.rows, "bytes": snapshot.table_bytes},
-        "tables": [
-            {"schema": table.schema, "table": table.table, "rows": table.rows, "bytes": table.bytes}
-            for table in _biggest_first(snapshot.tables)
-        ],
-        "extensions": [{"name": name, "version": version} for name, version in snapshot.extensions],
-        "objects": None
-        if manifest.objects is None
-        else {one.kind: {"count": one.count, "names": list(one.names) if _is_told(one) else None} for one in manifest.objects},
-    }
-    return json.dumps(document, indent=2, ensure_ascii=False)
+    """The same with full precision."""
+    return json.dumps(documents.contents(manifest), indent=2, ensure_ascii=False)
 
 
 def _tables(tables: tuple[TableRows, ...]) -> list[str]:
@@ -72,7 +53,7 @@ def _tables(tables: tuple[TableRows, ...]) -> list[str]:
         sum(table.rows for table in tables),
         sum(table.bytes for table in tables),
     )
-    told = [(words.printable(table.name), table.rows, table.bytes) for table in _biggest_first(tables)]
+    told = [(words.printable(table.name), table.rows, table.bytes) for table in documents.biggest_first(tables)]
     rows = [("table", "rows", "bytes")]
     rows += [(name, words.count(count), words.size(size)) for name, count, size in (*told, total)]
     widths = [max(cell_len(row[number]) for row in rows) for number in range(3)]
@@ -80,10 +61,6 @@ def _tables(tables: tuple[TableRows, ...]) -> list[str]:
         f"{name}{' ' * (widths[0] - cell_len(name))}   {count:>{widths[1]}}   {size:>{widths[2]}}" for name, count, size in rows
     ]
     return [*lines[:-1], "", lines[-1]]
-
-
-def _biggest_first(tables: tuple[TableRows, ...]) -> list[TableRows]:
-    return sorted(tables, key=lambda table: (-table.bytes, table))
 
 
 def _others(objects: tuple[Objects, ...]) -> Iterator[Objects]:
@@ -94,13 +71,9 @@ def _others(objects: tuple[Objects, ...]) -> Iterator[Objects]:
 
 def _objects(objects: Objects) -> list[str]:
     heading = HEADINGS.get(objects.kind, words.printable(objects.kind.lower()))
-    if not _is_told(objects):
+    if not documents.is_told(objects):
         return ["", f"{heading} ({words.count(objects.count)}): too many to name"]
     return _section(heading, list(objects.names))
-
-
-def _is_told(objects: Objects) -> bool:
-    return len(objects.names) == objects.count
 
 
 def _section(heading: str, names: list[str]) -> list[str]:

@@ -2,11 +2,10 @@
 
 import json
 from collections.abc import Sequence
-from typing import Any
 
 from django.utils import timezone
 
-from backups import words
+from backups import documents, words
 from backups.changes import Changes, Kind, TableChange
 from backups.diff import LIVE, Difference, Side
 
@@ -22,25 +21,8 @@ def as_text(found: Difference) -> str:
 
 
 def as_json(found: Difference) -> str:
-    """The same with full precision. `before` or `after` of a table is null where it does not exist."""
-    changes = found.changes
-    document: dict[str, Any] = {
-        "before": _side_as_json(found.before),
-        "after": _side_as_json(found.after),
-        "remarks": list(found.remarks),
-        "tables": {
-            **{str(kind): [_change_as_json(change) for change in changes.of_kind(kind)] for kind in Kind},
-            "unchanged": changes.unchanged,
-            "identical": changes.identical,
-        },
-        "migrations": {"added": list(changes.migrations_added), "gone": list(changes.migrations_gone)},
-        "extensions": {
-            "added": [{"name": name, "version": version} for name, version in changes.extensions_added],
-            "gone": [{"name": name, "version": version} for name, version in changes.extensions_gone],
-            "changed": [{"name": name, "before": old, "after": new} for name, old, new in changes.extensions_changed],
-        },
-    }
-    return json.dumps(document, indent=2, ensure_ascii=False)
+    """The same with full precision."""
+    return json.dumps(documents.difference(found), indent=2, ensure_ascii=False)
 
 
 def _side(side: Side, width: int) -> str:
@@ -108,27 +90,3 @@ def _whole(before: Side, after: Side) -> list[str]:
     if old.server_version != new.server_version:
         lines.append(("PostgreSQL", words.printable(f"{old.server_version} → {new.server_version}")))
     return [f"{name:<11} {value}" for name, value in lines]
-
-
-def _side_as_json(side: Side) -> dict[str, Any]:
-    seen = side.snapshot
-    return {
-        "name": side.name,
-        "environment": side.environment,
-        "database": side.database,
-        "at": side.at.isoformat(),
-        "rows": seen.rows,
-        "tables": len(seen.tables),
-        "table_bytes": seen.table_bytes,
-        "database_size_bytes": seen.database_size_bytes,
-        "server_version": seen.server_version,
-        "system_identifier": seen.system_identifier,
-    }
-
-
-def _change_as_json(change: TableChange) -> dict[str, Any]:
-    table = change.before or change.after
-    assert table is not None
-    sides = {"before": change.before, "after": change.after}
-    told = {name: side and {"rows": side.rows, "bytes": side.bytes} for name, side in sides.items()}
-    return {"schema": table.schema, "table": table.table, **told}

@@ -148,3 +148,23 @@ def pin(parser: ArgumentParser) -> None:
     parser.add_argument("--reason", metavar="TEXT", help="why it must be kept: somebody will ask")
     parser.add_argument("--remove", action="store_true", help="let retention judge it again")
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
+
+
+def token_create(parser: ArgumentParser) -> None:
+    """Of token_create."""
+    parser.add_argument("name", metavar="NAME", help="what it is for: deploy, dashboard")
+    parser.add_argument(
+        "--scope",
+        required=True,
+        choices=["read", "run", "restore"],
+        help="what it may be used for at most: look; and make and verify backups; and download, restore, pin and prune",
+    )
+    parser.add_argument("--days", type=int, default=90, metavar="N", help="for how long, 1 to 366 (default: 90)")
+    whose = parser.add_mutually_exclusive_group()
+    whose.add_argument("--user", metavar="NAME", help="whose: it never can do more than that user")
+    whose.add_argument(
+        "--group",
+        choices=["viewer", "operator", "restorer", "pruner", "administrator"],
+        help="without --user it has a user of its own, who can't log in; in which group (default: the one that fits the scope)",
+    )
+    parser.add_argument("--json", action="store_true", help="print the result as JSON")

@@ -1,11 +1,10 @@
 """The plan of a restore, as text for people and as JSON for machines."""
 
 import json
-from typing import Any
 
 from django.utils import timezone
 
-from backups import words
+from backups import documents, words
 from backups.catalog import Found
 from backups.plan import NOT_IN_A_BACKUP, HistoryPlace, Level, Plan
 
@@ -25,40 +24,7 @@ def plan_as_text(plan: Plan) -> str:
 
 def plan_as_json(plan: Plan) -> str:
     """The same with full precision."""
-    manifest, found = plan.manifest, plan.there.database
-    document: dict[str, Any] = {
-        "source": plan.source.location,
-        "backup": manifest and {
-            "id": str(manifest.id),
-            "filename": manifest.filename,
-            "started_at": manifest.started_at.isoformat(),
-            "size_bytes": manifest.size_bytes,
-            "rows": manifest.snapshot.rows,
-            "tables": len(manifest.snapshot.tables),
-            "postgres_version": manifest.snapshot.server_version,
-            "restored_at": plan.restored_at and plan.restored_at.isoformat(),
-            "verified_at": plan.verified_at and plan.verified_at.isoformat(),
-        },
-        "target": {
-            "host": plan.target.host,
-            "port": plan.target.port,
-            "database": plan.target.database,
-            "system_identifier": plan.there.system_identifier,
-            "postgres_version": plan.there.server_version,
-            "exists": found is not None,
-            "is_empty": plan.there.is_empty,
-            "size_bytes": found.size_bytes if found else None,
-            "about_rows": found.about_rows if found else None,
-            "connections": found.sessions if found else 0,
-        },
-        "checks": [
-            {"level": str(check.level), "text": check.text, "detail": check.detail, "hint": check.hint} for check in plan.checks
-        ],
-        "needs_name": plan.needs_name,
-        "expected_seconds": plan.expected_seconds,
-        "measured_restores": plan.measured_restores,
-    }  # fmt: skip
-    return json.dumps(document, indent=2, ensure_ascii=False)
+    return json.dumps(documents.plan(plan), indent=2, ensure_ascii=False)
 
 
 def _source(plan: Plan) -> list[str]:

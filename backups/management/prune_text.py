@@ -7,7 +7,7 @@ from typing import Any
 
 from django.utils import timezone
 
-from backups import words
+from backups import documents, words
 from backups.prune import Fate, Judged, Pinned, Pruning, has_rules
 from backups.prune.rules import EXAMPLE
 from backups.retention import Policy
@@ -140,9 +140,7 @@ def pinned_as_text(pinned: Pinned) -> str:
 
 def pinned_as_json(pinned: Pinned) -> str:
     """The same for machines."""
-    return _json(
-        {"filename": pinned.filename, "is_pinned": bool(pinned.reason), "reason": pinned.reason, "before": pinned.before}
-    )
+    return _json(documents.pinned(pinned))
 
 
 def _why(one: Judged) -> str:

@@ -6,7 +6,7 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
-from backups import next_command, words
+from backups import documents, next_command, words
 from backups.catalog import Listing
 from backups.models import BackupHistory, BackupRestore
 from backups.postgres.swap import Kept, Swapped
@@ -39,35 +39,7 @@ def backup_as_text(row: BackupHistory) -> str:
 
 def backup_as_json(row: BackupHistory) -> str:
     """The row, but for what only the machine needs."""
-    return _json(
-        {
-            "id": row.id,
-            "filename": row.filename,
-            "description": row.description,
-            "backup_type": row.backup_type,
-            "environment": row.environment,
-            "database": row.database,
-            "status": row.status,
-            "created_at": row.created_at,
-            "started_at": row.started_at,
-            "finished_at": row.finished_at,
-            "duration_seconds": row.duration_seconds,
-            "size_bytes": row.size_bytes,
-            "database_size_bytes": row.database_size_bytes,
-            "checksum": row.checksum,
-            "bucket": row.bucket,
-            "s3_key": row.s3_key,
-            "local_path": row.local_path,
-            "postgres_version": row.postgres_version,
-            "pg_dump_version": row.pg_dump_version,
-            "compression": row.compression,
-            "table_snapshot": row.table_snapshot,
-            "applied_migrations": row.applied_migrations,
-            "extensions": row.extensions,
-            "application_version": row.application_version,
-            "warnings": row.warnings,
-        }
-    )
+    return _json(documents.backup(row))
 
 
 def restore_as_text(row: BackupRestore, target: Server) -> str:
@@ -106,28 +78,7 @@ def _compared(row: BackupRestore) -> str:
 
 def restore_as_json(row: BackupRestore) -> str:
     """The row."""
-    return _json(
-        {
-            "id": row.id,
-            "backup_id": row.backup_id,
-            "source": row.source_key,
-            "purpose": row.purpose,
-            "mode": row.mode,
-            "target_host": row.target_host,
-            "target_port": row.target_port,
-            "target_database": row.target_database,
-            "target_system_identifier": row.target_system_identifier,
-            "kept_database": row.kept_database,
-            "safety_backup": row.safety_backup,
-            "status": row.status,
-            "started_at": row.started_at,
-            "finished_at": row.finished_at,
-            "duration_seconds": row.duration_seconds,
-            "load_seconds": row.load_seconds,
-            "size_bytes": row.size_bytes,
-            "comparison_report": row.comparison_report,
-        }
-    )
+    return _json(documents.restore(row))
 
 
 def undo_as_text(undo: RestoreUndo, kept: Kept, swapped: Swapped) -> str:
@@ -144,7 +95,7 @@ def undo_as_text(undo: RestoreUndo, kept: Kept, swapped: Swapped) -> str:
 
 def undo_as_json(undo: RestoreUndo, swapped: Swapped) -> str:
     """The same for machines."""
-    return _json({"database": undo.target.database, "kept_database": swapped.kept, "seconds": swapped.seconds})
+    return _json(documents.undone(undo.target.database, swapped))
 
 
 def dropped_as_json(dropped: Sequence[Kept]) -> str:

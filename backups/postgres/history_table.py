@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TextIO
 
 from psycopg import sql
 
@@ -42,6 +42,7 @@ _COLUMNS = """
 """
 # To SQL_ASCII means as it is, and never fails.
 _DIGESTS = "SELECT t.id::text, encode(sha256(convert_to(to_jsonb(t.*)::text, 'SQL_ASCII')), 'hex') FROM ONLY {} t"
+_FETCHED = 20  # a row may have 100 KB and more
 _NEVER_TAKEN_BACK = frozenset({"deleted_at", "undone_at"})
 _NOT_IN_MANIFEST = frozenset({"created_at", "triggered_by_id"})
 
@@ -57,7 +58,7 @@ class HistoryTable:
         self.name = sql.Identifier(*name)
         found = connection.execute(_COLUMNS, name).fetchall()
         self.columns = {column: _Column(*facts) for column, *facts in found}
-        self.exists = {"id", "status"} <= set(self.columns)
+        self.exists = {"id", "status"} <= set(self.columns)  # as one of runs
         self.digests: dict[str, str] = {}
         if self.exists:
             self.digests = dict(connection.execute(sql.SQL(_DIGESTS).format(self.name)).fetchall())
@@ -67,7 +68,7 @@ class HistoryTable:
 
         `proven` is a row made from a manifest: it gives an unfinished run its end, and leaves alone what knows more than it.
         """
-        given = self._fitting(row)
+        given = self.fitting(row)
         columns = [sql.Identifier(name) for name in given]
         updated = [name for name in given if name in row and not (proven and name in _NOT_IN_MANIFEST)]
         statement = sql.SQL(
@@ -87,7 +88,7 @@ class HistoryTable:
         self.digests.setdefault(str(row["id"]), "")
         return written
 
-    def _fitting(self, row: Row) -> dict[str, Any]:
+    def fitting(self, row: Row) -> dict[str, Any]:
         """The row as this table can take it."""
         given = {}
         for name, column in self.columns.items():
@@ -117,6 +118,21 @@ class HistoryTable:
             ),
             [list(UNFINISHED), list(but)],
         ).rowcount
+
+
+def put_aside(connection: Connection, table: tuple[str, str], file: TextIO) -> set[str]:
+    """Writes every row as a line; returns the ids of those that are pending or running."""
+    unfinished = set()
+    with connection.transaction(), connection.cursor(name="history") as cursor:
+        cursor.itersize = _FETCHED
+        cursor.execute(
+            sql.SQL("SELECT t.id::text, t.status::text, to_jsonb(t.*)::text FROM ONLY {} t").format(sql.Identifier(*table))
+        )
+        for id_, status, line in cursor:
+            file.write(line + "\n")
+            if status in UNFINISHED:
+                unfinished.add(id_)
+    return unfinished
 
 
 def _new(name: str) -> sql.Composed:

@@ -23,6 +23,7 @@ TABLES: tuple[tuple[str, str], ...] = (
     ("public", "user_sessions_session"),  # django-user-sessions
     ("public", "authtoken_token"),  # djangorestframework
     ("public", "knox_authtoken"),  # django-rest-knox
+    ("admin", "backup_token"),  # ours
     ("public", "rest_framework_api_key_apikey"),  # djangorestframework-api-key
     ("public", "oauth2_provider_accesstoken"),  # django-oauth-toolkit
     ("public", "oauth2_provider_refreshtoken"),

@@ -141,7 +141,8 @@ def moment(told: Any) -> datetime:
 def _new_client(session: boto3.session.Session, options: StoreOptions, patience: Patience) -> "S3Client":
     config = Config(
         s3=cast(Any, {"addressing_style": options.addressing_style} if options.addressing_style else None),
-        signature_version=options.signature_version,
+        # As it is by itself, but for presigned addresses, which would get the old signature that many stores don't take any more.
+        signature_version=options.signature_version or "s3v4",
         proxies=dict(options.proxies) or None,
         connect_timeout=patience.connect_timeout,
         read_timeout=patience.read_timeout,

@@ -13,6 +13,7 @@ from backups.storage.abilities import Abilities, Probe
 from backups.storage.client import Clients
 from backups.storage.download import pieces
 from backups.storage.errors import FAILURES, PRECONDITION_FAILED, code_of, explained, is_missing
+from backups.storage.folders import FolderPage, folder_page
 from backups.storage.multipart import MultipartWriter
 from backups.storage.parts import content_md5
 from backups.storage.ranges import in_ranges
@@ -174,6 +175,17 @@ class S3Store:
                         modified_at=item["LastModified"],
                         etag=item.get("ETag", "").strip('"'),
                     )
+
+    def folder(self, prefix: str, *, size: int, after: str = "") -> FolderPage:
+        """A page of what is directly below a prefix."""
+        with self._translated(f"list {self.location(prefix)}"):
+            return folder_page(self.client, bucket=self.bucket, prefix=prefix, size=size, after=after)
+
+    def presigned(self, key: str, *, filename: str, seconds: int) -> str:
+        """An address by which anybody may fetch the object, as a file of that name, for so long. A secret while it lasts."""
+        given = {"Bucket": self.bucket, "Key": key, "ResponseContentDisposition": f'attachment; filename="{filename}"'}
+        with self._translated(f"sign an address of {self.location(key)}"):
+            return self.client.generate_presigned_url("get_object", Params=given, ExpiresIn=seconds)
 
     def delete(self, key: str) -> None:
         """Deletes an object; harmless when it is not there."""

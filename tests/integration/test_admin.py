@@ -2,10 +2,11 @@
 
 import pytest
 from django.contrib.auth import get_user_model
-from django.contrib.auth.models import User
+from django.contrib.auth.models import Group, User
 from django.test import Client
 from django.urls import reverse
 
+from backups.audit import By, Channel, note
 from backups.models import BackupHistory, BackupRestore
 from tests.integration import shelf
 
@@ -112,3 +113,17 @@ def test_a_user_who_was_lost_without_django_s_knowing_does_not_break_the_pages(
         assert browser.get(url(name, "change", row.pk)).status_code == 200
     BackupHistory.objects.update(triggered_by_id=None)
     BackupRestore.objects.update(restored_by_id=None)
+
+
+def test_the_audit_is_read_by_whoever_may_see_it_and_by_nobody_else(browser: Client, groups: None) -> None:
+    note(action="restore", outcome="refused", object="<b>x</b>", by=By(channel=Channel.WEB, actor="chris"))
+    page = url("auditentry", "changelist")
+    assert "chris" in browser.get(page).content.decode()
+    assert "<b>x</b>" not in browser.get(page).content.decode()
+
+    for group, code in ("backup operator", 403), ("backup administrator", 200):
+        user = get_user_model().objects.create_user(group.replace(" ", "-"), is_staff=True)
+        user.groups.add(Group.objects.get(name=group))
+        client = Client()
+        client.force_login(user)
+        assert client.get(page).status_code == code

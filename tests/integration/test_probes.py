@@ -18,6 +18,7 @@ from pytest_django.fixtures import Settings
 
 from backups import probes
 from backups.backup import DatabaseBackup
+from backups.health import lately
 from backups.models import BackupHistory, Heartbeat, Incident
 from backups.types import Server
 from backups.verify import BackupVerification
@@ -119,7 +120,7 @@ def test_whoever_polls_does_not_keep_the_bucket_busy(staff: Client, bucket: str,
     before = staff.get("/health/").json()
     made(str(connection.settings_dict["NAME"]))
     assert staff.get("/health/").json() == before
-    monkeypatch.setattr(probes, "REPORT_SECONDS", 0.0)
+    monkeypatch.setattr(lately, "REPORT_SECONDS", 0.0)
     assert staff.get("/health/").json() != before
 
 

@@ -455,7 +455,29 @@ def test_in_place_leaves_the_history_as_it_is(site: Server, on_site: Callable[..
 
     assert done.code == 0, done.err
     assert history_of(site) == {"first": "succeeded", "second": "succeeded", "before restore": "succeeded"}
-    assert rows_of(site, "auth_group") == 0
+    assert rows_of(site, "auth_group WHERE name LIKE 'newer%'") == 0
+
+
+@pytest.mark.parametrize("how", [["--in-place"], []], ids=["in place", "swapped"])
+def test_the_audit_survives_the_restore_of_its_own_database_and_no_token_is_revived(
+    how: list[str], site: Server, on_site: Callable[..., Done]
+) -> None:
+    for name in ("deploy", "dashboard"):
+        assert on_site("token_create", name, "--scope", "run").code == 0
+    assert on_site("db_backup", "first").code == 0
+    assert on_site("token_revoke", "deploy").code == 0
+    assert on_site("token_create", "later", "--scope", "read").code == 0
+    done = on_site("db_restore", "latest", *how, "--yes", site.database)
+
+    assert done.code == 0, done.err
+    tokens = json.loads(on_site("token_list", "--json").out)
+    assert {token["name"]: token["is_valid"] for token in tokens} == {"deploy": False, "dashboard": True}
+    with connect(site) as session:
+        query = "SELECT action || ' ' || outcome FROM admin.backup_audit ORDER BY at"
+        noted = [str(told) for (told,) in session.execute(query)]
+    assert noted == [
+        *("token create done", "token create done", "run done", "token revoke done", "token create done", "restore done")
+    ]
 
 
 def test_a_lost_site_comes_back_with_a_history_from_the_bucket(site: Server, on_site: Callable[..., Done], admin: Server) -> None:

@@ -39,6 +39,7 @@ def test_they_run_with_every_other_check_without_asking_for_a_database(settings:
         {"GUARD_MIGRATIONS": "sometimes"},
         {"ALERT_URLS": "json://127.0.0.1"},
         {"PING_URL": "example.org"},
+        {"MAX_RUNNING": 0},
     ],
 )
 def test_e001_is_settings_that_can_not_be_used(settings: Settings, changes: dict[str, object]) -> None:

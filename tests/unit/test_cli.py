@@ -16,17 +16,19 @@ def test_help_names_every_verb(capsys: pytest.CaptureFixture[str]) -> None:
     shown = capsys.readouterr().out
     for verb in cli.VERBS:
         assert f"  {verb} " in shown
-    for verb in cli.DB_VERBS:
-        assert f"  db {verb} " in shown
+    for family, known in cli.FAMILIES.items():
+        for verb in known:
+            assert f"  {family} {verb} " in shown
 
 
-def test_help_of_db_names_every_db_verb(capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.main(["db", "--help"]) == 0
+@pytest.mark.parametrize("family", cli.FAMILIES)
+def test_help_of_a_family_names_each_of_its_verbs(family: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main([family, "--help"]) == 0
     shown = capsys.readouterr().out
-    assert all(f"icb db {verb}" in shown for verb in cli.DB_VERBS)
+    assert all(f"icb {family} {verb}" in shown for verb in cli.FAMILIES[family])
 
 
-@pytest.mark.parametrize("words", [["--help"], ["db", "--help"], ["help", "db"], ["bakcup"], ["up", "--help"]])
+@pytest.mark.parametrize("words", [["--help"], ["db", "--help"], ["help", "token"], ["bakcup"], ["up", "--help"]])
 def test_help_imports_neither_django_nor_the_embedded_services(words: list[str]) -> None:
     program = (
         f"import sys; from ichrisbirch_site import cli; cli.main({words!r}); "
@@ -47,6 +49,8 @@ def test_without_words_the_help_is_shown_and_the_exit_code_says_wrong_usage(caps
         (["stauts"], "icb status"),
         (["bakcup"], "icb db backup"),
         (["backup"], "icb db backup"),
+        (["list"], "icb db list"),
+        (["revoke"], "icb token revoke"),
         (["db", "lst"], "icb db list"),
         (["db", "xyzzy"], "Known are: backup, list, cancel, contents, "),
     ],
@@ -56,14 +60,10 @@ def test_an_unknown_word_suggests_the_nearest(words: list[str], suggestion: str,
     assert suggestion in capsys.readouterr().err
 
 
-def test_every_db_verb_has_its_management_command() -> None:
-    for verb in cli.DB_VERBS:
-        assert (COMMANDS / f"db_{verb.replace('-', '_')}.py").is_file()
-
-
-def test_every_management_command_of_the_app_has_its_db_verb() -> None:
-    commands = {path.stem.removeprefix("db_").replace("_", "-") for path in COMMANDS.glob("db_*.py")}
-    assert commands <= set(cli.DB_VERBS)
+@pytest.mark.parametrize("family", cli.FAMILIES)
+def test_the_verbs_of_a_family_are_its_management_commands(family: str) -> None:
+    commands = {path.stem.removeprefix(f"{family}_").replace("_", "-") for path in COMMANDS.glob(f"{family}_*.py")}
+    assert commands == set(cli.FAMILIES[family])
 
 
 def test_every_verb_has_its_function() -> None:

@@ -42,6 +42,8 @@ def test_what_is_not_set_has_a_default(settings: Settings) -> None:
         alert_urls=(),
         alert_emails=(),
         ping_url="",
+        max_running=2,
+        behind_proxy=False,
     )
     del settings.BACKUPS
     assert conf.current().environment == "development"
@@ -51,6 +53,13 @@ def test_settings_are_read_at_each_call(settings: Settings) -> None:
     for environment in ("testing", "production"):
         settings.BACKUPS = {"ENVIRONMENT": environment}
         assert conf.current().environment == environment
+
+
+@pytest.mark.parametrize("given", [0, "2", 1.5, True, None])
+def test_how_many_runs_there_may_be_is_a_whole_number(settings: Settings, given: object) -> None:
+    settings.BACKUPS = {"MAX_RUNNING": given}
+    with pytest.raises(ConfigurationError, match="MAX_RUNNING"):
+        conf.current()
 
 
 def test_folders_become_absolute(settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,7 +16,7 @@ from backups.types import Server
 from ichrisbirch_site.embedded import PROJECT
 from tests.conftest import connect
 
-TABLES = ["backup_heartbeat", "backup_history", "backup_incident", "backup_restore"]
+TABLES = ["backup_audit", "backup_heartbeat", "backup_history", "backup_incident", "backup_restore", "backup_token"]
 
 
 @pytest.mark.django_db

@@ -15,6 +15,7 @@ class Command(BackupsCommand):
 
     help = "Makes a backup of a database: pg_dump into S3, a local folder, or both, with a signed manifest beside it."
     example = "icb db backup pre-migration --save-local"
+    audited = "run"
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """The options."""
@@ -22,6 +23,7 @@ class Command(BackupsCommand):
 
     def handle(self, *_args: Any, **given: Any) -> None:
         """Makes the backup."""
+        self.onto = given["database"]
         with translated(), interruptible():
             story = DatabaseBackup(
                 description=_description(given["words"], given["description"]),
@@ -32,6 +34,7 @@ class Command(BackupsCommand):
             )
             with progress.shown() as story.on_progress:
                 row = story.run()
+            self.on = row.filename
         self.stdout.write(report.backup_as_json(row) if given["json"] else report.backup_as_text(row))
 
 

@@ -4,7 +4,7 @@ import json
 from argparse import ArgumentParser
 from typing import Any
 
-from backups import words
+from backups import documents, words
 from backups.cancelling import Cancelled, cancel
 from backups.management import options
 from backups.management.base import BackupsCommand, translated
@@ -18,6 +18,7 @@ class Command(BackupsCommand):
         " begun, and its row says cancelled. One that is queued never begins."
     )
     example = "icb db cancel backup-2026-11-22T0130"
+    audited = "cancel"
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """The options."""
@@ -25,6 +26,7 @@ class Command(BackupsCommand):
 
     def handle(self, *_args: Any, **given: Any) -> None:
         """Asks; does not wait until it has stopped."""
+        self.on = given["run"]
         with translated():
             cancelled = cancel(given["run"])
         self.stdout.write(_as_json(cancelled) if given["json"] else _as_text(cancelled))
@@ -38,5 +40,4 @@ def _as_text(cancelled: Cancelled) -> str:
 
 
 def _as_json(cancelled: Cancelled) -> str:
-    document = {"id": str(cancelled.id), "kind": cancelled.kind, "name": cancelled.name, "was_queued": cancelled.was_queued}
-    return json.dumps(document, indent=2, ensure_ascii=False)
+    return json.dumps(documents.cancelled(cancelled), indent=2, ensure_ascii=False)

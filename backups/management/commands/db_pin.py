@@ -14,6 +14,7 @@ class Command(BackupsCommand):
 
     help = "Pins a backup, so that it is kept until the pin is removed."
     example = 'icb db pin latest --reason "before the audit"'
+    audited = "pin"
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """The options."""
@@ -21,8 +22,10 @@ class Command(BackupsCommand):
 
     def handle(self, *_args: Any, **given: Any) -> None:
         """Pins, or removes the pin."""
+        self.audited, self.on = "unpin" if given["remove"] else "pin", given["backup"]
         with translated():
             if given["remove"] and given["reason"]:
                 raise UsageError("A pin that is removed needs no reason.", hint="Leave out --reason, or --remove.")
             pinned = unpin(given["backup"]) if given["remove"] else pin(given["backup"], reason=given["reason"] or "")
+        self.on = pinned.filename
         self.stdout.write(prune_text.pinned_as_json(pinned) if given["json"] else prune_text.pinned_as_text(pinned))

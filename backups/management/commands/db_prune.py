@@ -14,6 +14,7 @@ class Command(BackupsCommand):
 
     help = "Deletes backups that no retention rule keeps. Never the newest verified one, never while the newest runs fail."
     example = "icb db prune --dry-run"
+    audited = "prune"
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """The options."""

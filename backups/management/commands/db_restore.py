@@ -16,6 +16,7 @@ from backups.management import options, plan_text, progress, report, target
 from backups.management.base import BackupsCommand, translated
 from backups.plan import Choices, Plan
 from backups.restore import DatabaseRestore
+from backups.types import Server
 
 OF_A_RESTORE = (
     *("environment", "trust_unsigned", "no_owner", "no_privileges", "map_role", "neutralize", "in_place", "no_safety_backup"),
@@ -31,6 +32,7 @@ class Command(BackupsCommand):
         "What was there stays, and --undo swaps back. Without --target-…, the target is the site's own database."
     )
     example = "icb db restore latest --dry-run"
+    audited = "restore"
 
     def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
         """With a first line that can be read; the options are listed below it."""
@@ -45,6 +47,7 @@ class Command(BackupsCommand):
         """Does one of the three."""
         with translated(), interruptible():
             if given["undo"] or given["discard_previous"]:
+                self.audited = "undo" if given["undo"] else "discard"
                 _refuse_backup(given)
                 self._undo(given) if given["undo"] else self._discard(given)
             else:
@@ -63,6 +66,7 @@ class Command(BackupsCommand):
             safety_backup=not given["no_safety_backup"],
         )
         plan = story.plan()
+        self._note_where(plan.target, plan.manifest.filename if plan.manifest else story.filename)
         if given["dry_run"]:
             self.stdout.write(plan_text.plan_as_json(plan) if given["json"] else plan_text.plan_as_text(plan))
             plan.require_possible()
@@ -89,6 +93,7 @@ class Command(BackupsCommand):
     def _undo(self, given: dict[str, Any]) -> None:
         story = undo.RestoreUndo(target=target.from_options(given), kept=given["kept"] or "", confirm=given["yes"] or "")
         kept = story.find()
+        self._note_where(story.target, kept.database)
         name = words.printable(story.target.database)
         self._say(
             f"{words.printable(kept.database)} ({words.size(kept.size_bytes)}), replaced {kept.kept_at:%Y-%m-%d %H:%M} UTC,"
@@ -108,6 +113,7 @@ class Command(BackupsCommand):
         where = target.from_options(given)
         confirm = given["yes"] or ""
         copies, now = kept_of(where), timezone.now()
+        self._note_where(where, ", ".join(kept.database for kept in copies))
         for kept in copies:
             name = words.printable(kept.database)
             self._say(
@@ -123,6 +129,10 @@ class Command(BackupsCommand):
             return
         for kept in dropped:
             self.stdout.write(f"Dropped {words.printable(kept.database)}, {words.size(kept.size_bytes)}.")
+
+    def _note_where(self, server: Server, on: str) -> None:
+        """For the audit."""
+        self.on, self.onto = on, f"{server.database} on {server.host}:{server.port}"
 
     def _say(self, text: str) -> None:
         """Beside the result, and not in the red of an error."""

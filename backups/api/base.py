@@ -1,0 +1,109 @@
+"""What every operation has in common: who may, how often, in which form; and that it is noted who was refused."""
+
+from collections.abc import Callable
+from typing import Any
+
+from drf_spectacular.openapi import AutoSchema
+from rest_framework.authentication import SessionAuthentication
+from rest_framework.exceptions import NotFound, ParseError
+from rest_framework.parsers import JSONParser
+from rest_framework.permissions import BasePermission
+from rest_framework.renderers import JSONRenderer
+from rest_framework.request import Request
+from rest_framework.throttling import BaseThrottle
+from rest_framework.viewsets import ViewSet
+
+from backups import access, audit
+from backups.access import Action
+from backups.api import problems
+from backups.api.authentication import TokenAuthentication
+from backups.api.negotiation import AlwaysJSON
+from backups.api.throttling import CreateThrottle, ReadThrottle
+
+LARGEST_BODY = 64 << 10  # bytes; the largest that can be meant is far below
+
+
+class Body(JSONParser):
+    """JSON, of a size and depth that can be meant."""
+
+    def parse(self, stream: Any, media_type: str | None = None, parser_context: Any = None) -> Any:
+        """Raises ParseError."""
+        data = stream.read(LARGEST_BODY + 1)
+        if len(data) > LARGEST_BODY:
+            raise ParseError(f"The body is larger than {LARGEST_BODY:,} bytes.")
+        from io import BytesIO
+
+        try:
+            return super().parse(BytesIO(data), media_type, parser_context)
+        except RecursionError as error:
+            raise ParseError("The body is nested too deeply.") from error
+
+
+class Permitted(BasePermission):
+    """Whoever has the permission that the operation needs."""
+
+    message = "You may not do this."
+
+    def has_permission(self, request: Request, view: Any) -> bool:
+        """Of a method that there is none of, it is not asked: 405 comes next."""
+        return view.operation is None or access.may(request, view.operation.needs)
+
+
+class Operations(ViewSet):
+    """The operations on one noun. Each method says by `operation` what it needs."""
+
+    authentication_classes = (TokenAuthentication, SessionAuthentication)
+    permission_classes = (Permitted,)
+    parser_classes = (Body,)
+    renderer_classes = (JSONRenderer,)
+    content_negotiation_class = AlwaysJSON
+    schema = AutoSchema()
+    http_method_names = ["get", "head", "post", "delete"]
+
+    @property
+    def operation(self) -> Any:
+        """The method that answers, with what it needs; None where there is none for the request's method."""
+        return getattr(self, self.action) if self.action in self.action_map.values() else None
+
+    def get_exception_handler(self) -> Callable[..., Any]:
+        """Ours, whatever the site has."""
+        return problems.handle
+
+    def get_throttles(self) -> list[BaseThrottle]:
+        """How often one may ask; and, where it makes a run, how often for that."""
+        makes_run = self.operation is not None and self.operation.makes_run
+        return [ReadThrottle(), CreateThrottle()] if makes_run else [ReadThrottle()]
+
+    def require_visible(self) -> None:
+        """What one may not see is not there."""
+        if not access.may(self.request, Action.VIEW):
+            raise NotFound
+
+    def note_refusal(self, request: Request, problem: problems.Problem) -> None:
+        """Into the audit, as what fails is; but for a wrong token, which whoever has looked at it has noted."""
+        if problem.kind == "not-authenticated" and request.headers.get("Authorization"):
+            return
+        name = getattr(self, "action", None) or "unknown"
+        by = audit.By.of_request(request, channel=audit.Channel.API)
+        detail = "\n".join(filter(None, (problem.message, problem.detail)))
+        outcome = audit.Outcome.REFUSED if problem.status < 500 else audit.Outcome.FAILED
+        audit.note(action=name, outcome=outcome, object=request.path, detail=detail, by=by)
+
+    def note(self, *, object: str, target: str = "", detail: str = "", failed: bool = False) -> None:
+        """What was done, into the audit."""
+        outcome = audit.Outcome.FAILED if failed else audit.Outcome.DONE
+        by = audit.By.of_request(self.request, channel=audit.Channel.API)
+        audit.note(action=str(self.action), outcome=outcome, object=object, target=target, detail=detail, by=by)
+
+    def query(self, kind: type[Any]) -> Any:
+        """What the address asks for. Raises ValidationError."""
+        return _valid(kind(data=self.request.query_params.dict()))
+
+    def body(self, kind: type[Any]) -> Any:
+        """What the body asks for. Raises ValidationError, and ParseError."""
+        return _valid(kind(data=self.request.data))
+
+
+def _valid(serializer: Any) -> Any:
+    serializer.is_valid(raise_exception=True)
+    return serializer.validated_data

@@ -1,0 +1,180 @@
+"""Errors as application/problem+json: what happened, what was seen, what to do. https://www.rfc-editor.org/rfc/rfc9457
+
+Each has a `type` that does not change; docs/api.md lists them.
+"""
+
+import logging
+from http import HTTPStatus
+from typing import Any
+
+from django.core.exceptions import PermissionDenied as DjangoPermissionDenied
+from django.db import Error as DatabaseError
+from django.http import Http404
+from rest_framework import exceptions as rest
+from rest_framework.response import Response
+from rest_framework.views import set_rollback
+
+from backups import exceptions, history, stores
+from backups.exceptions import BackupsError
+
+MEDIA_TYPE = "application/problem+json"
+PREFIX = "urn:icb:problem:"
+RETRY_SECONDS = "30"
+
+# The first that an error is one of. Refused is what would lose data or what something else is in the way of, now.
+_OURS: tuple[tuple[type[BackupsError], int, str], ...] = (
+    (exceptions.UsageError, 400, "usage"),
+    (exceptions.RunningError, 409, "running"),
+    (exceptions.NoRoomError, 429, "no-room"),
+    (exceptions.RefusedError, 409, "refused"),
+    (exceptions.BackupNotFoundError, 404, "not-found"),
+    (exceptions.ObjectMissingError, 404, "object-missing"),
+    (exceptions.ChecksumError, 409, "damaged"),
+    (exceptions.ManifestError, 409, "untrusted"),
+    (exceptions.UnableError, 409, "unable"),
+    (exceptions.CancelledError, 409, "cancelled"),
+    (exceptions.ObjectExistsError, 409, "refused"),
+    (exceptions.ScratchError, 503, "scratch"),
+    (exceptions.StorageError, 502, "storage"),
+    (exceptions.ConnectError, 503, "database"),
+    (exceptions.LockTimeoutError, 409, "locked"),
+    (exceptions.PostgresError, 502, "database"),
+    (exceptions.HistoryError, 503, "history"),
+    (exceptions.ConfigurationError, 503, "configuration"),
+    (exceptions.BackupsError, 500, "error"),
+)
+_FRAMEWORK: tuple[tuple[type[rest.APIException], str], ...] = (
+    (rest.ValidationError, "invalid"),
+    (rest.ParseError, "malformed"),
+    (rest.NotAuthenticated, "not-authenticated"),
+    (rest.AuthenticationFailed, "not-authenticated"),
+    (rest.PermissionDenied, "forbidden"),
+    (rest.NotFound, "not-found"),
+    (rest.MethodNotAllowed, "method-not-allowed"),
+    (rest.UnsupportedMediaType, "unsupported-media-type"),
+    (rest.Throttled, "throttled"),
+)
+_REFUSALS = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.CONFLICT, HTTPStatus.TOO_MANY_REQUESTS)
+KINDS = sorted(
+    {kind for *_rest, kind in _OURS}
+    | {kind for _error, kind in _FRAMEWORK}
+    | {"no-worker", "key-reused", "failed", "target-not-allowed"}
+)
+
+logger = logging.getLogger(__name__)
+
+
+class Problem(Exception):  # noqa: N818 - RFC 9457's word
+    """A problem that only this face has. `members` are told beside the usual ones."""
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        status: int,
+        kind: str,
+        detail: str = "",
+        hint: str = "",
+        headers: dict[str, str] | None = None,
+        **members: Any,
+    ) -> None:
+        super().__init__(message)
+        self.status, self.kind, self.message, self.detail, self.hint = status, kind, message, detail, hint
+        self.headers, self.members = headers or {}, members
+
+
+def handle(error: Exception, context: dict[str, Any]) -> Response:
+    """The answer to whatever a view has raised, as the REST framework asks for it. Refusals are noted in the audit."""
+    set_rollback()
+    problem = _problem_of(error)
+    request, view = context["request"], context["view"]
+    if problem.status in _REFUSALS or (
+        problem.status >= HTTPStatus.INTERNAL_SERVER_ERROR and request.method in ("POST", "DELETE")
+    ):
+        view.note_refusal(request, problem)
+    return response_of(problem, instance=request.path)
+
+
+def response_of(problem: Problem, *, instance: str) -> Response:
+    """A problem as an answer."""
+    body = {
+        "type": PREFIX + problem.kind,
+        "title": problem.message,
+        "status": int(problem.status),
+        "detail": problem.detail,
+        "hint": problem.hint,
+        "instance": instance,
+        **problem.members,
+    }
+    return Response(_encodable(body), status=problem.status, headers=problem.headers, content_type=MEDIA_TYPE)
+
+
+def _problem_of(error: Exception) -> Problem:
+    if isinstance(error, Problem):
+        return error
+    if isinstance(error, DatabaseError):
+        logger.error("The history could not be used", exc_info=error)
+        error = history.unreachable(error)
+    if isinstance(error, BackupsError):
+        return _of_ours(error)
+    if isinstance(error, Http404):
+        error = rest.NotFound()
+    if isinstance(error, DjangoPermissionDenied):
+        error = rest.PermissionDenied()
+    if isinstance(error, rest.APIException):
+        return _of_framework(error)
+    logger.error("A request of the API failed unexpectedly", exc_info=error)
+    return Problem(
+        "Something failed unexpectedly, and it is not your request.",
+        status=500,
+        kind="error",
+        detail=type(error).__name__,
+        hint="The site's log has more.",
+    )
+
+
+def _of_ours(error: BackupsError) -> Problem:
+    error.scrub(stores.secrets())
+    status, kind = next((status, kind) for class_, status, kind in _OURS if isinstance(error, class_))
+    headers = {"Retry-After": RETRY_SECONDS} if status in (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE) else {}
+    return Problem(error.message, status=status, kind=kind, detail=error.detail, hint=error.hint, headers=headers)
+
+
+def _of_framework(error: rest.APIException) -> Problem:
+    kind = next((kind for class_, kind in _FRAMEWORK if isinstance(error, class_)), "error")
+    headers = {}
+    if challenge := getattr(error, "auth_header", None):
+        headers["WWW-Authenticate"] = challenge
+    if (seconds := getattr(error, "wait", None)) is not None:
+        headers["Retry-After"] = str(int(seconds) + 1)
+    if not isinstance(error, rest.ValidationError):
+        return Problem(str(error.detail), status=error.status_code, kind=kind, headers=headers)
+    errors = list(_flat(error.detail))
+    return Problem(
+        "The request has something in it that can't be used.",
+        status=400,
+        kind=kind,
+        detail="\n".join(f"{one['field']}: {one['message']}" if one["field"] else one["message"] for one in errors),
+        hint="The schema tells what can: see the documentation.",
+        errors=errors,
+    )
+
+
+def _flat(detail: Any, field: str = "") -> Any:
+    if isinstance(detail, dict):
+        for name, inner in detail.items():
+            yield from _flat(inner, field if name == "non_field_errors" else f"{field}.{name}".strip("."))
+    elif isinstance(detail, list):
+        for inner in detail:
+            yield from _flat(inner, field)
+    else:
+        yield {"field": field, "message": str(detail)}
+
+
+def _encodable(value: Any) -> Any:
+    """What a client has sent may come back in an answer, and need not be text that UTF-8 has."""
+    if isinstance(value, str):
+        return value.encode(errors="backslashreplace").decode()
+    if isinstance(value, dict):
+        return {_encodable(name): _encodable(inner) for name, inner in value.items()}
+    return [_encodable(inner) for inner in value] if isinstance(value, list) else value

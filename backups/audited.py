@@ -1,0 +1,88 @@
+"""What was done and refused, in the table `admin.backup_audit`: only ever added to."""
+
+import uuid
+from typing import Any, NoReturn
+
+from django.conf import settings
+from django.db import models
+from django.utils import timezone
+
+
+class Channel(models.TextChoices):
+    """By which way it came."""
+
+    WEB = "web", "Web"
+    API = "api", "API"
+    COMMAND = "command", "Command line"
+    SCHEDULE = "schedule", "Schedule"
+
+
+class Outcome(models.TextChoices):
+    """What came of it."""
+
+    DONE = "done", "Done"
+    REFUSED = "refused", "Refused"
+    FAILED = "failed", "Failed"
+
+
+class AppendOnlyError(TypeError):
+    """The audit is only ever added to."""
+
+
+class AuditQuerySet(models.QuerySet["AuditEntry"]):
+    """Reads, and adds."""
+
+    def update(self, **_values: Any) -> NoReturn:
+        """Nothing is ever changed."""
+        raise AppendOnlyError(AppendOnlyError.__doc__)
+
+    def delete(self) -> NoReturn:
+        """Nothing is ever taken away."""
+        raise AppendOnlyError(AppendOnlyError.__doc__)
+
+
+class AuditEntry(models.Model):
+    """One thing that somebody did, or was refused. The names are kept when whom and what they name is gone."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    at = models.DateTimeField(default=timezone.now)
+    actor = models.CharField(max_length=200, blank=True, help_text="Who: the name of a user, on the command line of an account.")
+    user = models.ForeignKey(  # nothing is written here when the user goes: the number stays
+        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.DO_NOTHING, related_name="+", db_constraint=False
+    )
+    token_name = models.CharField(max_length=100, blank=True)
+    address = models.CharField(max_length=64, blank=True, help_text="From where: an IP address, or a host's name.")
+    channel = models.CharField(max_length=10, choices=Channel.choices)
+    action = models.CharField(max_length=30)
+    object = models.CharField(max_length=300, blank=True, help_text="On what: a filename or an id.")
+    target = models.CharField(max_length=300, blank=True, help_text="Onto what: a database.")
+    outcome = models.CharField(max_length=10, choices=Outcome.choices)
+    detail = models.TextField(blank=True)
+
+    objects = AuditQuerySet.as_manager()
+
+    class Meta:
+        app_label = "backups"
+        db_table = 'admin"."backup_audit'
+        ordering = ("-at",)
+        default_permissions = ("view",)
+        verbose_name = "audit entry"
+        verbose_name_plural = "audit"
+        indexes = (
+            models.Index(fields=("-at",), name="backup_audit_at"),
+            models.Index(fields=("address", "-at"), name="backup_audit_address_at"),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.at:%Y-%m-%d %H:%M} {self.actor or 'somebody'}: {self.action}, {self.outcome}"
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        """Adds it; never a second time."""
+        if not self._state.adding:
+            raise AppendOnlyError(AppendOnlyError.__doc__)
+        kwargs["force_insert"] = True
+        super().save(*args, **kwargs)
+
+    def delete(self, *_args: Any, **_kwargs: Any) -> NoReturn:
+        """Nothing is ever taken away."""
+        raise AppendOnlyError(AppendOnlyError.__doc__)

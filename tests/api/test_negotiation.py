@@ -1,0 +1,82 @@
+"""One address, two faces: programs get JSON, browsers the admin's pages."""
+
+import pytest
+from django.test import Client
+from django.urls import resolve, reverse
+
+from backups.models import BackupHistory
+from tests.api.conftest import BROWSER, problem
+from tests.integration.health import made
+
+pytestmark = pytest.mark.usefixtures("history")
+CHROME = (
+    "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,image/apng,*/*;q=0.8,"
+    "application/signed-exchange;v=b3;q=0.7"
+)
+FIREFOX = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
+LIST = "/admin/backups/"
+
+
+@pytest.mark.parametrize(
+    "accept", ["*/*", "", "application/json", "application/json, text/plain, */*", "application/json;q=0.9, text/html;q=0.8"]
+)
+def test_a_program_gets_json(admin_client: Client, accept: str) -> None:
+    response = admin_client.get(LIST, HTTP_ACCEPT=accept)
+    assert (response["Content-Type"], response.json()["results"]) == ("application/json", [])
+    assert "Accept" in response["Vary"]
+
+
+@pytest.mark.parametrize("accept", [CHROME, FIREFOX, "text/html", "text/*", "text/html, application/json;q=0.9"])
+def test_a_browser_gets_the_admin(admin_client: Client, accept: str) -> None:
+    response = admin_client.get(LIST, HTTP_ACCEPT=accept)
+    assert (response.status_code, response["Content-Type"].split(";")[0]) == (200, "text/html")
+    assert "Backups" in response.content.decode()
+    assert "Accept" in response["Vary"]
+
+
+def test_a_body_of_json_is_a_program_s_whatever_it_accepts(admin_client: Client) -> None:
+    response = admin_client.post(LIST, {}, content_type="application/json", HTTP_ACCEPT=CHROME)
+    assert problem(response, 400, "invalid")["errors"] == [{"field": "description", "message": "This field is required."}]
+
+
+def test_a_browser_comes_from_an_id_to_the_page_of_that_backup(admin_client: Client) -> None:
+    row = made("shop")
+    response = admin_client.get(f"{LIST}{row.id}/", **BROWSER)
+    assert response.headers["Location"] == reverse("admin:backups_backuphistory_change", args=[row.id])
+
+
+@pytest.mark.parametrize("accept", ["*/*", FIREFOX])
+@pytest.mark.parametrize("page", ["backuphistory/", "backuprestore/", "backuphistory/?q=x"])
+def test_the_admin_s_other_pages_are_as_they_were(admin_client: Client, page: str, accept: str) -> None:
+    response = admin_client.get(LIST + page, HTTP_ACCEPT=accept)
+    assert (response.status_code, response["Content-Type"].split(";")[0]) == (200, "text/html")
+
+
+def test_a_stranger_s_browser_is_sent_to_the_login_and_his_program_gets_401() -> None:
+    shown = Client().get(LIST, **BROWSER)
+    assert (shown.status_code, "login" in shown["Location"]) == (302, True)
+    told = Client().get(LIST)
+    problem(told, 401, "not-authenticated")
+    assert told["WWW-Authenticate"].startswith("Bearer")
+
+
+@pytest.mark.parametrize("place", ["nothing/", "8c9e/", "not-a-uuid/contents/"])
+def test_where_there_is_nothing_a_program_is_told_so_in_json(admin_client: Client, place: str) -> None:
+    problem(admin_client.get(LIST + place), 404, "not-found")
+
+
+def test_names_lead_to_addresses_and_back() -> None:
+    assert reverse("backups_api:backups") == LIST
+    assert resolve(LIST).view_name == "backups_api:backups"
+    assert reverse("admin:app_list", args=["backups"]) == LIST
+    row = BackupHistory()
+    assert resolve(reverse("backups_api:backup", kwargs={"id": row.id})).view_name == "backups_api:backup"
+
+
+def test_the_admin_keeps_its_own_protection_from_forged_requests(admin_client: Client) -> None:
+    client = Client(enforce_csrf_checks=True)
+    client.cookies = admin_client.cookies
+    forged = client.post(f"{LIST}backuphistory/", {"action": "delete_selected"}, **BROWSER)
+    assert (forged.status_code, b"CSRF" in forged.content) == (403, True)
+    by_json = client.post(LIST, {"description": "x"}, content_type="application/json")
+    assert "CSRF" in problem(by_json, 403, "forbidden")["title"]
