@@ -5,6 +5,7 @@ another one.
 """
 
 import os
+import shlex
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
@@ -43,7 +44,8 @@ def require_known(base: Path, remembered: Remembered) -> bool:
         raise StorageError(
             f"The local folder {base} is not the one that it was: it has neither its mark {NAME} nor any of its copies.",
             detail=f"The history tells of {first}, among others. Most likely the folder's disk is not mounted.",
-            hint=f"Mount it. If what was there is lost for good: mkdir -p {base} && touch {base / NAME}, then icb db sync.",
+            hint="Mount it. If what was there is lost for good, make it anew, and let the history know:\n"
+            f"mkdir -p {shlex.quote(str(base))} && touch {shlex.quote(str(base / NAME))}\nicb db sync",
         )
     return True
 

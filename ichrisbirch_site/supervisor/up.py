@@ -56,7 +56,7 @@ def run(options: Options) -> int:
             output=output,
             at_work=glance.at_work,
             changed=lambda kept: _noted(home, claim_of(kept.role.name, kept)),
-            before_restart=lambda: embedded.ensure_running(os.environ),
+            services=lambda: embedded.ensure_running(os.environ),
             all_ready=_teller(options, output),
         )
         return supervisor.run()

@@ -239,7 +239,7 @@ def test_what_is_odd_is_said_in_the_same_line_and_failures_with_their_reason(run
 
     assert re.search(r"-gone\.dump .* succeeded \* .* missing in the store$", done.out, re.MULTILINE)
     assert re.search(r"-failed\.dump .* failed \* .* pg_dump was killed\.$", done.out, re.MULTILINE)
-    assert "None of these is a whole backup. Make one" in done.out
+    assert "None of these is a whole backup. Older ones: icb db list --limit 0." in done.out
     assert "more of it" not in done.out
 
 
