@@ -15,7 +15,7 @@ from django.db.models import Field
 
 Step = tuple[migrations.Migration, bool]  # a migration, and whether it is undone
 # Whether the router lets a migration touch a model (or, with None, run SQL and Python) of an app in the database.
-Allowed = Callable[[str, str | None], bool]
+Allowed = Callable[..., bool]  # app, model or None, and the hints of an operation
 
 # No value of any row changes, forwards or backwards.
 _HARMLESS = (
@@ -34,7 +34,7 @@ class Judged:
     reasons: tuple[str, ...] = ()
 
 
-def judged(plan: Sequence[Step], *, state: ProjectState, allowed: Allowed = lambda _app, _model: True) -> list[Judged]:
+def judged(plan: Sequence[Step], *, state: ProjectState, allowed: Allowed = lambda _app, _model, **_hints: True) -> list[Judged]:
     """What each migration of a plan does to a database whose models are `state` before the first. `state` is used up."""
     seen = _Seen(state=state, allowed=allowed)
     return [Judged(name=f"{step[0].app_label}.{step[0].name}", reasons=tuple(_reasons(step, seen))) for step in plan]
@@ -73,11 +73,11 @@ def _reasons(step: Step, seen: _Seen) -> list[str]:
 
 
 def _of_operation(operation: Operation, app: str, seen: _Seen, *, backwards: bool) -> list[str]:
+    if not _is_known(operation, backwards=backwards):
+        return [f"does what is not known here: {type(operation).__name__}"]
     if isinstance(operation, migrations.SeparateDatabaseAndState):
         parts = operation.database_operations
         return [why for part in parts for why in _of_operation(part, app, seen, backwards=backwards)]
-    if not _is_known(operation, backwards=backwards):
-        return [f"does what is not known here: {type(operation).__name__}"]
     why = _undoing(operation, app, seen) if backwards else _doing(operation, app, seen)
     return [why] if why else []
 
@@ -145,7 +145,7 @@ def _of_column(verb: str, app: str, model: str, name: str, seen: _Seen) -> str:
 
 def _running(operation: migrations.RunSQL | migrations.RunPython, app: str, seen: _Seen, *, backwards: bool) -> str:
     """SQL and Python may do anything, unless they are the ones that do nothing."""
-    if not seen.allowed(app, None):
+    if not seen.allowed(app, None, **operation.hints):
         return ""
     if isinstance(operation, migrations.RunSQL):
         sql = operation.reverse_sql if backwards else operation.sql

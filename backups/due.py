@@ -27,11 +27,10 @@ logger = logging.getLogger(__name__)
 
 @dataclass(kw_only=True)
 class Due:
-    """Rows that were made, for somebody to carry out; by the schedule's name, why one could not be asked for; the other names."""
+    """Rows that were made, for somebody to carry out; and by the schedule's name, why one could not be asked for."""
 
     requested: list[BackupHistory] = field(default_factory=list)
     problems: dict[str, str] = field(default_factory=dict)
-    fine: list[str] = field(default_factory=list)
 
 
 def request_due(*, fired: str = "") -> Due:
@@ -47,9 +46,8 @@ def request_due(*, fired: str = "") -> Due:
                 raise ConfigurationError(schedule.problem, hint="Edit it in the admin: Periodic tasks.")
             if slot := _due_slot(schedule, now, fired=schedule.name == fired):
                 due.requested.append(_request(schedule, slot))
-            due.fine.append(schedule.name)
         except BegunError:
-            due.fine.append(schedule.name)  # somebody else was faster
+            pass  # somebody else was faster
         except BackupsError as error:
             due.problems[schedule.name] = str(error)
             logger.error("The schedule %s could not ask for its backup. %s", schedule.name, error)

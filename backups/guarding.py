@@ -116,7 +116,7 @@ def _judged(plan: Sequence[Step], alias: str) -> list[Judged]:
     return judged(
         plan,
         state=loader.project_state(applied),
-        allowed=lambda app, model: router.allow_migrate(alias, app, model_name=model) is not False,
+        allowed=lambda app, model, **hints: router.allow_migrate(alias, app, **hints | ({"model_name": model} if model else {})),
     )
 
 

@@ -180,11 +180,11 @@ def filenames() -> frozenset[str]:
         return frozenset()
 
 
-def local_paths(*, below: str) -> list[str]:
-    """Where the history says that local copies are, the newest first; none where it can't be read."""
+def local_paths(*, below: str) -> list[str] | None:
+    """Where the history says that local copies are, the newest first; None where it can't be read."""
     rows = BackupHistory.objects.succeeded().filter(local_path__startswith=below).newest_first()
     try:
         with transaction.atomic():
             return list(rows.values_list("local_path", flat=True))
     except DatabaseError:
-        return []
+        return None

@@ -18,7 +18,7 @@ _WORDS = b"\nStopping, and removing what is unfinished ...\n"
 class _State:
     holders = 0
     came = False
-    is_listening = False
+    listens_to: signal.Signals | None = None
 
 
 @contextmanager
@@ -39,10 +39,10 @@ def interruptible() -> Iterator[None]:
     try:
         for number in before:
             signal.signal(number, interrupt)
-        _State.is_listening = signal.SIGINT in before
+        _State.listens_to = next(iter(before), None)  # a worker's process is started to ignore Ctrl-C
         yield
     finally:
-        _State.is_listening = False
+        _State.listens_to = None
         for number, handler in before.items():
             signal.signal(number, handler)
 
@@ -59,8 +59,8 @@ def held() -> Iterator[None]:
 
 def request() -> None:
     """From another thread: as if somebody had pressed Ctrl-C. Does nothing where no face listens to signals."""
-    if _State.is_listening:
-        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+    if _State.listens_to is not None:
+        signal.pthread_kill(threading.main_thread().ident or 0, _State.listens_to)
 
 
 def came() -> bool:

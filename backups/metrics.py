@@ -3,6 +3,7 @@
 https://prometheus.io/docs/practices/naming/. The number of queries does not depend on how much there is.
 """
 
+import re
 from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
 from typing import Any
@@ -26,7 +27,8 @@ from backups.models import (
 )
 from backups.querysets import BackupHistoryQuerySet
 
-UNKNOWN_OBJECTS = "unknown-objects"  # the event of an incident, with a line of its detail for each object
+UNKNOWN_OBJECTS = "unknown-objects"  # the event of an incident, with a line of its detail for each object, up to …
+_MORE = re.compile(r"and (\d+) more")  # … so many in the last one
 _OUTCOMES = (Status.SUCCEEDED, Status.FAILED, Status.CANCELLED)
 _SUCCEEDED = Q(status=Status.SUCCEEDED, deleted_at=None)
 _WHOLE = _SUCCEEDED & Q(missing_at=None, bad_at=None)
@@ -160,7 +162,8 @@ def _machinery() -> Iterator[Metric]:
     for event in sorted({event for event, _detail in found}):
         opened.add_metric([event], sum(one == event for one, _detail in found))
     if lines := [line for event, detail in found if event == UNKNOWN_OBJECTS for line in detail.split("\n") if line]:
-        unknown.add_metric([], len(lines))
+        more = _MORE.fullmatch(lines[-1])
+        unknown.add_metric([], len(lines) - 1 + int(more[1]) if more else len(lines))
     yield from (opened, unknown)
 
 

@@ -11,7 +11,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 from prometheus_client.exposition import choose_encoder
 
-from backups import conf, metrics
+from backups import conf, metrics, stores
 from backups.exceptions import BackupsError
 from backups.health import full_report
 from backups.models import BackupHistory
@@ -35,7 +35,7 @@ def health(request: HttpRequest) -> HttpResponse:
     try:
         return JsonResponse({"status": "ok", **full_report.get()})
     except BackupsError as error:
-        return JsonResponse({"status": "ok", "is_ok": False, "answer": str(error), "checks": []})
+        return JsonResponse({"status": "ok", "is_ok": False, "answer": str(error.scrub(stores.secrets())), "checks": []})
 
 
 @never_cache

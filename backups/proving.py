@@ -5,7 +5,7 @@ import logging
 from django.db import connections
 
 from backups import conf, history
-from backups.exceptions import BackupsError, CancelledError, ConfigurationError
+from backups.exceptions import BackupsError, CancelledError, ConfigurationError, HistoryError
 from backups.models import BackupRestore
 from backups.postgres.named_lock import named_lock
 from backups.verify import BackupVerification, unverified
@@ -16,8 +16,8 @@ logger = logging.getLogger(__name__)
 def prove_unverified() -> list[BackupRestore]:
     """Verifies those of every database that the settings name, the newest first; returns what was found.
 
-    One that can't be tried holds up no other. Raises RunningError while another process is at it, HistoryError, ConnectError
-    and CancelledError.
+    One that can't be tried holds up no other. Raises RunningError while another process is at it, CancelledError, and
+    HistoryError and ConnectError where the history is away.
     """
     found: list[BackupRestore] = []
     with named_lock(history.server(), f"verify:{conf.current().environment}"):
@@ -25,7 +25,7 @@ def prove_unverified() -> list[BackupRestore]:
             for filename in _unverified(alias):
                 try:
                     found.append(BackupVerification(filename=filename, database=alias).run())
-                except CancelledError:
+                except (CancelledError, HistoryError):
                     raise
                 except BackupsError as error:
                     logger.warning("%s could not be verified. %s", filename, error)

@@ -8,11 +8,13 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
+from django.core.exceptions import ObjectDoesNotExist
+from django.db import Error as DatabaseError
 from django.utils import timezone
 
 from backups import conf, history, notifications, words
 from backups.backup import DatabaseBackup
-from backups.exceptions import BackupsError, BegunError, RefusedError
+from backups.exceptions import BackupsError, BegunError, HistoryError, RefusedError
 from backups.models import BackupHistory, BackupRestore, Level, RestorePurpose, Status
 from backups.plan import Choices
 from backups.restore import DatabaseRestore
@@ -42,10 +44,12 @@ def make_backup(id: UUID) -> BackupHistory | None:
         raise
     try:
         with _pinging(row):
-            return story.run()
+            story.run()
     except BegunError as error:
         logger.info("%s", error)
         return None
+    logger.info("Backup %s: %s in %s.", row.filename, words.size(row.size_bytes), words.duration(row.duration_seconds))
+    return row
 
 
 @contextmanager
@@ -127,16 +131,26 @@ def make_restore(id: UUID) -> BackupRestore | None:
         return None
     try:
         made = _restore if row.purpose == RestorePurpose.RESTORE else _verification
-        return made(row.request, row=row).run()
+        made(row.request, row=row).run()
     except BegunError as error:
         logger.info("%s", error)
         return None
     except BackupsError as error:
-        if row.started_at is not None or history.claim(row):  # else another process has it
-            row.refresh_from_db(fields=["status"])
-            if row.status == Status.PENDING:  # it could not even begin
-                history.fail(row, error)
+        _end(row, error)
         raise
+    logger.info("The %s %s is done.", row.purpose, row.id)
+    return row
+
+
+def _end(row: BackupRestore, error: BackupsError) -> None:
+    """Of one that could not even begin, and that no other process has. Raises nothing."""
+    try:
+        if row.started_at is not None or history.claim(row):
+            row.refresh_from_db(fields=["status"])
+            if row.status == Status.PENDING:
+                history.fail(row, error)
+    except (DatabaseError, ObjectDoesNotExist, HistoryError):
+        logger.warning("The history does not know yet that the %s %s failed.", row.purpose, row.id, exc_info=True)
 
 
 def _restore(request: dict[str, Any], *, row: BackupRestore | None = None, user: Any = None) -> DatabaseRestore:

@@ -92,8 +92,8 @@ def settle_lost_restores(session: Connection, own: BackupRestore, *, target: Ser
 
     A restore lives as long as its session in the maintenance database of the target; `session` is one there.
     """
-    rows = BackupRestore.objects.begun().exclude(id=own.id)
-    marked = marks.stagings(target)  # first these, then who is alive: whoever makes one is alive before
+    rows = list(BackupRestore.objects.begun().exclude(id=own.id))
+    marked = marks.stagings(target)  # first these and the rows, then who is alive: whoever has one is alive before
     here, alive = place_of(session, target), databases.restores_alive(session)
     lost = [run for run in rows if str(run.id) not in alive and _went_to(run, here)]
     for run in lost:

@@ -4,8 +4,9 @@ Two queues: `backups` for what may take hours, `upkeep` for what must happen wit
 """
 
 import logging
+import threading
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import partial
 from typing import Any
 from uuid import UUID
@@ -14,7 +15,7 @@ from celery import Task, shared_task
 from django.db import transaction
 
 from backups import heartbeats, queued, upkeep
-from backups.exceptions import BackupsError
+from backups.exceptions import BackupsError, RunningError
 from backups.heartbeats import BACKUPS, SCHEDULER, UPKEEP
 from backups.interrupts import interruptible
 from backups.models import BackupHistory, BackupRestore
@@ -25,20 +26,35 @@ logger = logging.getLogger(__name__)
 # A message is done when its work is. Where a worker dies over it, it comes again, and finds that its row has an end already.
 _LONG: dict[str, Any] = {"queue": BACKUPS, "acks_late": True, "throws": (BackupsError,)}
 _SHORT: dict[str, Any] = {"queue": UPKEEP, "throws": (BackupsError,)}
+EXPIRES_SECONDS = 300
 
 
 @contextmanager
 def _at_work() -> Iterator[None]:
     """For hours, perhaps: a worker that must stop cancels it, and its queue is seen to be alive."""
-    with interruptible(), heartbeats.beating(heartbeats.of_queue(BACKUPS)):
+    is_main = threading.current_thread() is threading.main_thread()  # not in a pool of threads
+    with _logged(), interruptible() if is_main else nullcontext(), heartbeats.beating(heartbeats.of_queue(BACKUPS)):
         yield
 
 
+@contextmanager
+def _logged() -> Iterator[None]:
+    """An error that a task may raise is told here, without a traceback; Celery itself tells it only to who wants to hear all."""
+    try:
+        yield
+    except RunningError as error:
+        logger.info("%s", error)  # another worker is at it
+    except BackupsError as error:
+        logger.error("%s", error)
+        raise
+
+
 def hand_out(rows: Iterable[BackupHistory | BackupRestore]) -> None:
-    """Sends the messages for queued rows, as soon as they are committed."""
+    """Sends the messages for queued rows, once they are committed. One that nobody takes in time expires, and comes again."""
     for row in rows:
         task = make_backup if isinstance(row, BackupHistory) else restore
-        transaction.on_commit(partial(task.delay, str(row.id)))
+        send = partial(task.apply_async, args=[str(row.id)], expires=EXPIRES_SECONDS)
+        transaction.on_commit(send)
 
 
 @shared_task(**_LONG)
@@ -58,20 +74,24 @@ def restore(restore_id: str) -> None:
 @shared_task(bind=True, **_SHORT)
 def scheduled_backup(self: "Task[Any, Any]", **_options: object) -> None:
     """Beat's message that a schedule's moment has come. What it says of the backup stands in the schedule; see `schedules.py`."""
-    hand_out(upkeep.ask_for_due(fired=str((self.request.headers or {}).get("periodic_task_name", ""))))
+    with _logged():
+        hand_out(upkeep.ask_for_due(fired=str((self.request.headers or {}).get("periodic_task_name", ""))))
 
 
 @shared_task(**_SHORT)
 def tend() -> None:
     """Each half minute: ends what died, asks for what is due, sends again what nobody has taken, tells what is wrong."""
     heartbeats.beat(SCHEDULER, heartbeats.of_queue(UPKEEP))
-    hand_out(upkeep.tend())
+    with _logged():
+        hand_out(upkeep.ask_for_due())  # first, as the rest may wait for a store
+        hand_out(upkeep.tend())
 
 
 @shared_task(**_SHORT)
 def check_health() -> None:
     """Each five minutes: looks at everything that backups depend on, and tells what is wrong."""
-    upkeep.look()
+    with _logged():
+        upkeep.look()
 
 
 @shared_task(queue=BACKUPS)

@@ -1,5 +1,6 @@
 """What the scheduler does besides backups, and what of it somebody must hear: tending, prune, sync, health."""
 
+import logging
 from collections.abc import Sequence
 
 from django.db import Error as DatabaseError
@@ -12,17 +13,19 @@ from backups.sync import CatalogSync
 
 Row = BackupHistory | BackupRestore
 SHOWN = 10
+SCHEDULE_FAILED = "schedule-failed"  # another than health's check of the schedules, which tells the same
+
+logger = logging.getLogger(__name__)
 
 
 def tend() -> list[Row]:
-    """Ends what died, asks for what is due, finds what nobody has taken; then tells what is wrong. Returns the queued rows that
-    need a message to a worker.
+    """Ends what died, finds what nobody has taken, tells what is wrong. Returns the queued rows that need a message to a worker.
 
     Raises HistoryError, ConnectError and ConfigurationError.
     """
-    tending.tend()
-    wanted = ask_for_due()
-    wanted += [*queued.waiting_backups(), *queued.waiting_restores()]
+    for problem in tending.tend().problems:
+        logger.warning("%s", problem)
+    wanted: list[Row] = [*queued.waiting_backups(), *queued.waiting_restores()]
     alerting.look()
     alerting.tell()
     return wanted
@@ -34,16 +37,15 @@ def ask_for_due(*, fired: str = "") -> list[Row]:
         asked = due.request_due(fired=fired)
     except DatabaseError as error:
         raise history.unreachable(error) from error
+    alerting.over_but_for(asked.problems, event=SCHEDULE_FAILED)
     for name, problem in asked.problems.items():
         alerting.opened(
-            event="schedule",
+            event=SCHEDULE_FAILED,
             subject=name,
             message=f"{conf.current().environment}: the schedule {name} could not ask for its backup.",
             detail=problem,
             hint="Edit it in the admin: Periodic tasks.",
         )
-    for name in asked.fine:
-        alerting.over(event="schedule", subject=name)
     return [*asked.requested]
 
 
@@ -79,9 +81,17 @@ def _refusal(done: Pruning) -> list[str]:
 
 def sync() -> None:
     """Makes bucket and history agree; what nobody knows and what is lost is told. Raises as CatalogSync does."""
-    unknown = [f"{where}: {why}" for where, why in CatalogSync().run().unknown]
+    found = CatalogSync().run()
+    _tell_of(
+        found.problems,
+        event="sync-failed",
+        message="the sync could not look everywhere, so it is not known whether bucket and history agree",
+        hint="icb db sync --dry-run",
+    )
+    unknown = [f"{where}: {why}" for where, why in found.unknown]
     _tell_of(
         unknown,
+        is_known=not found.problems,
         event="unknown-objects",
         message=f"{len(unknown)} objects among the backups are none that the history or a manifest knows",
         hint="icb db sync --dry-run names them. Nothing deletes them by itself.",
@@ -90,17 +100,18 @@ def sync() -> None:
     missing = list(rows.newest_first().values_list("filename", flat=True))
     _tell_of(
         missing,
+        is_known=not found.problems,
         event="backups-missing",
         message=f"{len(missing)} backups are gone from the store, and no prune took them",
         hint="Bring the objects back (an earlier version, a copy of the bucket), then: icb db sync",
     )
 
 
-def _tell_of(found: Sequence[str], *, event: str, message: str, hint: str) -> None:
-    """It is wrong while something is found."""
+def _tell_of(found: Sequence[str], *, event: str, message: str, hint: str, is_known: bool = True) -> None:
+    """It is wrong while something is found; that nothing was found says so only where all could be looked at."""
     if found:
         alerting.opened(event=event, message=_here(message), detail=_some(found), hint=hint)
-    else:
+    elif is_known:
         alerting.over(event=event)
 
 

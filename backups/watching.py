@@ -118,8 +118,8 @@ class _Watch:
             self._rows.update(progress=_as_json(newest, self._written))
             self._written = newest
         if not self._is_cancelled and self._rows.filter(cancel_requested_at__isnull=False).exists():
-            self._is_cancelled = True
             self._rows.update(progress={"phase": "cancelling", "at": timezone.now().isoformat()})
+            self._is_cancelled = True
             if not self.ended.is_set():
                 interrupts.request()
 

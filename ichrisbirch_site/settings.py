@@ -208,12 +208,15 @@ if IN_PRODUCTION:
     CSRF_COOKIE_SECURE = True
 
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
+LOG_LEVEL = env.one_of("LOG_LEVEL", LOG_LEVELS, default="WARNING")
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {"plain": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"}},
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "plain"}},
-    # Their debugging output has session tokens and signed requests in it.
-    "loggers": {name: {"level": "INFO"} for name in ("botocore", "boto3", "urllib3", "s3transfer")},
-    "root": {"handlers": ["stderr"], "level": env.one_of("LOG_LEVEL", LOG_LEVELS, default="WARNING")},
+    # The first ones' debugging output has session tokens and signed requests in it; the others have two lines for each task, of
+    # which there is one each half minute.
+    "loggers": {name: {"level": "INFO"} for name in ("botocore", "boto3", "urllib3", "s3transfer")}
+    | {name: {"level": LOG_LEVEL} for name in ("celery.worker.strategy", "celery.app.trace")},
+    "root": {"handlers": ["stderr"], "level": LOG_LEVEL},
 }

@@ -4,8 +4,8 @@ Nothing is raised inside a job. So somebody is told also when a worker died with
 could be told.
 """
 
-from backups.alerting.incidents import opened, over
+from backups.alerting.incidents import opened, over, over_but_for
 from backups.alerting.looking import Looked, look
 from backups.alerting.telling import Told, tell
 
-__all__ = ["Looked", "Told", "look", "opened", "over", "tell"]
+__all__ = ["Looked", "Told", "look", "opened", "over", "over_but_for", "tell"]

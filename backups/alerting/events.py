@@ -22,6 +22,7 @@ _WORDS = {
         "no longer a bad backup: {subject}",
         "It was restored and found good after all, or it was deleted, or no store has it any more: icb db list tells.",
     ),
+    "damaged-copy": Words("damaged copy: {subject}", "every copy is good again: {subject}"),
     "verification-unable": Words("backups of {subject} can't be verified", "backups of {subject} are verified again"),
     "shrink": Words(
         "tables of {subject} have shrunk",
@@ -31,7 +32,8 @@ _WORDS = {
     "prune-refused": Words("prune refused", "prunes go on again"),
     "unknown-objects": Words("unknown objects in the bucket", "no unknown objects any more"),
     "backups-missing": Words("backups are missing in the store", "all backups are where they should be"),
-    "schedule": Words("schedule without backup: {subject}", "schedule works again: {subject}"),
+    "sync-failed": Words("sync could not look everywhere", "sync looks everywhere again"),
+    "schedule-failed": Words("schedule without backup: {subject}", "schedule works again: {subject}"),
     OF_A_RECEIVER: Words("nobody heard at {subject}", "{subject} takes messages again"),
     # checks of health
     "newest-backup": Words("newest backup of {subject} too old", "newest backup of {subject} young enough"),

@@ -2,7 +2,7 @@
 
 import hashlib
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 from django.db import Error as DatabaseError
@@ -75,6 +75,12 @@ def end(incidents: QuerySet[Incident]) -> int:
     return incidents.filter(closed_at=None).update(closed_at=timezone.now())
 
 
+def forget(incidents: QuerySet[Incident]) -> int:
+    """Closes those whose subject is looked at no more; returns how many. Nobody is told: that it ended well nobody knows."""
+    now = timezone.now()
+    return incidents.filter(closed_at=None).update(closed_at=now, end_told_at=now)
+
+
 def opened(*, event: str, subject: str = "", message: str, detail: str = "", hint: str = "") -> None:
     """Something is wrong that only its finder sees: what a prune or a sync found. Raises nothing: no job fails for it."""
     problem = Problem(event=event, subject=subject, message=message, detail=detail, hint=hint)
@@ -85,6 +91,12 @@ def over(*, event: str, subject: str = "") -> None:
     """It is so no more, whether or not it was. Raises nothing."""
     key = key_of(event, subject)
     _quietly(lambda: end(open_ones().filter(key=key)), doing=f"closing {key}")
+
+
+def over_but_for(subjects: Collection[str], *, event: str) -> None:
+    """It is so no more but for these, also where a subject is gone for good. Raises nothing."""
+    still = [key_of(event, subject) for subject in subjects]
+    _quietly(lambda: end(open_ones().filter(event=event).exclude(key__in=still)), doing=f"closing {event}")
 
 
 def _seen_again(problem: Problem, texts: dict[str, str]) -> bool:

@@ -6,11 +6,11 @@ from dataclasses import dataclass, field
 from django.db import Error as DatabaseError
 
 from backups import conf, history
-from backups.alerting.incidents import Problem, end, key_of, note, open_ones
+from backups.alerting.incidents import Problem, end, forget, key_of, note, open_ones
 from backups.alerting.problems import BACKUP_FAILED, EVENTS, of_history, undecided
 from backups.types import Check, State
 
-UNTOLD_CHECKS = frozenset({"success-rate"})  # it follows from failures that were each told
+UNTOLD_CHECKS = frozenset({"success-rate", "schedule"})  # they follow from failures that are told each
 
 
 @dataclass(kw_only=True)
@@ -42,7 +42,10 @@ def look(checks: Sequence[Check] = ()) -> Looked:
         unclear = {key_of(check.id, check.subject) for check in checks if check.state is State.UNKNOWN}
         looked_at = {*EVENTS, *(check.id for check in checks)}
         still = {problem.key for problem in problems} | held | unclear
-        looked.closed = end(open_ones().filter(event__in=looked_at).exclude(key__in=still))
+        over = open_ones().filter(event__in=looked_at).exclude(key__in=still)
+        answered = {key_of(check.id, check.subject) for check in checks}
+        looked.closed = forget(over.filter(event__in={check.id for check in checks}).exclude(key__in=answered))
+        looked.closed += end(over)
     except DatabaseError as error:
         raise history.unreachable(error) from error
     return looked

@@ -4,15 +4,17 @@ import shlex
 from collections.abc import Iterator
 from datetime import datetime
 
-from django.db.models import F
+from django.db.models import F, Q
 from django.utils import timezone
 
 from backups import shrinking, words
 from backups.alerting.incidents import Problem
+from backups.copies import Worth, not_good
 from backups.models import BackupHistory, BackupRestore, Level, RestorePurpose, Status, Verdict
 
 BACKUP_FAILED, VERIFICATION_FAILED, UNABLE, SHRINK = "backup-failed", "verification-failed", "verification-unable", "shrink"
-EVENTS = (BACKUP_FAILED, VERIFICATION_FAILED, UNABLE, SHRINK)
+DAMAGED_COPY = "damaged-copy"
+EVENTS = (BACKUP_FAILED, VERIFICATION_FAILED, DAMAGED_COPY, UNABLE, SHRINK)
 UNABLE_IN_A_ROW = 3
 _LATEST_VERIFICATIONS = 200
 _MOST_LINES = 8
@@ -25,6 +27,7 @@ def of_history(environment: str) -> list[Problem]:
     return [
         *_failed_backups(environment),
         *_bad_backups(environment),
+        *_damaged_copies(environment),
         *_unable(environment),
         *_shrunk(environment),
     ]
@@ -74,6 +77,37 @@ def _bad_backups(environment: str) -> Iterator[Problem]:
             detail=f"{_last_lines(found.error_message if found else '')}\n{_untouched(row)}",
             hint=f"Look once more: icb db verify {row.filename}\nMake another: icb db backup again{_option(row)}",
         )
+
+
+def _damaged_copies(environment: str) -> Iterator[Problem]:
+    """Until a newer verification has read every copy, and none was damaged. One that stops at the first good one tells nothing
+    of the others.
+    """
+    verified = BackupRestore.objects.filter(
+        purpose=RestorePurpose.VERIFICATION,
+        target_environment=environment,
+        status=Status.SUCCEEDED,
+        backup__deleted_at=None,
+        backup__missing_at=None,
+        comparison_report__has_key="copies",
+    )
+    newest = verified.filter(_has_copy(Worth.DAMAGED), backup__isnull=False)
+    for run in newest.order_by("backup_id", "-created_at").distinct("backup_id").select_related("backup"):
+        since = verified.filter(backup_id=run.backup_id, created_at__gt=run.created_at)
+        if run.backup is None or since.exclude(_has_copy(Worth.UNREAD)).exclude(_has_copy(Worth.UNABLE)).exists():
+            continue
+        name = run.backup.filename
+        yield Problem(
+            event=DAMAGED_COPY,
+            subject=name,
+            message=f"A copy of {name} in {environment} is damaged. The backup is good by another copy.",
+            detail="\n".join(copy["where"] for copy in not_good(run.comparison_report) if copy["worth"] == Worth.DAMAGED),
+            hint=f"See how to replace it: icb db verify {name} --level stored",
+        )
+
+
+def _has_copy(worth: Worth) -> Q:
+    return Q(comparison_report__copies__contains=[{"worth": str(worth)}])
 
 
 def _unable(environment: str) -> Iterator[Problem]:

@@ -3,7 +3,7 @@
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 from django.db import Error as DatabaseError
@@ -47,7 +47,6 @@ class _Question:
             for check in self.ask():
                 self.found.append(check)
         except BackupsError as error:
-            error.scrub(stores.secrets())
             self.found += self._unknown(" ".join(filter(None, (error.message, error.detail))), hint=error.hint)
         except DatabaseError as error:
             told = history.unreachable(error)
@@ -55,6 +54,7 @@ class _Question:
         except Exception as error:  # noqa: BLE001 - one question must not keep the others from being told
             self.found += self._unknown(f"could not be asked: {type(error).__name__}: {error}")
         finally:
+            self.found = list(_scrubbed(self.found))
             connections.close_all()  # this thread's own
             self.ended.set()
 
@@ -65,6 +65,14 @@ class _Question:
             for id_, subject in self.about
             if (id_, subject) not in known
         ]
+
+
+def _scrubbed(checks: Iterable[Check]) -> Iterator[Check]:
+    """What other programs say may quote an address with its password."""
+    secrets = stores.secrets()
+    for check in checks:
+        error = BackupsError(check.text, hint=check.hint).scrub(secrets)
+        yield replace(check, text=error.message, hint=error.hint)
 
 
 @dataclass

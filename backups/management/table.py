@@ -1,5 +1,6 @@
 """The list of backups as a table for people: as many columns as fit, nothing ever cut off."""
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -177,13 +178,27 @@ def _remark(entry: Entry) -> str:
 
 
 def _newest(entries: Sequence[Entry], *, now: datetime) -> str:
-    """How much would be lost, for every database of the list."""
-    newest: dict[str, str] = {}
+    """How much would be lost, for every database of the list. One that was found bad brings nothing back."""
+    newest: dict[str, Entry] = {}
+    passed_over = False
     for entry, name in zip(entries, _databases(entries), strict=True):
         if entry.is_whole and entry.backup_type != BackupType.PRE_RESTORE and name not in newest:
-            newest[name] = words.age(entry.started_at, now=now)
+            if entry.bad_at is not None:
+                passed_over = True
+                continue
+            newest[name] = entry
     if not newest:
-        return "None of these is a whole backup. Make one: icb db backup DESCRIPTION"
-    several = len(newest) > 1
-    told = ", ".join(f"{name} {age}" for name, age in newest.items()) if several else next(iter(newest.values()))
-    return f"Newest whole backup: {told}. Bring it back: icb db restore {'BACKUP' if several else 'latest'} --target-dbname NEW"
+        return (
+            "None of these is a whole backup. Older ones: icb db list --limit 0. Make a new one: icb db backup DESCRIPTION"
+            if entries
+            else "Make one: icb db backup DESCRIPTION"
+        )
+    ages = {name: words.age(entry.started_at, now=now) for name, entry in newest.items()}
+    told = ", ".join(f"{name} {age}" for name, age in ages.items()) if len(ages) > 1 else next(iter(ages.values()))
+    which = "latest"
+    if len(ages) > 1:
+        which = "BACKUP"
+    elif passed_over:
+        which = shlex.quote(next(iter(newest.values())).filename)
+    kind = "Newest backup that is not bad" if passed_over else "Newest whole backup"
+    return f"{kind}: {told}. Bring it back: icb db restore {which} --target-dbname NEW"

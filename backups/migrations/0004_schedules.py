@@ -26,31 +26,32 @@ ALL_THE_TIME = (
 )
 
 
-def make(apps: Any, _schema_editor: object) -> None:
+def make(apps: Any, schema_editor: Any) -> None:
     """What a restored or older site has of these already stays as it is."""
     from backups import conf
 
+    alias = schema_editor.connection.alias
     crontabs = apps.get_model("django_celery_beat", "CrontabSchedule")
     intervals = apps.get_model("django_celery_beat", "IntervalSchedule")
     tasks = apps.get_model("django_celery_beat", "PeriodicTask")
     for name, task, when, options, description in BY_THE_CLOCK:
-        if tasks.objects.filter(name=name).exists():
+        if tasks.objects.using(alias).filter(name=name).exists():
             continue
         fields = {"day_of_week": "*", "day_of_month": "*", "month_of_year": "*", "timezone": conf.current().time_zone, **when}
-        crontab = crontabs.objects.filter(**fields).first() or crontabs.objects.create(**fields)
-        tasks.objects.create(
+        crontab = crontabs.objects.using(alias).filter(**fields).first() or crontabs.objects.using(alias).create(**fields)
+        tasks.objects.using(alias).create(
             name=name, task=f"backups.tasks.{task}", crontab=crontab, kwargs=json.dumps(options), description=description
         )
     for name, task, seconds, description in ALL_THE_TIME:
-        if tasks.objects.filter(name=name).exists():
+        if tasks.objects.using(alias).filter(name=name).exists():
             continue
         fields = {"every": seconds, "period": "seconds"}
-        interval = intervals.objects.filter(**fields).first() or intervals.objects.create(**fields)
-        tasks.objects.create(  # one that nobody took in time is no loss: the next one comes
+        interval = intervals.objects.using(alias).filter(**fields).first() or intervals.objects.using(alias).create(**fields)
+        tasks.objects.using(alias).create(  # one that nobody took in time is no loss: the next one comes
             name=name, task=f"backups.tasks.{task}", interval=interval, expire_seconds=seconds, description=description
         )
     # A scheduler that finds no such row when it starts would not hear of the first edit.
-    apps.get_model("django_celery_beat", "PeriodicTasks").objects.update_or_create(
+    apps.get_model("django_celery_beat", "PeriodicTasks").objects.using(alias).update_or_create(
         ident=1, defaults={"last_update": timezone.now()}
     )
 

@@ -62,10 +62,11 @@ class Pruning:
 
     @property
     def stopped_by(self) -> list[str]:
-        """Why nothing of a database may go, whatever the policy wants; with the database's name. Empty where no rule is set."""
+        """Why nothing of a database may go, although no rule keeps all of it; with its name. Empty where no rule is set."""
         if not has_rules(self.policy):
             return []
-        stops = {(one.candidate.database, why) for one in self.of(Fate.KEEP) for why in one.reasons if why.endswith(STOPPED)}
+        wanted = [one for one in self.of(Fate.KEEP) if all(why.endswith(STOPPED) for why in one.reasons)]
+        stops = {(one.candidate.database, why) for one in wanted for why in one.reasons}
         return [f"{database}: {why}" for database, why in sorted(stops)]
 
     @property

@@ -5,6 +5,7 @@ another one.
 """
 
 import os
+import shlex
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
@@ -17,30 +18,36 @@ TEXT = b"""Local copies of PostgreSQL backups. By this file icb knows the folder
 mount point without its disk, and nothing is written there. Leave it here.
 """
 
-Remembered = Callable[[], Iterable[str]]
+Remembered = Callable[[], Iterable[str] | None]
 
 
-def require_known(base: Path, remembered: Remembered) -> None:
-    """Raises StorageError for a folder that can't be the one in which the copies at the `remembered` paths were put.
+def require_known(base: Path, remembered: Remembered) -> bool:
+    """Whether nothing speaks against the folder. False where nobody remembers: then it may be used, and must not be marked.
+
+    Raises StorageError for a folder that can't be the one in which the copies at the `remembered` paths were put.
 
     A folder from before there were marks has its mark from now on, if only one of those copies is there. `remembered` is asked
     only where there is no mark.
     """
     if _is_there(base / NAME):
-        return
-    first = ""
-    for path in remembered():
+        return True
+    first, paths = "", remembered()
+    if paths is None:
+        return False
+    for path in paths:
         if _is_there(Path(path)):
             with suppress(StorageError):  # a folder that can only be read can be asked all the same
                 make(base)
-            return
+            return True
         first = first or path
     if first:
         raise StorageError(
             f"The local folder {base} is not the one that it was: it has neither its mark {NAME} nor any of its copies.",
             detail=f"The history tells of {first}, among others. Most likely the folder's disk is not mounted.",
-            hint=f"Mount it. If what was there is lost for good: mkdir -p {base} && touch {base / NAME}, then icb db sync.",
+            hint="Mount it. If what was there is lost for good, make it anew, and let the history know:\n"
+            f"mkdir -p {shlex.quote(str(base))} && touch {shlex.quote(str(base / NAME))}\nicb db sync",
         )
+    return True
 
 
 def make(base: Path) -> None:

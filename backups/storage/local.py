@@ -138,8 +138,10 @@ class LocalStore:
 
     def _made(self, folder: Path) -> Path:
         """A folder that can be written, below a base that is the right one and bears its mark."""
-        folder_mark.require_known(self.base, self.remembered)
-        folder_mark.make(make_folder(self.base))
+        is_known = folder_mark.require_known(self.base, self.remembered)
+        make_folder(self.base)
+        if is_known:
+            folder_mark.make(self.base)
         return make_folder(folder)
 
     def _keys(self, prefix: str) -> Iterator[str]:

@@ -123,10 +123,14 @@ class Home:
         """Writes a file that only its owner may read, whole or not at all."""
         self.make(path.parent)
         descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")  # made 0600
-        with os.fdopen(descriptor, "w") as file:
-            file.write(content)
-        self.give_to_owner(Path(temporary))
-        Path(temporary).replace(path)
+        try:
+            with os.fdopen(descriptor, "w") as file:
+                file.write(content)
+            self.give_to_owner(Path(temporary))
+            Path(temporary).replace(path)
+        except OSError:
+            Path(temporary).unlink(missing_ok=True)
+            raise
 
     def give_to_owner(self, path: Path) -> None:
         """What root makes in somebody's home belongs to that somebody, who has to be able to use it tomorrow."""

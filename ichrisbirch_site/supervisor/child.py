@@ -7,9 +7,8 @@ import time
 from collections import deque
 from collections.abc import Mapping
 from contextlib import suppress
-from pathlib import Path
 
-from ichrisbirch_site.embedded.processes import PROC, Process
+from ichrisbirch_site.embedded.processes import Process
 from ichrisbirch_site.supervisor import leash, readiness
 from ichrisbirch_site.supervisor.roles import Role
 
@@ -94,16 +93,6 @@ class Child:
         """To the process alone, not to those that it has started."""
         self._popen.send_signal(number)
 
-    def interrupt_work(self) -> None:
-        """SIGTERM to the processes that it has started and that do its work: Celery's pool. Without /proc, to the whole group."""
-        if not PROC.joinpath("self", "stat").exists():
-            with suppress(ProcessLookupError):
-                os.killpg(self.pid, signal.SIGTERM)
-            return
-        for pid in _children_of(self.pid):
-            with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGTERM)
-
     def kill(self) -> None:
         with suppress(ProcessLookupError, PermissionError):  # macOS: the latter where only zombies are left
             os.killpg(self.pid, signal.SIGKILL)
@@ -113,12 +102,3 @@ class Child:
         os.close(self.ready_pipe)
         if self._popen.stdout:
             self._popen.stdout.close()
-
-
-def _children_of(parent: int) -> list[int]:
-    found = []
-    for entry in PROC.glob("[0-9]*"):
-        with suppress(OSError):
-            if int(Path(entry, "stat").read_text().rpartition(")")[2].split()[1]) == parent:
-                found.append(int(entry.name))
-    return found

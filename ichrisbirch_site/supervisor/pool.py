@@ -5,12 +5,15 @@ import os
 import signal
 import threading
 import time
+from contextlib import suppress
 from functools import partial
+from types import FrameType
 from typing import Any
 
 from celery.signals import worker_init, worker_process_init, worker_ready
 
 from ichrisbirch_site.supervisor import leash
+from ichrisbirch_site.supervisor.roles import CANCEL
 
 logger = logging.getLogger(__name__)
 
@@ -19,11 +22,28 @@ def mend() -> None:
     """For the Celery application, when it is made."""
     worker_init.connect(_keep_on_a_leash, weak=False)
     worker_ready.connect(_watch_the_lock, weak=False)
+    worker_ready.connect(_listen_to_cancel, weak=False)
 
 
 def _keep_on_a_leash(**_more: Any) -> None:
     """In the worker itself, before it forks its pool."""
     worker_process_init.connect(partial(leash.follow, os.getpid()), weak=False)
+
+
+def _listen_to_cancel(**_more: Any) -> None:
+    """CANCEL ends what is at work, and leaves the processes alone that wait: one that a signal ends there may keep a lock."""
+    from celery.worker import state
+
+    cancelled = set()
+
+    def cancel(_number: int, _frame: FrameType | None) -> None:
+        for request in list(state.active_requests):
+            if request.worker_pid and request.id not in cancelled:
+                cancelled.add(request.id)
+                with suppress(ProcessLookupError):
+                    os.kill(request.worker_pid, signal.SIGTERM)
+
+    signal.signal(CANCEL, cancel)
 
 
 def _watch_the_lock(sender: Any, **_more: Any) -> None:

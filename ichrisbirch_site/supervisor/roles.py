@@ -1,5 +1,6 @@
 """What `icb up` runs, as commands; and in which order it is stopped."""
 
+import signal
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -9,6 +10,8 @@ ALL = (WEB, WORKER, UPKEEP, BEAT)
 
 # Nothing new is begun, then what was begun is ended; meanwhile the web shows how far it is.
 STOPPED_IN_ORDER = ((BEAT,), (WORKER, UPKEEP), (WEB,))
+
+CANCEL = signal.SIGUSR2  # to a worker: what it is at work on stops, and removes what it had begun
 
 
 @dataclass(frozen=True)
@@ -28,7 +31,7 @@ def roles(names: Iterable[str], *, host: str, port: int) -> list[Role]:
             *("--bind", address(host, port), "ichrisbirch_site.wsgi"),
         ),
         WORKER: _celery("worker", "-Q", "backups", "-n", "backups@%h", "--concurrency", "2", "--prefetch-multiplier", "1"),
-        UPKEEP: _celery("worker", "-Q", "upkeep", "-n", "upkeep@%h", "--concurrency", "1"),
+        UPKEEP: _celery("worker", "-Q", "upkeep", "-n", "upkeep@%h", "--concurrency", "2"),
         BEAT: _celery("beat"),
     }
     # Two first workers at once would overwrite what the other writes into the folder of kombu's filesystem transport.

@@ -5,10 +5,11 @@ import time
 from collections.abc import Callable, Mapping
 
 from ichrisbirch_site.supervisor.child import Child
-from ichrisbirch_site.supervisor.roles import STOPPED_IN_ORDER, UPKEEP, WORKER
+from ichrisbirch_site.supervisor.roles import CANCEL, STOPPED_IN_ORDER, UPKEEP, WORKER
 
 IDLE_ENDS_WITHIN_SECONDS = 10.0  # beat and web, which hold nothing that could be lost
 CANCELLED_WITHIN_SECONDS = 60.0
+CANCELLED_EACH_SECONDS = 1.0
 SAID_AFTER_SECONDS = 1.0
 SAID_WITHOUT_NAME_AFTER_SECONDS = 15.0  # a worker takes some to go, also when it has nothing to do
 SAID_AGAIN_AFTER_SECONDS = 60.0
@@ -24,6 +25,8 @@ class Stopping:
         self._at_work = at_work
         self._told: dict[int, float] = {}  # by process id
         self._interrupted: dict[int, float] = {}
+        self._cancel_at: dict[int, float] = {}
+        self._killed: set[int] = set()
         self._hurries = 0
         self._say_at = self._name_until = 0.0
 
@@ -64,14 +67,21 @@ class Stopping:
         elif works:
             self._tell(now)
         elif now > self._told[child.pid] + IDLE_ENDS_WITHIN_SECONDS:
-            child.kill()
+            self._kill(child)
 
     def _cancel(self, child: Child, now: float) -> None:
-        if child.pid not in self._interrupted:
-            self._interrupted[child.pid] = now
-            child.interrupt_work()
-        elif now > self._interrupted[child.pid] + CANCELLED_WITHIN_SECONDS:
-            child.kill()
+        since = self._interrupted.setdefault(child.pid, now)
+        if now > since + CANCELLED_WITHIN_SECONDS:
+            self._kill(child)
+        elif now >= self._cancel_at.get(child.pid, now):  # again and again: what waited in the worker may begin only now
+            self._cancel_at[child.pid] = now + CANCELLED_EACH_SECONDS
+            child.send(CANCEL)
+
+    def _kill(self, child: Child) -> None:
+        if child.pid not in self._killed:
+            self._killed.add(child.pid)
+            self._say(f"{child.role.name} does not end, and is killed.")
+        child.kill()
 
     def _tell(self, now: float) -> None:
         if now < self._say_at:

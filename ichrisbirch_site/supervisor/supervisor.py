@@ -18,6 +18,7 @@ DONE, FAILED, INTERRUPTED = 0, 1, 130
 LONGEST_PAUSE_SECONDS = 60.0
 STEADY_AFTER_SECONDS = 60.0  # what lived so long did not fail at once
 ATTEMPTS = 3  # for a process that has never been ready
+SERVICES_EACH_SECONDS = 10.0
 
 
 @dataclass
@@ -33,7 +34,9 @@ class Kept:
 
 
 class Supervisor:
-    """`changed` is called after each start, readiness and end; `before_restart` before a process is started again."""
+    """`changed` is called after each start, readiness and end; `services` before a process is started again, and now and then: it
+    starts what the processes need and is dead, and may raise EmbeddedError.
+    """
 
     def __init__(
         self,
@@ -43,14 +46,16 @@ class Supervisor:
         output: Output,
         at_work: AtWork,
         changed: Callable[[Kept], None],
-        before_restart: Callable[[], None],
+        services: Callable[[], None],
         all_ready: Callable[[], None],
     ) -> None:
         self._kept = [Kept(role) for role in roles]
         self._environment = environment
         self._output = output
         self._changed = changed
-        self._before_restart = before_restart
+        self._services = services
+        self._services_at = time.monotonic() + SERVICES_EACH_SECONDS
+        self._services_are_dead = False
         self._all_ready = all_ready
         self._stopping = Stopping(say=self._say, at_work=at_work)
         self._stops = False
@@ -63,6 +68,7 @@ class Supervisor:
             try:
                 while not self._stops or self._living():
                     self._start_due()
+                    self._look_after_services()
                     self._wait(signals)
                     for _ in range(signals.take()):
                         self._asked_to_stop()
@@ -85,11 +91,24 @@ class Supervisor:
             if is_due and not kept.child and not self._stops:
                 self._start(kept)
 
+    def _look_after_services(self) -> None:
+        """What can't be started is said once, and tried again."""
+        if self._stops or time.monotonic() < self._services_at:
+            return
+        try:
+            self._services()
+            self._services_are_dead = False
+        except (EmbeddedError, OSError) as error:
+            if not self._services_are_dead:
+                self._say(str(error))
+            self._services_are_dead = True
+        self._services_at = time.monotonic() + SERVICES_EACH_SECONDS
+
     def _start(self, kept: Kept) -> None:
         again = kept.failures > 0
         try:
             if again:
-                self._before_restart()
+                self._services()
             kept.child = Child(kept.role, environment=self._environment)
         except (EmbeddedError, OSError, subprocess.SubprocessError) as error:
             self._failed(kept, f"{kept.role.name} could not be started: {error}")

@@ -4,6 +4,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from ichrisbirch_site import embedded
@@ -54,8 +55,8 @@ def run(options: Options) -> int:
             environment=_environment(),
             output=output,
             at_work=glance.at_work,
-            changed=lambda kept: claims.write(home, claim_of(kept.role.name, kept)),
-            before_restart=lambda: embedded.ensure_running(os.environ),
+            changed=lambda kept: _noted(home, claim_of(kept.role.name, kept)),
+            services=lambda: embedded.ensure_running(os.environ),
             all_ready=_teller(options, output),
         )
         return supervisor.run()
@@ -63,6 +64,12 @@ def run(options: Options) -> int:
         claims.release(home, options.roles)
         if output:
             output.close()
+
+
+def _noted(home: Home, kept: Claim) -> None:
+    """For `icb status`. On a full disk it is not told; that is no reason to end what runs."""
+    with suppress(OSError):
+        claims.write(home, kept)
 
 
 def detach(options: Options) -> int:

@@ -23,8 +23,8 @@ from backups.prune import BackupPruning, Pruning
 from backups.restore import DatabaseRestore
 from backups.storage import keys
 from backups.types import Server
-from tests.conftest import Gate, connect, keys_in, s3_client, until
-from tests.faults.conftest import PlaceProgram, Worker, sessions_of
+from tests.conftest import Gate, PlaceProgram, connect, keys_in, s3_client, until
+from tests.faults.conftest import Worker, sessions_of
 from tests.faults.proxy import Act, Answer, Forward, Proxy, Request, deny, drop
 from tests.integration import shelf
 

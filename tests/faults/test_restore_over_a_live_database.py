@@ -12,6 +12,7 @@ from pathlib import Path
 import psycopg
 import pytest
 from django.db import connection
+from django.utils import timezone
 from psycopg import sql
 from pytest_django.fixtures import Settings
 
@@ -217,7 +218,8 @@ class Scene:
         with connect(self.site) as session, session.transaction():
             session.execute("LOCK TABLE admin.backup_restore IN EXCLUSIVE MODE")
             gate.open()
-            until(lambda: waiting_for_locks(self.site) > 0)
+            until(lambda: any(kept.replaced == self.target.database for kept in swap.kept_copies(self.target)))
+            until(lambda: waiting_for_locks(self.site) > 0)  # not before: each second its progress waits, too
             yield worker
 
     def forget_what_waits(self) -> None:
@@ -348,7 +350,7 @@ def test_the_next_restore_may_be_onto_the_same_target(scene: Scene, scratch: Pat
 
 
 def test_a_restore_that_was_killed_before_it_said_that_it_runs_is_failed_too(admin: Server, tmp_path: Path) -> None:
-    lost = lost_restore(admin, status="pending")
+    lost = lost_restore(admin, status="pending", started_at=timezone.now())
     assert settle(admin, tmp_path) == [lost]
     lost.refresh_from_db()
     assert lost.status == "failed"

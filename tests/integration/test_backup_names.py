@@ -15,6 +15,7 @@ from backups.backup import DatabaseBackup
 from backups.exceptions import ObjectExistsError
 from backups.models import BackupHistory
 from backups.restore import DatabaseRestore
+from backups.storage import folder_mark
 from backups.types import Server
 from tests.conftest import connect, drop_database, keys_in, keys_of, s3_client
 
@@ -34,8 +35,12 @@ HOSTILE = [
     pytest.param(" ", id="a space"),
     pytest.param("template1; DROP DATABASE x", id="SQL"),
 ]
-NOW = datetime.now(UTC).replace(second=7)  # a store refuses requests of another hour
-MINUTE = f"{NOW:%Y-%m-%dT%H%M}"
+
+
+@pytest.fixture
+def now() -> datetime:
+    """The seventh second of this minute: a store refuses requests of another hour."""
+    return datetime.now(UTC).replace(second=7)
 
 
 @pytest.fixture
@@ -98,38 +103,42 @@ def test_a_hostile_name_of_database_role_schema_table_and_column_makes_the_round
             query = sql.SQL("SELECT {} FROM {}").format(quoted, sql.Identifier(name, name))
             assert session.execute(query).fetchone() == (name,)
         # No other file was written, neither here nor beside the copies.
-        assert {path for path in tmp_path.rglob("*") if path.is_file()} == {local_folder / bucket / key for key in keys_of(row)}
+        assert {path for path in tmp_path.rglob("*") if path.is_file()} == {
+            local_folder / bucket / name for name in (folder_mark.NAME, *keys_of(row))
+        }
     finally:
         drop_database(replace(admin, database=source.database))
         drop_database(replace(admin, database=target.database))
 
 
 def test_a_second_backup_of_the_same_minute_has_the_seconds_in_its_name(
-    source: Server, bucket: str, backups_settings: Settings
+    now: datetime, source: Server, bucket: str, backups_settings: Settings
 ) -> None:
-    with time_machine.travel(NOW, tick=False):
+    with time_machine.travel(now, tick=False):
         first = DatabaseBackup(description="Same Minute", database="source").run()
         second = DatabaseBackup(description="Same Minute", database="source").run()
 
-    assert first.filename == f"backup-{MINUTE}-same-minute.dump"
-    assert second.filename == f"backup-{MINUTE}07-same-minute.dump"
+    assert first.filename == f"backup-{now:%Y-%m-%dT%H%M}-same-minute.dump"
+    assert second.filename == f"backup-{now:%Y-%m-%dT%H%M}07-same-minute.dump"
     assert len(keys_in(backups_settings, bucket)) == 6
 
 
-def test_a_third_one_of_the_same_second_waits_for_the_next(source: Server, bucket: str) -> None:
+def test_a_third_one_of_the_same_second_waits_for_the_next(now: datetime, source: Server, bucket: str) -> None:
     for seconds in ("", "07"):
-        BackupHistory.objects.create(filename=f"backup-{MINUTE}{seconds}-same.dump", environment="testing", database="x")
-    with time_machine.travel(NOW.replace(microsecond=0)):
+        BackupHistory.objects.create(
+            filename=f"backup-{now:%Y-%m-%dT%H%M}{seconds}-same.dump", environment="testing", database="x"
+        )
+    with time_machine.travel(now.replace(microsecond=0)):
         row = DatabaseBackup(description="same", database="source").run()
 
     assert row.status == "succeeded"
-    assert row.filename > f"backup-{MINUTE}07-same.dump"
+    assert row.filename > f"backup-{now:%Y-%m-%dT%H%M}07-same.dump"
 
 
 def test_where_no_second_is_free_it_is_refused_and_the_others_stay(
-    source: Server, bucket: str, backups_settings: Settings
+    now: datetime, source: Server, bucket: str, backups_settings: Settings
 ) -> None:
-    with time_machine.travel(NOW.replace(microsecond=990_000), tick=False):  # a clock that stands still
+    with time_machine.travel(now.replace(microsecond=990_000), tick=False):  # a clock that stands still
         made = [DatabaseBackup(description="same", database="source").run() for _ in range(2)]
         with pytest.raises(ObjectExistsError, match="wait a second"):
             DatabaseBackup(description="same", database="source").run()
@@ -139,14 +148,14 @@ def test_where_no_second_is_free_it_is_refused_and_the_others_stay(
 
 
 def test_an_object_that_the_history_does_not_know_is_not_overwritten(
-    source: Server, any_bucket: str, backups_settings: Settings
+    now: datetime, source: Server, any_bucket: str, backups_settings: Settings
 ) -> None:
-    key = f"testing/postgres/backup-{MINUTE}-known.dump"
+    key = f"testing/postgres/backup-{now:%Y-%m-%dT%H%M}-known.dump"
     client = s3_client(backups_settings)
     client.put_object(Bucket=any_bucket, Key=key, Body=b"precious")
 
-    with time_machine.travel(NOW, tick=False):
+    with time_machine.travel(now, tick=False):
         row = DatabaseBackup(description="known", database="source").run()
 
-    assert row.filename == f"backup-{MINUTE}07-known.dump"
+    assert row.filename == f"backup-{now:%Y-%m-%dT%H%M}07-known.dump"
     assert client.get_object(Bucket=any_bucket, Key=key)["Body"].read() == b"precious"

@@ -239,7 +239,7 @@ def test_what_is_odd_is_said_in_the_same_line_and_failures_with_their_reason(run
 
     assert re.search(r"-gone\.dump .* succeeded \* .* missing in the store$", done.out, re.MULTILINE)
     assert re.search(r"-failed\.dump .* failed \* .* pg_dump was killed\.$", done.out, re.MULTILINE)
-    assert "None of these is a whole backup. Make one" in done.out
+    assert "None of these is a whole backup. Older ones: icb db list --limit 0." in done.out
     assert "more of it" not in done.out
 
 
@@ -248,8 +248,18 @@ def test_the_list_as_json_has_stable_names_and_full_precision(run: Run, bucket: 
     (told,) = json.loads(run("db_list", "--json").out)["backups"]
 
     assert list(told) == [
-        *("filename", "environment", "key", "status", "mark", "id", "description", "backup_type", "database", "started_at"),
-        *("duration_seconds", "size_bytes", "database_size_bytes", "rows", "tables", "checksum", "postgres_version"),
+        *("filename", "environment", "key", "status", "mark", "id", "description", "backup_type", "database"),
+        *(
+            "system_identifier",
+            "started_at",
+            "duration_seconds",
+            "size_bytes",
+            "database_size_bytes",
+            "rows",
+            "tables",
+            "checksum",
+            "postgres_version",
+        ),
         *("error_message", "where", "warnings", "verified_at", "bad_at", "pin_reason", "is_whole"),
     ]
     assert (told["key"], told["mark"], told["is_whole"]) == (key, "not in history", True)

@@ -9,6 +9,7 @@ import pytest
 from botocore.config import Config
 from pytest_django.fixtures import Settings
 
+from backups.alerting import look
 from backups.backup import DatabaseBackup
 from backups.models import BackupHistory, BackupRestore
 from backups.stores import configured
@@ -264,3 +265,18 @@ def test_a_restore_reads_from_the_folder_when_the_bucket_goes_away_meanwhile(
     done = run("db_restore", backup.filename, "--target-dbname", fresh_target.database)
     assert done.code == 0, done.err
     assert BackupRestore.objects.get().source_key == backup.local_path
+
+
+def test_a_damaged_copy_of_a_good_backup_is_told_until_it_is_replaced(
+    run: Run, twice: BackupHistory, backups_settings: Settings
+) -> None:
+    good = Path(twice.local_path).read_bytes()
+    damage_file(Path(twice.local_path))
+    run("db_verify", twice.filename, "--database", "source", "--level", "stored")
+    assert look().opened == [f"damaged-copy:{twice.filename}"]
+    run("db_verify", twice.filename, "--database", "source")  # reads the first good copy, and no other
+    assert look().closed == 0
+    Path(twice.local_path).write_bytes(good)
+    run("db_verify", twice.filename, "--database", "source", "--level", "stored")
+    looked = look()
+    assert (looked.opened, looked.closed) == ([], 1)

@@ -258,14 +258,14 @@ def test_the_migration_makes_the_schedules_once_and_they_stay_as_the_operator_le
 
     make = import_module("backups.migrations.0004_schedules").make
     settings.BACKUPS = {**settings.BACKUPS, "TIME_ZONE": "Europe/Berlin"}
-    make(apps, None)
+    make(apps, connection.schema_editor())
     daily = PeriodicTask.objects.get(name="Daily backup")
     assert (daily.crontab.hour, daily.crontab.minute, str(daily.crontab.timezone)) == ("1", "30", "Europe/Berlin")
     daily.crontab = CrontabSchedule.objects.create(hour="2", minute="0", timezone="UTC")
     daily.enabled = False
     daily.save()
 
-    make(apps, None)
+    make(apps, connection.schema_editor())
 
     daily.refresh_from_db()
     assert (daily.crontab.hour, daily.enabled) == ("2", False)

@@ -203,7 +203,7 @@ def test_dump_manifest_local_copy_and_what_lies_beside_them_go_and_the_row_stays
 
     assert fates(pruning) == {"new": "keep", "old": "deleted"}
     assert keys_in(backups_settings, any_bucket) == kept
-    assert {path.name for path in local_folder.rglob("*.*")} == {keys.filename_of(key) for key in kept}
+    assert {path.name for path in local_folder.rglob("backup-*")} == {keys.filename_of(key) for key in kept}
     old.refresh_from_db()
     assert old.status == "succeeded"
     assert old.deleted_at is not None
@@ -249,7 +249,7 @@ def test_only_a_local_folder_is_pruned_the_same(source: Server, retain: Retain, 
     BackupHistory.objects.update(verified_at=timezone.now())
     retain(keep_last=1)
     assert fates(BackupPruning().run()) == {"new": "keep", "old": "deleted"}
-    assert {path.name.partition("-new.")[1] for path in local_folder.rglob("*.*")} == {"-new."}
+    assert {path.name.partition("-new.")[1] for path in local_folder.rglob("backup-*")} == {"-new."}
 
 
 # What stays

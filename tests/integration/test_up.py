@@ -178,6 +178,16 @@ def test_a_process_that_dies_is_said_with_its_last_lines_and_started_again(up: U
     assert shown["restarts"] == 1
 
 
+def test_an_embedded_service_that_dies_is_started_again(up: Ups, home: Home) -> None:
+    site = up("--beat-only")
+    site.says(r"^beat +│ ready")
+    store = services.all_of(home)[1]
+    process = services.state_of(store).process
+    assert process is not None
+    os.kill(process.pid, signal.SIGKILL)
+    until(lambda: services.is_up(store) and services.state_of(store).process != process, seconds=STARTS_WITHIN)
+
+
 def test_one_that_never_gets_ready_stops_all_and_fails(up: Ups, home: Home) -> None:
     site = up("--beat-only", "--web-only", DJANGO_SETTINGS_MODULE="tests.held.broken")
     assert site.ends() == 1
@@ -263,6 +273,7 @@ def test_a_second_ctrl_c_cancels_what_is_at_work_which_tidies_up(held: Up, home:
     held.says("Warm shutdown")
     held.interrupt()
     assert held.ends() == 130
+    assert "is killed" not in held.said
     assert (tmp_path / "tidied").exists()
     assert not (tmp_path / "done").exists()
     assert left_of(home) == []

@@ -160,7 +160,7 @@ def workshop(request: pytest.FixtureRequest) -> Workshop:
 def _workshop(environment: dict[str, str], tmp_path: Path, *, broker: str) -> Iterator[Workshop]:
     folder = tmp_path / "workshop"
     folder.mkdir()
-    env = environment | {"SECRET_KEY": "a secret of the tests " * 3, "REDIS_URL": broker}
+    env = environment | {"SECRET_KEY": "a secret of the tests " * 3, "REDIS_URL": broker, "LOG_LEVEL": "INFO"}
     env["ICB_FOLDER"] = str(folder / "icb")
     embedded.make_broker(env)
     made = Workshop(broker=broker or "filesystem://localhost", folder=folder, env=env)

@@ -17,6 +17,7 @@ from tests.faults.conftest import assert_nothing_left, sessions_of
 from tests.workers.conftest import Workshop
 
 pytestmark = pytest.mark.usefixtures("history")
+NOT_WAITING = "is not waiting to be made"
 
 
 def asked(description: str = "asked") -> BackupHistory:
@@ -45,7 +46,7 @@ def test_a_message_that_comes_twice_makes_one_backup(
 
     row.refresh_from_db()
     assert (row.status, BackupHistory.objects.count()) == ("succeeded", 1)
-    assert worker.said("is not waiting to be made") + worker.said("is being made already") == 1
+    assert worker.said(NOT_WAITING) + worker.said("is being made already") == 1
     assert sorted(keys_in(backups_settings, bucket)) == sorted(keys_of(row))
 
 
@@ -61,7 +62,7 @@ def test_progress_is_on_the_row_while_the_worker_is_at_it(bucket: str, gate: Gat
     assert row.status == "succeeded"
 
 
-def test_a_backup_that_a_worker_makes_is_cancelled_by_its_row(
+def test_a_backup_that_a_worker_makes_is_cancelled_by_its_row_also_where_nothing_moves(
     bucket: str, gate: Gate, folder_workshop: Workshop, backups_settings: Settings, admin: Server
 ) -> None:
     row = asked()
@@ -70,12 +71,11 @@ def test_a_backup_that_a_worker_makes_is_cancelled_by_its_row(
     gate.wait()
 
     cancel(str(row.id))
-    until(lambda: phase_of(row) == "cancelling")
-    gate.open()
     until(lambda: has_ended(row), seconds=60)
 
     assert row.status == "cancelled"
     assert_nothing_left(backups_settings, bucket, admin, row)
+    gate.open()
     after = asked("after")
     folder_workshop.send("make_backup", str(after.id))  # the same worker goes on
     until(lambda: has_ended(after), seconds=60)
@@ -107,7 +107,7 @@ def test_a_killed_worker_s_backup_is_failed_and_leaves_nothing_and_does_not_begi
     assert_nothing_left(backups_settings, bucket, admin, row)
     workshop.send("make_backup", str(row.id))  # as a broker does that has not heard that it is done
     again = workshop.worker("backups")
-    until(lambda: again.said("is not waiting to be made") >= 1, seconds=60)
+    until(lambda: worker.said(NOT_WAITING) + again.said(NOT_WAITING) >= 1, seconds=60)  # whichever takes it
     row.refresh_from_db()
     assert (row.status, upkeep.process.poll()) == ("failed", None)
 

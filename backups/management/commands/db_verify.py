@@ -3,6 +3,7 @@
 from argparse import ArgumentParser
 from typing import Any
 
+from backups import conf, words
 from backups.exceptions import UsageError
 from backups.interrupts import interruptible
 from backups.management import options, progress, verification_text
@@ -31,7 +32,8 @@ class Command(BackupsCommand):
         if given["json"]:
             self.stdout.write(verification_text.as_json(rows))
         elif not rows:
-            self.stdout.write("Every backup is verified already.")
+            name = conf.server(given["database"]).database
+            self.stdout.write(f"Every backup of {words.printable(name)} is verified already. Another database: --database ALIAS")
         if failed := [row for row in rows if not is_good(row)]:
             raise Failed(verification_text.summary(failed, total=len(rows)), returncode=1)
 

@@ -33,13 +33,17 @@ class Command(Migrate):
         """Migrates."""
         alias = options["database"]
         only_looks = options["plan"] or options["check_unapplied"] or options["prune"] or options["fake"]
-        if only_looks or options["without_backup"] or not guarding.is_on():
+        if only_looks or options["without_backup"] or not self._is_on():
             super().handle(*args, **options)
             return
         with self._guarding(alias, verbosity=options["verbosity"]):
             if not options["app_label"] and self._has_own_to_do_first(alias):
                 super().handle(*args, **options | {"app_label": guarding.OURS, "run_syncdb": False})
             super().handle(*args, **options)
+
+    def _is_on(self) -> bool:
+        with translated():
+            return guarding.is_on()
 
     def _has_own_to_do_first(self, alias: str) -> bool:
         with translated():
