@@ -39,7 +39,7 @@ def sent(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def send_by(monkeypatch: pytest.MonkeyPatch, send: Callable[[str], None]) -> None:
-    monkeypatch.setattr(tasks, "make_backup", SimpleNamespace(delay=send))
+    monkeypatch.setattr(tasks, "make_backup", SimpleNamespace(apply_async=lambda *, args, expires: send(*args)))
 
 
 def post(client: Client, body: object = WANTED, **headers: str) -> Any:

@@ -38,7 +38,7 @@ def backup(source: Server, bucket: str) -> BackupHistory:
 def sent(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Ids of the restores whose messages were sent."""
     ids: list[str] = []
-    monkeypatch.setattr(tasks, "restore", SimpleNamespace(delay=ids.append))
+    monkeypatch.setattr(tasks, "restore", SimpleNamespace(apply_async=lambda *, args, expires: ids.append(*args)))
     return ids
 
 
