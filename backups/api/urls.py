@@ -4,7 +4,7 @@ from typing import Any
 
 from django.contrib import admin
 from django.http import HttpRequest, HttpResponseBase
-from django.urls import path
+from django.urls import path, re_path
 from django.views.decorators.csrf import csrf_exempt
 
 from backups.api.acting import Acting
@@ -50,5 +50,5 @@ urlpatterns = [
     path("restores/", _to(Restores, get="list"), name="restores"),
     path("restores/<uuid:id>/", _to(Restores, "admin:backups_backuprestore_change", get="retrieve"), name="restore"),
     path("restores/<uuid:id>/undo/", _to(Undoing, post="undo"), name="undo"),
-    path("<path:rest>", _rest),
+    re_path(r"^(?P<rest>[\s\S]+)\Z", _rest),  # <path:rest> ends at a newline
 ]

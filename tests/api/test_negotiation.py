@@ -80,3 +80,9 @@ def test_the_admin_keeps_its_own_protection_from_forged_requests(admin_client: C
     assert (forged.status_code, b"CSRF" in forged.content) == (403, True)
     by_json = client.post(LIST, {"description": "x"}, content_type="application/json")
     assert "CSRF" in problem(by_json, 403, "forbidden")["title"]
+
+
+@pytest.mark.parametrize("nowhere", ["nobody/restore/", "a%0Aline/restore/", "%0A"])
+def test_an_address_of_nobody_s_is_a_problem_for_programs(admin_client: Client, nowhere: str) -> None:
+    response = admin_client.post(f"{LIST}{nowhere}", {}, content_type="application/json")
+    problem(response, 404, "not-found")
