@@ -1,6 +1,7 @@
 """Who asks the API: nobody, people with and without permissions, tokens of each scope; and workers that seem to be alive."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 from uuid import uuid4
@@ -71,6 +72,17 @@ def bearer(history: None) -> Make:
         return Client(HTTP_AUTHORIZATION=f"Bearer {secret}", **JSON)
 
     return make
+
+
+@dataclass(frozen=True)
+class Messages:
+    """In the place of a task: a broker is not what these tests are about; those of the workers have one."""
+
+    take: Callable[[str], None]
+
+    def apply_async(self, *, args: list[str], **_how: object) -> None:
+        """A message about the row of that id."""
+        self.take(*args)
 
 
 def _permit(user: Any, *actions: str) -> None:

@@ -3,7 +3,6 @@
 import json
 from collections.abc import Callable
 from datetime import timedelta
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -17,7 +16,7 @@ from backups import tasks
 from backups.management import report
 from backups.models import AuditEntry, BackupHistory, Heartbeat
 from backups.types import Server
-from tests.api.conftest import Make, problem
+from tests.api.conftest import Make, Messages, problem
 from tests.integration.health import made, verified
 
 pytestmark = pytest.mark.usefixtures("history")
@@ -39,7 +38,7 @@ def sent(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def send_by(monkeypatch: pytest.MonkeyPatch, send: Callable[[str], None]) -> None:
-    monkeypatch.setattr(tasks, "make_backup", SimpleNamespace(apply_async=lambda *, args, expires: send(*args)))
+    monkeypatch.setattr(tasks, "make_backup", Messages(send))
 
 
 def post(client: Client, body: object = WANTED, **headers: str) -> Any:

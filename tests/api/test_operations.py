@@ -6,7 +6,6 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -19,7 +18,7 @@ from backups import health, queued, tasks
 from backups.backup import DatabaseBackup
 from backups.models import AuditEntry, BackupHistory, BackupRestore
 from backups.types import Server
-from tests.api.conftest import problem
+from tests.api.conftest import Messages, problem
 from tests.conftest import connect, s3_client
 from tests.integration.conftest import rows_of
 from tests.integration.health import made, verified
@@ -38,7 +37,7 @@ def backup(source: Server, bucket: str) -> BackupHistory:
 def sent(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Ids of the restores whose messages were sent."""
     ids: list[str] = []
-    monkeypatch.setattr(tasks, "restore", SimpleNamespace(apply_async=lambda *, args, expires: ids.append(*args)))
+    monkeypatch.setattr(tasks, "restore", Messages(ids.append))
     return ids
 
 

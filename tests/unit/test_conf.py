@@ -42,6 +42,7 @@ def test_what_is_not_set_has_a_default(settings: Settings) -> None:
         alert_urls=(),
         alert_emails=(),
         ping_url="",
+        restore_targets=(),
         max_running=2,
         behind_proxy=False,
     )
