@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterable
 from typing import ClassVar, Self
 from urllib.parse import quote, quote_plus
+from uuid import UUID
 
 
 class BackupsError(Exception):
@@ -90,6 +91,30 @@ class RunningError(RefusedError):
 
 class NoRoomError(RefusedError):
     """As many runs are queued or at work as may be."""
+
+
+class OfRunError(RefusedError):
+    """Another run has to do with it: `which` it is ("backup" or "restore"), and its `id`."""
+
+    def __init__(self, message: str = "", *, detail: str = "", hint: str = "", which: str, id: UUID) -> None:
+        super().__init__(message, detail=detail, hint=hint)
+        self.which, self.id = which, id
+
+
+class InTheWayError(OfRunError):
+    """Another run must end first."""
+
+
+class KeyReusedError(OfRunError):
+    """This Idempotency-Key was used for another request."""
+
+
+class NoWorkerError(BackupsError):
+    """No worker is alive that would do this, so it was not queued."""
+
+
+class TargetNotAllowedError(RefusedError):
+    """This site restores nothing onto that target by the web."""
 
 
 # PostgreSQL

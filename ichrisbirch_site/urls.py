@@ -7,7 +7,8 @@ from django.views.generic import RedirectView
 from ichrisbirch_site import celery  # noqa: F401 - so that what is asked for here is queued where the workers look
 
 urlpatterns = [
-    path("admin/backups/", include("backups.api.urls")),  # it leaves to the admin what is the admin's
+    path("admin/backups/", include("backups.api.urls")),  # it leaves to the panel and the admin what is theirs
+    path("admin/backups/", include("backups.admin.urls")),
     path("admin/", admin.site.urls),
     path("", include("backups.urls")),
     path("", RedirectView.as_view(pattern_name="admin:index")),

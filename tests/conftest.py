@@ -20,7 +20,7 @@ from psycopg import sql
 from pytest_django.fixtures import Settings
 
 from backups.models import BackupHistory, BackupRestore, Heartbeat, Incident, Token
-from backups.postgres import programs
+from backups.postgres import programs, swap
 from backups.types import Server
 from ichrisbirch_site.embedded import Home
 from ichrisbirch_site.embedded.postgres import PostgreSQL
@@ -79,6 +79,15 @@ def drop_database(server: Server) -> None:
         connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(server.database)))
 
 
+def drop_with_what_it_replaced(server: Server) -> None:
+    """Drops a database and those that restores kept of it: `icb db list` shows them to every test that comes after."""
+    drop_database(server)
+    maintenance = replace(server, database="postgres")
+    for kept in swap.kept_copies(maintenance):
+        if kept.replaced == server.database:
+            drop_database(replace(maintenance, database=kept.database))
+
+
 @pytest.fixture
 def admin(embedded_home: Home) -> Server:
     """The run's PostgreSQL, as its superuser."""
@@ -96,15 +105,15 @@ def make_database(admin: Server) -> Iterator[Callable[..., Server]]:
 
     yield make
     for server in made:
-        drop_database(server)
+        drop_with_what_it_replaced(server)
 
 
 @pytest.fixture
 def fresh_target(admin: Server) -> Iterator[Server]:
-    """A database that does not exist; dropped if the test made it."""
+    """A database that does not exist; dropped if the test made it, with what was kept of it."""
     server = replace(admin, database=f"t_{uuid4().hex[:12]}")
     yield server
-    drop_database(server)
+    drop_with_what_it_replaced(server)
 
 
 @pytest.fixture

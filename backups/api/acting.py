@@ -2,16 +2,15 @@
 
 from uuid import UUID
 
-from django.db import router, transaction
 from drf_spectacular.utils import OpenApiResponse
 from rest_framework import serializers
 from rest_framework.exceptions import ParseError
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from backups import access, catalog, conf, documents, queued, tasks
+from backups import asking, catalog, conf, documents
 from backups.access import Action
-from backups.api import creating, examples
+from backups.api import examples
 from backups.api.fields import Strict
 from backups.api.one import OfBackups
 from backups.api.rows import RestoreSerializer, url_of
@@ -85,13 +84,7 @@ class Acting(OfBackups):
         """A worker restores it into a scratch database and compares; or only reads it, as `level` says."""
         row = self.found(id)
         level = self.body(LevelSerializer)["level"]
-        creating.require_worker()
-        with creating.handed_out(), transaction.atomic(using=router.db_for_write(BackupHistory)):
-            access.require_room()
-            made = queued.request_verification(
-                filename=row.filename, environment=row.environment, level=level, user=request.user, backup=row
-            )
-            tasks.hand_out([made])
+        made = asking.for_verification(row, level=level, user=request.user)
         self.note(object=row.filename, target=str(made.id), detail=str(level))
         told = RestoreSerializer(made, context={"request": request}).data
         return Response(told, status=202, headers={"Location": url_of("restore", made.id, request)})

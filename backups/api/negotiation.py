@@ -6,13 +6,14 @@ from typing import Any
 
 from django.contrib import admin
 from django.http import HttpRequest, HttpResponseBase, HttpResponseRedirect
-from django.urls import Resolver404, ResolverMatch, URLResolver, get_script_prefix, path, reverse
+from django.urls import Resolver404, ResolverMatch, URLResolver, get_script_prefix, include, path, reverse
 from django.urls.resolvers import RegexPattern
 from django.utils.cache import patch_vary_headers
 from django.views.decorators.csrf import csrf_exempt
 from rest_framework.negotiation import BaseContentNegotiation
 
 HTML, JSON = "text/html", "application/json"
+PANEL = "backups.admin.urls"  # by name: faces do not import each other
 
 
 class AlwaysJSON(BaseContentNegotiation):
@@ -59,9 +60,11 @@ def negotiated(view: Callable[..., HttpResponseBase], *, page: str = "") -> Call
 
 
 def page_of(request: HttpRequest) -> ResolverMatch | None:
-    """The admin's own page at the address of a request; None where it has none."""
+    """The panel's own page at the address of a request, or else the admin's; None where neither has one."""
+    prefix = get_script_prefix()
+    below, admin_below = (reverse(name).removeprefix(prefix) for name in ("backups_panel:overview", "admin:index"))
     try:
-        match = _admin(reverse("admin:index").removeprefix(get_script_prefix())).resolve(request.path_info)
+        match = _pages(below, admin_below).resolve(request.path_info)
     except Resolver404:
         return None
     return match if match.url_name is not None else None  # what has no name is the admin's "not found"
@@ -83,5 +86,5 @@ def _page(request: HttpRequest, page: str, which: dict[str, Any]) -> HttpRespons
 
 
 @cache
-def _admin(below: str) -> URLResolver:
-    return URLResolver(RegexPattern(r"^/"), [path(below, admin.site.urls)])
+def _pages(below: str, admin_below: str) -> URLResolver:
+    return URLResolver(RegexPattern(r"^/"), [path(below, include(PANEL)), path(admin_below, admin.site.urls)])

@@ -15,6 +15,7 @@ from rest_framework.response import Response
 from rest_framework.views import set_rollback
 
 from backups import exceptions, history, stores
+from backups.api.rows import url_of
 from backups.exceptions import BackupsError
 
 MEDIA_TYPE = "application/problem+json"
@@ -25,6 +26,10 @@ RETRY_SECONDS = "30"
 _OURS: tuple[tuple[type[BackupsError], int, str], ...] = (
     (exceptions.UsageError, 400, "usage"),
     (exceptions.RunningError, 409, "running"),
+    (exceptions.InTheWayError, 409, "running"),
+    (exceptions.KeyReusedError, 422, "key-reused"),
+    (exceptions.NoWorkerError, 503, "no-worker"),
+    (exceptions.TargetNotAllowedError, 403, "target-not-allowed"),
     (exceptions.NoRoomError, 429, "no-room"),
     (exceptions.RefusedError, 409, "refused"),
     (exceptions.BackupNotFoundError, 404, "not-found"),
@@ -55,11 +60,7 @@ _FRAMEWORK: tuple[tuple[type[rest.APIException], str], ...] = (
     (rest.Throttled, "throttled"),
 )
 _REFUSALS = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.CONFLICT, HTTPStatus.TOO_MANY_REQUESTS)
-KINDS = sorted(
-    {kind for *_rest, kind in _OURS}
-    | {kind for _error, kind in _FRAMEWORK}
-    | {"no-worker", "key-reused", "failed", "target-not-allowed"}
-)
+KINDS = sorted({kind for *_rest, kind in _OURS} | {kind for _error, kind in _FRAMEWORK} | {"failed"})
 
 logger = logging.getLogger(__name__)
 
@@ -86,7 +87,7 @@ class Problem(Exception):  # noqa: N818 - RFC 9457's word
 def handle(error: Exception, context: dict[str, Any]) -> Response:
     """The answer to whatever a view has raised, as the REST framework asks for it. Refusals are noted in the audit."""
     set_rollback()
-    problem = _problem_of(error)
+    problem = _problem_of(error, context["request"])
     request, view = context["request"], context["view"]
     if problem.status in _REFUSALS or (
         problem.status >= HTTPStatus.INTERNAL_SERVER_ERROR and request.method in ("POST", "DELETE")
@@ -109,12 +110,14 @@ def response_of(problem: Problem, *, instance: str) -> Response:
     return Response(_encodable(body), status=problem.status, headers=problem.headers, content_type=MEDIA_TYPE)
 
 
-def _problem_of(error: Exception) -> Problem:
+def _problem_of(error: Exception, request: Any) -> Problem:
     if isinstance(error, Problem):
         return error
     if isinstance(error, DatabaseError):
         logger.error("The history could not be used", exc_info=error)
         error = history.unreachable(error)
+    if isinstance(error, exceptions.OfRunError):
+        return _of_run(error, request)
     if isinstance(error, BackupsError):
         return _of_ours(error)
     if isinstance(error, Http404):
@@ -138,6 +141,18 @@ def _of_ours(error: BackupsError) -> Problem:
     status, kind = next((status, kind) for class_, status, kind in _OURS if isinstance(error, class_))
     headers = {"Retry-After": RETRY_SECONDS} if status in (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE) else {}
     return Problem(error.message, status=status, kind=kind, detail=error.detail, hint=error.hint, headers=headers)
+
+
+def _of_run(error: exceptions.OfRunError, request: Any) -> Problem:
+    """With a link to the other run."""
+    url, problem = url_of(error.which, error.id, request), _of_ours(error)
+    if isinstance(error, exceptions.InTheWayError):
+        problem.detail = f"It is {url}"
+        problem.headers = {"Link": f'<{url}>; rel="related"', "Retry-After": RETRY_SECONDS}
+        problem.members = {"running": url}
+    else:
+        problem.detail = f"It made {url}"
+    return problem
 
 
 def _of_framework(error: rest.APIException) -> Problem:

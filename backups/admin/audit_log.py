@@ -1,0 +1,18 @@
+"""Who did what, and who was refused."""
+
+from django.contrib import admin
+
+from backups.admin.read_only import ReadOnlyAdmin
+from backups.models import AuditEntry
+
+
+@admin.register(AuditEntry)
+class AuditEntryAdmin(ReadOnlyAdmin):
+    """The audit."""
+
+    tab = "audit"
+    list_display = ("at", "actor", "token_name", "address", "channel", "action", "object", "target", "outcome")
+    list_filter = ("outcome", "action", "channel")
+    search_fields = ("actor", "token_name", "address", "object", "target")
+    fields = ("at", "actor", "token_name", "address", "channel", "action", "object", "target", "outcome", "detail")
+    date_hierarchy = "at"

@@ -1,0 +1,79 @@
+"""Figures in the viewer's language. Sizes in bytes, durations in seconds, moments in UTC."""
+
+from datetime import UTC, datetime
+
+from django.utils import formats, timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import pgettext
+
+UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
+NO_BREAK = "\N{NO-BREAK SPACE}"
+UNKNOWN = "\N{EN DASH}"
+MINUTE, HOUR, DAY, WEEK = 60, 3600, 86400, 7 * 86400
+
+
+def size(count: float | None) -> str:
+    """285.8 MiB; a dash for what is not known."""
+    if count is None:
+        return UNKNOWN
+    for unit in UNITS:
+        if abs(count) < (1024 if unit == "B" else 1023.95) or unit == UNITS[-1]:
+            break
+        count /= 1024
+    digits = 0 if unit == "B" else 1
+    return f"{formats.number_format(count, decimal_pos=digits, use_l10n=True, force_grouping=True)}{NO_BREAK}{unit}"
+
+
+def number(count: float | None) -> str:
+    """15,607; a dash for what is not known."""
+    return UNKNOWN if count is None else str(formats.number_format(count, use_l10n=True, force_grouping=True))
+
+
+def duration(seconds: float | None) -> str:
+    """0.8 s, 12 s, 3 min 5 s, 2 h 10 min, 3 d 4 h: two units at most; a dash for what is not known."""
+    if seconds is None:
+        return UNKNOWN
+    if seconds < 9.95:
+        return _("%(seconds)s s") % {"seconds": formats.number_format(max(0.0, seconds), decimal_pos=1)}
+    return NO_BREAK.join(f"{amount}{NO_BREAK}{unit}" for amount, unit in parts(round(seconds)))
+
+
+def span(seconds: float) -> str:
+    """27 min, 12 h 57 min, 2 d 13 h: as an age is told, in minutes and more."""
+    if seconds < MINUTE:
+        return _("less than a minute")
+    return duration(seconds - seconds % MINUTE if seconds < DAY else seconds)
+
+
+def age(moment: datetime, *, now: datetime | None = None) -> str:
+    """just now, 27 min, 12 h 57 min, 2 d 13 h."""
+    seconds = ((now or timezone.now()) - moment).total_seconds()
+    return pgettext("age", "just now") if seconds < MINUTE else span(seconds)
+
+
+def parts(seconds: int) -> list[tuple[int, str]]:
+    """The two largest units of a duration, with their short names."""
+    units = ((DAY, _("d")), (HOUR, _("h")), (MINUTE, _("min")), (1, _("s")))
+    for place, (length, name) in enumerate(units):
+        if seconds >= length:
+            found = [(seconds // length, name)]
+            if place + 1 < len(units) and (rest := seconds % length // units[place + 1][0]):
+                found.append((rest, units[place + 1][1]))
+            return found
+    return [(0, _("s"))]
+
+
+def clock(moment: datetime, *, now: datetime | None = None) -> str:
+    """today 14:00, yesterday 01:30, Fri 01:30 within a week, 12 Nov 01:30, 12 Nov 2025; in the current time zone."""
+    local, today = timezone.localtime(moment), timezone.localtime(now or timezone.now()).date()
+    time, days = formats.date_format(local, "H:i"), (today - local.date()).days
+    if days in (-1, 0, 1):
+        return {0: _("today %(time)s"), 1: _("yesterday %(time)s"), -1: _("tomorrow %(time)s")}[days] % {"time": time}
+    if abs(days) < 7:
+        return f"{formats.date_format(local, 'D')} {time}"
+    return formats.date_format(local, "j M H:i") if local.year == today.year else formats.date_format(local, "j M Y")
+
+
+def utc(moment: datetime) -> str:
+    """2026-11-22 13:00:04 UTC."""
+    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"

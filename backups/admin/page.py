@@ -1,0 +1,109 @@
+"""What every page of the panel has in common: who may see it, in whose time zone, and how an error is shown."""
+
+from typing import Any, ClassVar
+
+from django.contrib import admin, messages
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
+from django.shortcuts import render
+from django.views import View
+
+from backups import access, audit, exceptions, stores
+from backups.access import Action
+from backups.admin.navigation import tabs
+from backups.admin.zone import in_viewers_zone
+from backups.exceptions import BackupsError
+
+# The first that an error is one of; the API answers with the same.
+_STATUSES: tuple[tuple[type[BackupsError], int], ...] = (
+    (exceptions.UsageError, 400),
+    (exceptions.BackupNotFoundError, 404),
+    (exceptions.ObjectMissingError, 404),
+    (exceptions.TargetNotAllowedError, 403),
+    (exceptions.NoRoomError, 429),
+    (exceptions.RefusedError, 409),
+    (exceptions.NoWorkerError, 503),
+)
+
+
+class Abilities:
+    """What the viewer may do, for templates: {% if may.restore %}."""
+
+    def __init__(self, user: Any) -> None:
+        self._user = user
+
+    def __getitem__(self, action: str) -> bool:
+        return access.may(self._user, Action(action))
+
+
+def common(request: HttpRequest, **more: Any) -> dict[str, Any]:
+    """What the panel's templates need on each page, in Django's admin too: its context, the tabs, `may`."""
+    return {**admin.site.each_context(request), "tabs": tabs(request), "may": Abilities(request.user), **more}
+
+
+class Page(View):
+    """A page. A subclass says what it `needs` to be seen, what a POST to it needs, and has `get`, `post` or both.
+
+    An error of ours that they raise becomes a page that says what happened, what was seen and what to do.
+    """
+
+    http_method_names = ["get", "head", "post"]
+    needs: ClassVar[Action] = Action.VIEW
+    needs_to_post: ClassVar[Action | None] = None
+    tab: ClassVar[str] = ""  # which of the tabs it belongs to, by its name
+
+    @classmethod
+    def as_page(cls) -> Any:
+        """The view, behind the admin's sign-in and in the viewer's time zone."""
+        return admin.site.admin_view(in_viewers_zone(cls.as_view()))
+
+    def dispatch(self, request: HttpRequest, *args: Any, **which: Any) -> HttpResponseBase:
+        """The answer; 403 where one may not, which the audit notes."""
+        is_read = request.method in ("GET", "HEAD")
+        if not access.may(request, self.needs if is_read else self.needs_to_post or self.needs):
+            self.note_refusal("The permission is missing.")
+            return self.show("backups/forbidden.html", status=403)
+        try:
+            return super().dispatch(request, *args, **which)
+        except BackupsError as error:
+            return self.failed(error)
+
+    def show(self, template: str, *, status: int = 200, **context: Any) -> HttpResponse:
+        """A template, with what each has."""
+        return render(self.request, template, common(self.request, tab=self.tab, **context), status=status)
+
+    def failed(self, error: BackupsError) -> HttpResponse:
+        """What went wrong, as a page. What was refused to somebody who wanted to change something is noted."""
+        error.scrub(stores.secrets())
+        status = next((status for kind, status in _STATUSES if isinstance(error, kind)), 503)
+        if self.request.method == "POST":
+            self.note_refusal(str(error), failed=status >= 500)
+        return self.show("backups/problem.html", status=status, error=error, back=self.request.headers.get("Referer", ""))
+
+    def done(self, message: str, *, to: str) -> HttpResponseRedirect:
+        """Said on the next page."""
+        messages.success(self.request, message)
+        return HttpResponseRedirect(to)
+
+    @property
+    def action(self) -> str:
+        """What the audit calls it: as the API's operation of the same name."""
+        return type(self).__name__.lower()
+
+    def note(self, *, object: str, target: str = "", detail: str = "") -> None:
+        """What was done, into the audit."""
+        by = audit.By.of_request(self.request)
+        audit.note(action=self.action, outcome=audit.Outcome.DONE, object=object, target=target, detail=detail, by=by)
+
+    def note_refusal(self, detail: str, *, failed: bool = False) -> None:
+        """What was refused, or failed, into the audit."""
+        outcome = audit.Outcome.FAILED if failed else audit.Outcome.REFUSED
+        by = audit.By.of_request(self.request)
+        audit.note(action=self.action, outcome=outcome, object=self.request.path, detail=detail, by=by)
+
+
+def found(rows: Any, id: object) -> Any:
+    """The row. Raises Http404."""
+    row = rows.filter(pk=id).first()
+    if row is None:
+        raise Http404
+    return row

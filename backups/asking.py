@@ -1,0 +1,218 @@
+"""Asks for runs on behalf of people, by the panel or the API: only where somebody will carry them out, and nothing is in the way.
+
+A face says who may; here it is decided whether it can be now, and the row is queued.
+"""
+
+import logging
+from typing import Any
+
+from django.db import router, transaction
+from kombu.exceptions import OperationalError as BrokerError
+
+from backups import access, catalog, conf, health, queued, tasks
+from backups.backup import DatabaseBackup
+from backups.exceptions import (
+    InTheWayError,
+    KeyReusedError,
+    NoRoomError,
+    NoWorkerError,
+    RefusedError,
+    TargetNotAllowedError,
+    UsageError,
+)
+from backups.heartbeats import BACKUPS
+from backups.models import BackupHistory, BackupRestore, Level, RestorePurpose, Status
+from backups.plan import Choices
+from backups.postgres.swap import Swapped
+from backups.restore import DatabaseRestore
+from backups.types import Server, State
+from backups.undo import RestoreUndo
+
+UNENDED = (Status.PENDING, Status.RUNNING)
+
+logger = logging.getLogger(__name__)
+
+
+def for_backup(
+    *,
+    description: str,
+    database: str = "default",
+    upload_to_s3: bool = True,
+    save_local: bool = False,
+    user: Any,
+    key: str = "",
+    digest: str = "",
+) -> tuple[BackupHistory, bool]:
+    """The queued row of the backup that is wanted, and whether it is new. `database` is an alias. The same `key` (of
+    `access.actor_key`; "" for none) of the same user is the same backup; `digest` tells whether it is the same request.
+
+    Raises InTheWayError, NoRoomError, NoWorkerError, KeyReusedError, and as DatabaseBackup does.
+    """
+    if (known := _known(user, key, digest)) is not None:
+        return known, False
+    story = DatabaseBackup(
+        description=description, database=database, upload_to_s3=upload_to_s3, save_local=save_local, user=user
+    )
+    require_worker()
+    with _handed_out(), transaction.atomic(using=router.db_for_write(BackupHistory)):
+        try:
+            access.require_room()  # from here to the end of the transaction, others who ask wait
+        except NoRoomError:
+            _require_no_backup_of(story.row.database)
+            raise
+        if (known := _known(user, key, digest)) is not None:
+            return known, False
+        _require_no_backup_of(story.row.database)
+        story.row.idempotency_key, story.row.idempotency_digest = key, digest if key else ""
+        tasks.hand_out([story.request()])
+    return story.row, True
+
+
+def for_verification(row: BackupHistory, *, level: str = Level.RESTORED, user: Any) -> BackupRestore:
+    """The queued row of a verification of that backup. Raises NoRoomError, NoWorkerError, and as BackupVerification does."""
+    require_worker()
+    with _handed_out(), transaction.atomic(using=router.db_for_write(BackupHistory)):
+        access.require_room()
+        made = queued.request_verification(filename=row.filename, environment=row.environment, level=level, user=user, backup=row)
+        tasks.hand_out([made])
+    return made
+
+
+def restore_of(row: BackupHistory, *, target: str, neutralize: bool | None = None) -> DatabaseRestore:
+    """The story of a restore of that backup onto the alias `target`; its `plan()` tells what it would do. Nothing is touched.
+
+    Raises TargetNotAllowedError for a target that RESTORE_TARGETS does not name, and as DatabaseRestore does.
+    """
+    return DatabaseRestore(
+        target=allowed_target(target),
+        filename=row.filename,
+        environment=row.environment,
+        choices=Choices(neutralize=neutralize),
+    )
+
+
+def for_restore(row: BackupHistory, *, target: str, confirm: str, neutralize: bool | None = None, user: Any) -> BackupRestore:
+    """The queued row of a restore of that backup onto the alias `target`, whose database `confirm` names. What stands against it
+    is said before it is queued.
+
+    Raises UsageError for another name, InTheWayError, NoRoomError, NoWorkerError, TargetNotAllowedError, and as
+    DatabaseRestore and its plan do.
+    """
+    story = restore_of(row, target=target, neutralize=neutralize)
+    require_named(story.target, confirm)
+    story.plan().require_possible()
+    require_worker()
+    with _handed_out(), transaction.atomic(using=router.db_for_write(BackupHistory)):
+        access.require_room()
+        _require_no_restore_onto(story.target.database)
+        made = queued.request_restore(
+            target=target,
+            filename=row.filename,
+            environment=row.environment,
+            confirm=confirm,
+            neutralize=neutralize,
+            user=user,
+            backup=row,
+        )
+        tasks.hand_out([made])
+    return made
+
+
+def undo(row: BackupRestore, *, confirm: str) -> tuple[Server, Swapped]:
+    """Swaps back what a restore has replaced; the target, and how. `confirm` is the name of the target's database.
+
+    Raises RefusedError where nothing is kept of it, UsageError, TargetNotAllowedError, and as RestoreUndo does.
+    """
+    target = target_of(row)
+    require_named(target, confirm)
+    return target, RestoreUndo(target=target, kept=row.kept_database, confirm=confirm).run()
+
+
+def allowed_target(alias: str) -> Server:
+    """Raises TargetNotAllowedError, and ConfigurationError."""
+    if alias not in conf.current().restore_targets:
+        raise _not_allowed(f"This site restores nothing onto {alias} by the web.")
+    return conf.server(alias)
+
+
+def target_of(row: BackupRestore) -> Server:
+    """The allowed target that a restore went onto, and on which something is kept of it: the same database of the same cluster.
+
+    Raises RefusedError, TargetNotAllowedError, and ConnectError.
+    """
+    if row.purpose != RestorePurpose.RESTORE or not row.kept_database:
+        raise RefusedError("Nothing is kept of what this restore has replaced, so there is nothing to go back to.")
+    for alias in conf.current().restore_targets:
+        server = conf.server(alias)
+        if server.database == row.target_database and catalog.cluster_of(server) == row.target_system_identifier:
+            return server
+    raise _not_allowed(f"This site undoes nothing in {row.target_database} by the web.")
+
+
+def require_named(target: Server, confirm: str) -> None:
+    """That whoever asks has said the name of the database. Raises UsageError."""
+    if confirm != target.database:
+        raise UsageError(f"Say the name of the database: {target.database}. Nothing was touched.")
+
+
+def require_worker() -> None:
+    """That somebody takes what is queued. Raises NoWorkerError."""
+    check = health.worker_of(BACKUPS)
+    if check.state is not State.OK:
+        raise NoWorkerError(
+            detail=f"{check.text} [{check.threshold}]",
+            hint="Start one: icb up. Workers show that they are alive each minute, by the scheduler: both must run.",
+        )
+
+
+class _handed_out:  # noqa: N801 - read as what it is at its use
+    """A broker that can't be reached after the row is written loses nothing: what nobody took is handed out again."""
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, _kind: Any, error: BaseException | None, _traceback: Any) -> bool:
+        if not isinstance(error, BrokerError | OSError):
+            return False
+        logger.error("The broker could not be reached; the row waits until it is handed out again: %s", error)
+        return True
+
+
+def _known(user: Any, key: str, digest: str) -> BackupHistory | None:
+    """What this key stands for already. Raises KeyReusedError where that was another request."""
+    if not key:
+        return None
+    rows = BackupHistory.objects.of_environment(conf.current().environment)
+    known = rows.filter(triggered_by_id=user.pk, idempotency_key=key).first()
+    if known is not None and known.idempotency_digest != digest:
+        raise KeyReusedError(hint="Use a new key for each new request.", which="backup", id=known.id)
+    return known
+
+
+def _require_no_backup_of(database: str) -> None:
+    rows = BackupHistory.objects.of_environment(conf.current().environment).filter(database=database, status__in=UNENDED)
+    other = rows.order_by("created_at").only("id", "filename", "status").first()
+    if other is not None:
+        raise _in_the_way(f"A backup of {database} is {_words(other.status)} already.", "backup", other)
+
+
+def _require_no_restore_onto(database: str) -> None:
+    """While a restore onto a database of that name is queued or at work."""
+    rows = BackupRestore.objects.filter(target_environment=conf.current().environment, target_database=database)
+    other = rows.filter(status__in=UNENDED, purpose="restore").order_by("created_at").only("id", "status").first()
+    if other is not None:
+        raise _in_the_way(f"A restore onto {database} is {_words(other.status)} already.", "restore", other)
+
+
+def _in_the_way(message: str, which: str, other: BackupHistory | BackupRestore) -> InTheWayError:
+    return InTheWayError(message, hint="Wait until it has ended, or cancel it.", which=which, id=other.id)
+
+
+def _not_allowed(message: str) -> TargetNotAllowedError:
+    return TargetNotAllowedError(
+        message, hint="BACKUPS_RESTORE_TARGETS names the aliases that it may. Any other target: icb db restore"
+    )
+
+
+def _words(status: str) -> str:
+    return "queued" if status == Status.PENDING else "running"

@@ -1,0 +1,47 @@
+"""What every page of the panel has in common."""
+
+import re
+from collections.abc import Callable
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+
+from backups.audited import AuditEntry
+
+pytestmark = pytest.mark.usefixtures("history")
+HTML = {"HTTP_ACCEPT": "text/html"}
+OVERVIEW = "/admin/backups/"
+
+
+@pytest.fixture
+def viewer(browser_of: Callable[..., Client]) -> Client:
+    return browser_of("backup viewer")
+
+
+def test_the_panel_is_at_the_address_that_the_api_has_too(viewer: Client) -> None:
+    assert reverse("backups_panel:overview") == reverse("backups_api:backups") == OVERVIEW
+    page, answer = viewer.get(OVERVIEW), viewer.get(OVERVIEW, HTTP_ACCEPT="application/json")
+    assert (page["Content-Type"], answer["Content-Type"]) == ("text/html; charset=utf-8", "application/json")
+
+
+def test_whoever_is_not_signed_in_is_sent_to_sign_in() -> None:
+    answer = Client(**HTML).get(OVERVIEW)
+    assert (answer.status_code, answer["Location"]) == (302, f"/admin/login/?next={OVERVIEW}")
+
+
+def test_whoever_lacks_the_permission_is_told_so_and_it_is_noted(browser_of: Callable[..., Client]) -> None:
+    answer = browser_of().get(OVERVIEW)
+    assert answer.status_code == 403
+    assert "You may not do this" in answer.content.decode()
+    noted = AuditEntry.objects.get(outcome="refused")
+    assert (noted.channel, noted.action, noted.object) == ("web", "overview", OVERVIEW)
+
+
+def test_nothing_inline_is_allowed_and_nothing_from_elsewhere(viewer: Client) -> None:
+    answer = viewer.get(OVERVIEW)
+    policy = answer["Content-Security-Policy"]
+    assert "default-src 'none'" in policy
+    assert "unsafe" not in policy
+    assert "http" not in policy
+    assert not re.search(r"<script(?![^>]*src=)|<style| style=| on[a-z]+=", answer.content.decode())
