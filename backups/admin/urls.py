@@ -1,14 +1,19 @@
 """Addresses of the panel's pages, for the site to include where the API's are: admin/backups/
 
-Of an address that both have, `api/negotiation.py` tells who is meant.
+Of an address that both have, `api/negotiation.py` tells who is meant. Each page's module says where it is.
 """
 
-from django.urls import path
-
-from backups.admin.overview import Overview
+from backups.admin import backup, comparing, creating, deleting, overview, restoring, storage, wellbeing
 
 app_name = "backups_panel"
 
 urlpatterns = [
-    path("", Overview.as_page(), name="overview"),
+    *overview.urlpatterns,
+    *wellbeing.urlpatterns,
+    *creating.urlpatterns,
+    *deleting.urlpatterns,
+    *storage.urlpatterns,
+    *restoring.urlpatterns,
+    *backup.urlpatterns,
+    *comparing.urlpatterns,
 ]

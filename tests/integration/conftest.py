@@ -8,10 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import pytest
-from django.contrib.auth import get_user_model
-from django.contrib.auth.models import Group
 from django.core.management import load_command_class
-from django.test import Client
 from psycopg import sql
 
 from backups.backup import DatabaseBackup
@@ -96,18 +93,3 @@ def age_mark(admin: Server, database: str, *, days: int) -> None:
         mark = json.loads(str((session.execute(query, [database]).fetchone() or ("",))[0]))
         mark["at"] = str(datetime.fromisoformat(mark["at"]) - timedelta(days=days))
         session.execute(sql.SQL("COMMENT ON DATABASE {} IS {}").format(sql.Identifier(database), sql.Literal(json.dumps(mark))))
-
-
-@pytest.fixture
-def browser_of(groups: None) -> Callable[..., Client]:
-    """A browser in which a user of that group is signed in; of none, a member of the staff without permissions."""
-
-    def sign_in(group: str = "") -> Client:
-        user = get_user_model().objects.create_user(f"of {group}", is_staff=True)
-        if group:
-            user.groups.add(Group.objects.get(name=group))
-        client = Client(HTTP_ACCEPT="text/html")
-        client.force_login(user)
-        return client
-
-    return sign_in
