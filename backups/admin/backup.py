@@ -2,6 +2,7 @@
 
 from django.urls import path
 
+from backups.admin.acting import Cancel, Download, Pin, Unpin, Verify
 from backups.admin.page import Page
 
 urlpatterns = [
@@ -9,9 +10,9 @@ urlpatterns = [
     path("<uuid:id>/live/", Page.as_page(), name="backup-live"),
     path("<uuid:id>/contents/", Page.as_page(), name="contents"),
     path("<uuid:id>/manifest/", Page.as_page(), name="manifest"),
-    path("<uuid:id>/verify/", Page.as_page(), name="verify"),
-    path("<uuid:id>/cancel/", Page.as_page(), name="cancel"),
-    path("<uuid:id>/pin/", Page.as_page(), name="pin"),
-    path("<uuid:id>/unpin/", Page.as_page(), name="unpin"),
-    path("<uuid:id>/download/", Page.as_page(), name="download"),
+    path("<uuid:id>/verify/", Verify.as_page(), name="verify"),
+    path("<uuid:id>/cancel/", Cancel.as_page(), name="cancel"),
+    path("<uuid:id>/pin/", Pin.as_page(), name="pin"),
+    path("<uuid:id>/unpin/", Unpin.as_page(), name="unpin"),
+    path("<uuid:id>/download/", Download.as_page(), name="download"),
 ]
