@@ -14,6 +14,7 @@ from backups.models import BackupHistory, Status
 DUMPING, CANCELLING = "dumping", "cancelling"
 _PHASES = ("checking", "taking the snapshot", DUMPING, "counting rows", "completing")  # as DatabaseBackup tells them
 SILENT_SECONDS = 15  # it tells each second while bytes come; after so many without a word somebody should know
+_FEW_SECONDS = 5
 _EARLY_SECONDS = 3  # of what has run for less, nobody can tell how long it takes
 
 
@@ -100,6 +101,18 @@ class Running:
         return self.so_far * max(0, self.total_bytes - self.done_bytes) / self.done_bytes
 
     @property
+    def told_left(self) -> str:
+        """The same in words; empty where nobody can tell."""
+        if self.left is None:
+            return ""
+        return _("about %(time)s left") % {"time": _whole(self.left)} if self.left >= _FEW_SECONDS else _("a few seconds left")
+
+    @property
+    def told_so_far(self) -> str:
+        """In whole seconds."""
+        return _("%(time)s so far") % {"time": _whole(self.so_far)}
+
+    @property
     def silent_for(self) -> float | None:
         """Since when nothing was heard of it while it dumps, where that is too long: in other phases it has nothing to tell."""
         at = parse_datetime(str(self._told.get("at", "")))
@@ -120,12 +133,9 @@ class Running:
             return _("Every table is dumped. Completing.")
         if self.percent is None:
             return ""
-        if self.left is None:
+        if not self.told_left:
             return _("%(percent)s percent dumped.") % {"percent": self.percent}
-        return _("%(percent)s percent dumped, about %(left)s left.") % {
-            "percent": self.percent,
-            "left": figures.duration(self.left),
-        }
+        return _("%(percent)s percent dumped, %(left)s.") % {"percent": self.percent, "left": self.told_left}
 
     @property
     def heading(self) -> str:
@@ -147,16 +157,23 @@ class Running:
     def steps(self) -> list[Step]:
         """All of them, in their order."""
         where = self._where
-        destinations = [self.row.bucket] if self.row.s3_key else []
-        destinations += [_("the local folder")] if self.row.local_path else []
         told = (
             (_("Checks: role, client program, room and rights in the store"), ""),
             (_("One snapshot of the database"), ""),
-            (_("Dump and upload"), _("to %(places)s at once") % {"places": _(" and ").join(destinations)}),
+            (_("Dump and upload") if self.row.s3_key else _("Dump"), self._destinations),
             (_("Rows of every table counted in that snapshot"), ""),
             (_("Size and SHA-256 compared with the store; the manifest signed and written last"), ""),
         )
         return [_step(place - where, text, detail) for place, (text, detail) in enumerate(told)]
+
+    @property
+    def _destinations(self) -> str:
+        if not self.row.s3_key:
+            return _("to the local folder")
+        told = {"bucket": self.row.bucket}
+        if not self.row.local_path:
+            return _("to the bucket %(bucket)s") % told
+        return _("to the bucket %(bucket)s and the local folder at once") % told
 
     @property
     def _where(self) -> int:
@@ -171,6 +188,11 @@ class Running:
 
     def _number(self, name: str) -> int:
         return int(self._told.get(name) or 0)
+
+
+def _whole(seconds: float) -> str:
+    """As figures.duration, without tenths of seconds: they change too fast to be read."""
+    return figures.NO_BREAK.join(f"{amount}{figures.NO_BREAK}{unit}" for amount, unit in figures.parts(int(seconds)))
 
 
 def _step(distance: int, text: str, detail: str) -> Step:

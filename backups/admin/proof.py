@@ -72,20 +72,36 @@ def ladder(row: BackupHistory, runs: Iterable[Run]) -> list[Rung]:
     """The three levels, from the least to the one that counts."""
     good = [run for run in runs if run.is_verification and run.row.verdict == Verdict.GOOD]
     last = {str(level): next((run for run in good if run.row.level == level), None) for level in Level}
-    texts = {
-        Level.STORED: (_("Stored"), _("Size and SHA-256 of what the store holds are those of the dump")),
-        Level.READABLE: (_("Readable"), _("The whole archive was decoded to its last byte")),
-        Level.RESTORED: (_("Restored"), _("Loaded into a scratch database, and compared with what was backed up")),
-    }
     moments = {Level.STORED: row.stored_at, Level.READABLE: row.readable_at, Level.RESTORED: row.verified_at}
     rungs = []
-    for level, (title, text) in texts.items():
-        run = last[str(level)]
+    for level, (title, question, answer) in _texts().items():
+        run, text = last[str(level)], answer if moments[level] else question
         if level is Level.RESTORED and run is not None and run.row.tables is not None and moments[level]:
             text = _("Loaded into a scratch database: %(report)s") % {"report": run.report}
         took = run.row.duration_seconds if run is not None else None
         rungs.append(Rung(level=str(level), title=title, text=text, at=moments[level], took=took))
     return rungs
+
+
+def _texts() -> dict[Level, tuple[str, str, str]]:
+    """Of each level its name, what it asks, and what it has shown when it is passed."""
+    return {
+        Level.STORED: (
+            _("Stored"),
+            _("Does the store hold the dump, in its size and with its SHA-256?"),
+            _("Size and SHA-256 of what the store holds are those of the dump"),
+        ),
+        Level.READABLE: (
+            _("Readable"),
+            _("Can the whole archive be decoded, to its last byte?"),
+            _("The whole archive was decoded to its last byte"),
+        ),
+        Level.RESTORED: (
+            _("Restored"),
+            _("Does it come back? It is loaded into a scratch database, and compared"),
+            _("Loaded into a scratch database, and compared with what was backed up"),
+        ),
+    }
 
 
 def _report(row: Any) -> str:
