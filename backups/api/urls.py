@@ -41,7 +41,7 @@ urlpatterns = [
     path("<uuid:id>/verify/", _to(Acting, post="verify"), name="verify"),
     path("<uuid:id>/cancel/", _to(Acting, post="cancel"), name="cancel"),
     path("<uuid:id>/pin/", _to(Acting, post="pin", delete="unpin"), name="pin"),
-    path("<uuid:id>/download/", Downloading.as_view({"get": "download"}), name="download"),
+    path("<uuid:id>/download/", _to(Downloading, get="download"), name="download"),
     path("<uuid:id>/restore/", _to(Restoring, post="restore"), name="restore-backup"),
     path("storage/", _to(Bucket, get="list"), name="storage"),
     path("health/", _to(Wellbeing, get="retrieve"), name="health"),
