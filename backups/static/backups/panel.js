@@ -53,3 +53,8 @@ for (const shown of document.querySelectorAll("[data-key]")) {
     setInterval(show, 5000);
     show();
 }
+
+/* A live part that could not be fetched says so, and how to go on. */
+const lost = (is) => () => { for (const note of document.querySelectorAll("[data-lost]")) note.hidden = !is; };
+for (const name of ["htmx:responseError", "htmx:sendError"]) document.addEventListener(name, lost(true));
+document.addEventListener("htmx:afterSwap", lost(false));
