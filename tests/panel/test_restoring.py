@@ -122,7 +122,7 @@ def test_what_stands_against_it_is_said_and_there_is_no_field_for_the_name(
     backups_settings.BACKUPS = {**backups_settings.BACKUPS, "RESTORE_TARGETS": ["default"]}
     answer = restorer.get(plan_of(backup))
     assert f"The backup is of the database {backup.database}" in words(answer)
-    assert "It can’t be done like this" in words(answer)
+    assert "What stands against it" in words(answer)
     assert 'name="confirm"' not in answer.content.decode()
 
 
