@@ -35,7 +35,7 @@ def _to(view: type[Any], page: str = "", **methods: str) -> Any:
 
 urlpatterns = [
     path("", _to(Backups, get="list", post="create"), name="backups"),
-    path("<uuid:id>/", _to(Backups, "admin:backups_backuphistory_change", get="retrieve"), name="backup"),
+    path("<uuid:id>/", _to(Backups, get="retrieve"), name="backup"),
     path("<uuid:id>/contents/", _to(Acting, get="contents"), name="contents"),
     path("<uuid:id>/diff/<uuid:other>/", _to(Acting, get="diff"), name="diff"),
     path("<uuid:id>/verify/", _to(Acting, post="verify"), name="verify"),
