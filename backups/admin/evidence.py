@@ -1,0 +1,87 @@
+"""What the history tells of each database, for the verdict: a fixed number of questions for each, whatever its length."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from django.db.models import Max, Q
+
+from backups import conf
+from backups.admin.moments import following
+from backups.admin.safety import Copy, Facts
+from backups.health import of_backups, of_schedule
+from backups.health.sites import Site
+from backups.models import BackupHistory, BackupRestore, Level, RestorePurpose, Status, Verdict
+from backups.querysets import BackupRestoreQuerySet
+from backups.schedules import Schedule
+
+_COPY = ("id", "description", "created_at", "started_at", "verified_at")
+
+
+def facts_of(site: Site, schedules: Sequence[Schedule], *, now: datetime) -> Facts:
+    """Raises what Django's database does."""
+    limits = conf.current().health
+    grace = of_backups.grace(site, limits, now=now)
+    due = of_schedule.due(schedules, alias=site.alias, now=now, grace=grace)
+    checks = {check.id: check for check in of_backups.checks(site, limits, due=due, now=now)}
+    newest = _copy(of_backups.whole(site).only(*_COPY).first())
+    proven = _copy(of_backups.whole(site).filter(verified_at__isnull=False).only(*_COPY).first())
+    last_proof = site.runs().aggregate(at=Max("verified_at"))["at"]
+    drill = _drills(site).only("duration_seconds", "load_seconds", "finished_at").first()
+    failed, was_any = _failed(site)
+    return Facts(
+        alias=site.alias,
+        server_database=site.server.database,
+        database=site.name,
+        environment=conf.current().environment,
+        checks=checks,
+        newest=newest,
+        proven=proven,
+        last_proof_at=last_proof,
+        restore_seconds=drill.duration_seconds if drill else None,
+        restored_at=drill.finished_at if drill else None,
+        load_seconds=drill.load_seconds if drill else None,
+        late_at=late_at(newest.made_at, schedules, site.alias, grace=grace) if newest is not None else None,
+        failed=failed,
+        was_any=was_any,
+    )
+
+
+def late_at(made_at: datetime, schedules: Sequence[Schedule], alias: str, *, grace: timedelta) -> datetime:
+    """When a backup that was made then is too old: the next moment of its database's schedules, and the grace; without a
+    schedule, by its age.
+    """
+    own = [one for one in schedules if one.database == alias and not one.problem]
+    moments = [
+        moment
+        for one in own
+        if (moment := following(one.when, zone=one.time_zone, after=made_at if one.fired_at else max(made_at, one.changed_at)))
+    ]
+    if not moments:
+        return made_at + timedelta(hours=conf.current().health.backup_age_hours)
+    return min(moments) + grace
+
+
+def _copy(row: BackupHistory | None) -> Copy | None:
+    if row is None:
+        return None
+    made_at = row.started_at or row.created_at
+    return Copy(id=row.id, description=row.description, made_at=made_at, verified_at=row.verified_at)
+
+
+def _drills(site: Site) -> BackupRestoreQuerySet:
+    """Verifications by a restore that were carried out and found a backup good, the newest first: as health has it."""
+    drills: BackupRestoreQuerySet = BackupRestore.objects.filter(
+        *(Q(purpose=RestorePurpose.VERIFICATION), Q(level=Level.RESTORED)),
+        *(Q(verdict=Verdict.GOOD), Q(status=Status.SUCCEEDED), Q(duration_seconds__isnull=False)),
+        backup__in=site.runs().values("pk"),
+    )
+    return drills.order_by("-finished_at")
+
+
+def _failed(site: Site) -> tuple[int, bool]:
+    """How many runs failed since the last success, and whether there was one."""
+    counted = site.runs().aggregate(good=Max("created_at", filter=Q(status=Status.SUCCEEDED)))
+    failures = site.runs().filter(status=Status.FAILED)
+    if counted["good"] is not None:
+        failures = failures.filter(created_at__gt=counted["good"])
+    return failures.count(), counted["good"] is not None
