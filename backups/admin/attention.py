@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 from uuid import UUID
 
 from django.utils.translation import gettext as _
@@ -58,8 +57,8 @@ def issues(facts: Sequence[Facts], checks: Iterable[Check]) -> list[Issue]:
     """
     made = list(checks)
     incidents = {incident.key: incident for incident in open_ones().order_by("opened_at")}
-    found = [_of_check(check, incidents.get(key_of(check.id, check.subject))) for check in made if _is_amiss(check, made)]
-    found += _failures(facts, incidents)
+    found = _failures(facts, incidents)
+    found += [_of_check(check, incidents.get(key_of(check.id, check.subject))) for check in made if _is_amiss(check, made)]
     looked_at = {key_of(check.id, check.subject) for check in made}
     looked_at |= {key_of(problems.BACKUP_FAILED, one.database) for one in facts}
     rest = [incident for key, incident in incidents.items() if key not in looked_at]
@@ -68,16 +67,22 @@ def issues(facts: Sequence[Facts], checks: Iterable[Check]) -> list[Issue]:
     return sorted(found, key=lambda issue: issue.level != "bad")
 
 
-def issues_of_report(checks: Iterable[dict[str, Any]]) -> list[Issue]:
-    """Those of health's whole report that are amiss."""
-    made = [Check(**one | {"state": State(one["state"])}) for one in checks]
-    return [_of_check(check, None) for check in made if _is_amiss(check, made)]
+def issues_of(checks: Sequence[Check]) -> list[Issue]:
+    """Those of them that are amiss."""
+    return [_of_check(check, None) for check in checks if _is_amiss(check, checks)]
 
 
 def not_told(found: Iterable[Issue]) -> list[Issue]:
     """Those that the first page does not tell by itself, by the history or an incident. Raises what Django's database does."""
     opened = open_keys()
     return [issue for issue in found if issue.key not in opened and issue.key.partition(":")[0] not in FROM_HISTORY]
+
+
+def level_of(check: Check) -> str:
+    """Of one: ok, warn or bad."""
+    if check.state is State.OK:
+        return "ok"
+    return "bad" if check.state is State.BAD and check.id in _GRAVE else "warn"
 
 
 def open_keys() -> set[str]:
@@ -95,7 +100,7 @@ def _is_amiss(check: Check, others: Sequence[Check]) -> bool:
 def _of_check(check: Check, incident: Incident | None) -> Issue:
     return Issue(
         key=key_of(check.id, check.subject),
-        level="bad" if check.state is State.BAD and check.id in _GRAVE else "warn",
+        level=level_of(check),
         title=_capital(events.begins(check.id, check.subject) if check.state is State.BAD else _unknown(check)),
         text=_capital(check.text),
         limit=check.threshold,
@@ -170,4 +175,5 @@ def _clipped(text: str) -> str:
 
 
 def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:]
+    """A name as pg_dump is left as it is."""
+    return text[:1].upper() + text[1:] if text.partition(" ")[0].isalpha() else text

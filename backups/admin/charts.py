@@ -6,11 +6,11 @@ texts, written with a point in every language: a decimal comma breaks SVG.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
-from uuid import UUID
+from datetime import date, datetime, timedelta
 
 from django.utils import formats
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 
 from backups.admin import figures
 
@@ -19,13 +19,19 @@ BASE = TOP + HEIGHT
 CELL, STEP, LEFT, UP = 13, 18, 34, 18  # of the calendar
 _FEWEST_DAYS = 14  # that a plot spans: two points are no trend
 _MOST_GRID = 4
+_TOLD = {
+    "proven": gettext_noop("%(day)s: verified"),
+    "unproven": gettext_noop("%(day)s: succeeded, not verified"),
+    "failed": gettext_noop("%(day)s: every run failed"),
+    "nothing": gettext_noop("%(day)s: no backup"),
+}
 _SECONDS = (1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200, 10800, 21600, 43200, 86400)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Day:
     """What was run on one day of the viewer's calendar. `runs` have ended; `size` (bytes) and `seconds` are of the last backup
-    that succeeded, whose id is `id`; None without one.
+    that succeeded, made `at`; None without one.
     """
 
     date: date
@@ -36,7 +42,7 @@ class Day:
     size: int | None = None
     seconds: float | None = None
     is_proven: bool = False
-    id: UUID | None = None
+    at: datetime | None = None
 
     @property
     def kind(self) -> str:
@@ -154,13 +160,7 @@ def calendar(days: Sequence[Day]) -> Calendar:
 
 
 def _told(day: Day) -> str:
-    words = {
-        "proven": _("%(day)s: verified"),
-        "unproven": _("%(day)s: succeeded, not verified"),
-        "failed": _("%(day)s: every run failed"),
-        "nothing": _("%(day)s: no backup"),
-    }[day.kind]
-    return words % {"day": formats.date_format(day.date, "l j F")}
+    return _(_TOLD[day.kind]) % {"day": formats.date_format(day.date, "l j F")}
 
 
 def _failure(x: float, day: Day) -> Mark:

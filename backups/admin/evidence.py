@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from uuid import UUID
 
-from django.db.models import Max, Q
+from django.db.models import Q
 
 from backups import conf
 from backups.admin.moments import following
@@ -11,7 +12,6 @@ from backups.admin.safety import Copy, Facts
 from backups.health import of_backups, of_schedule
 from backups.health.sites import Site
 from backups.models import BackupHistory, BackupRestore, Level, RestorePurpose, Status, Verdict
-from backups.querysets import BackupRestoreQuerySet
 from backups.schedules import Schedule
 
 _COPY = ("id", "description", "created_at", "started_at", "verified_at")
@@ -25,8 +25,8 @@ def facts_of(site: Site, schedules: Sequence[Schedule], *, now: datetime) -> Fac
     checks = {check.id: check for check in of_backups.checks(site, limits, due=due, now=now)}
     newest = _copy(of_backups.whole(site).only(*_COPY).first())
     proven = _copy(of_backups.whole(site).filter(verified_at__isnull=False).only(*_COPY).first())
-    last_proof = site.runs().aggregate(at=Max("verified_at"))["at"]
-    drill = _drills(site).only("duration_seconds", "load_seconds", "finished_at").first()
+    last = site.runs().filter(verified_at__isnull=False).order_by("-verified_at").values_list("id", "verified_at").first()
+    drill = _drill(site, last[0]) if last is not None else None
     failed, was_any = _failed(site)
     return Facts(
         alias=site.alias,
@@ -36,7 +36,7 @@ def facts_of(site: Site, schedules: Sequence[Schedule], *, now: datetime) -> Fac
         checks=checks,
         newest=newest,
         proven=proven,
-        last_proof_at=last_proof,
+        last_proof_at=last[1] if last is not None else None,
         restore_seconds=drill.duration_seconds if drill else None,
         restored_at=drill.finished_at if drill else None,
         load_seconds=drill.load_seconds if drill else None,
@@ -68,20 +68,22 @@ def _copy(row: BackupHistory | None) -> Copy | None:
     return Copy(id=row.id, description=row.description, made_at=made_at, verified_at=row.verified_at)
 
 
-def _drills(site: Site) -> BackupRestoreQuerySet:
-    """Verifications by a restore that were carried out and found a backup good, the newest first: as health has it."""
-    drills: BackupRestoreQuerySet = BackupRestore.objects.filter(
+def _drill(site: Site, last_proven: UUID) -> BackupRestore | None:
+    """The newest verification by a restore that found a backup good, as health has it: that of the backup proven last. Where the
+    history has lost it, the newest of any.
+    """
+    drills = BackupRestore.objects.filter(
         *(Q(purpose=RestorePurpose.VERIFICATION), Q(level=Level.RESTORED)),
         *(Q(verdict=Verdict.GOOD), Q(status=Status.SUCCEEDED), Q(duration_seconds__isnull=False)),
-        backup__in=site.runs().values("pk"),
     )
-    return drills.order_by("-finished_at")
+    newest = drills.order_by("-finished_at").only("duration_seconds", "load_seconds", "finished_at")
+    return newest.filter(backup_id=last_proven).first() or newest.filter(backup__in=site.runs().values("pk")).first()
 
 
 def _failed(site: Site) -> tuple[int, bool]:
     """How many runs failed since the last success, and whether there was one."""
-    counted = site.runs().aggregate(good=Max("created_at", filter=Q(status=Status.SUCCEEDED)))
+    good = site.runs().filter(status=Status.SUCCEEDED).newest_first().values_list("created_at", flat=True).first()
     failures = site.runs().filter(status=Status.FAILED)
-    if counted["good"] is not None:
-        failures = failures.filter(created_at__gt=counted["good"])
-    return failures.count(), counted["good"] is not None
+    if good is not None:
+        failures = failures.filter(created_at__gt=good)
+    return failures.count(), good is not None

@@ -23,8 +23,15 @@ def remedies(hint: str) -> list[Remedy]:
 
 
 def _of_line(line: str) -> Iterator[Remedy]:
+    said: list[str] = []
     for sentence in _ENDS_SENTENCE.split(line):
-        yield _of_sentence(sentence)
+        remedy = _of_sentence(sentence)
+        said.append(remedy.said)
+        if remedy.command:
+            yield Remedy(said=" ".join(filter(None, said)), command=remedy.command)
+            said.clear()
+    if said:
+        yield Remedy(said=" ".join(said))
 
 
 def _of_sentence(sentence: str) -> Remedy:

@@ -70,14 +70,15 @@ class Number:
     measured: float | None
     limit: float | None
     is_ok: bool
+    is_age: bool = True
 
     @property
     def parts(self) -> list[tuple[int, str]]:
-        """12 h, 57 min."""
+        """12 h, 57 min: an age in minutes and more, a duration in seconds, too."""
         if self.seconds is None:
             return []
         whole = int(self.seconds)
-        return figures.parts(whole - whole % figures.MINUTE if whole >= figures.HOUR else whole)
+        return figures.parts(whole - whole % figures.MINUTE if self.is_age and whole >= figures.MINUTE else whole)
 
     @property
     def bar(self) -> int:
@@ -203,6 +204,7 @@ def _back(facts: Facts, limits: Thresholds) -> Number:
         measured=facts.restore_seconds,
         limit=limits.restore_minutes * 60 if limits.restore_minutes else None,
         is_ok=not _is_bad(facts, "restore-duration"),
+        is_age=False,
     )
 
 

@@ -17,13 +17,13 @@ from backups.admin.charts import Calendar, Day, Plot
 from backups.changes import Kind, TableChange, compare_tables
 from backups.health import of_backups
 from backups.health.sites import Site
-from backups.models import BackupHistory, BackupRestore, Level, RestorePurpose, Status, Verdict
+from backups.models import BackupHistory, Status
 from backups.types import TableRows
 
 DAYS = 90
 MINUS = "\N{MINUS SIGN}"
 _MOVERS = 7
-_COUNTS = ("runs", "good", "proven", "failed")
+_COUNTS = ("runs", "good", "proven", "failed", "at")
 _GOOD = Q(status=Status.SUCCEEDED, bad_at__isnull=True)
 _ENDED = Q(status__in=(Status.SUCCEEDED, Status.FAILED, Status.CANCELLED))
 
@@ -77,7 +77,7 @@ class Trends:
     counted_days: int
     gap: float | None
     is_gap_open: bool
-    drills: int
+    proven: int
     movers: list[Mover]
     moved: tuple[BackupHistory, BackupHistory] | None  # the two that are compared, the older first
 
@@ -89,7 +89,7 @@ def trends_of(site: Site, *, now: datetime) -> Trends:
     seconds = [day.seconds for day in shown if day.seconds is not None]
     usual = median(seconds) if seconds else None
     counted = days[next((place for place, day in enumerate(days) if day.runs), len(days)) :]
-    gap, is_open = _gap(site, now)
+    gap, is_open = _gap(site, days, now)
     moved, movers = _movers(site)
     return Trends(
         days=days,
@@ -111,7 +111,7 @@ def trends_of(site: Site, *, now: datetime) -> Trends:
         counted_days=len(counted),
         gap=gap,
         is_gap_open=is_open,
-        drills=_drills(site, now),
+        proven=sum(day.proven for day in days),
         movers=movers,
         moved=moved,
     )
@@ -174,34 +174,29 @@ def _days(site: Site, now: datetime) -> list[Day]:
             good=Count("pk", filter=_GOOD),
             proven=Count("pk", filter=_GOOD & Q(verified_at__isnull=False)),
             failed=Count("pk", filter=Q(status=Status.FAILED) | Q(bad_at__isnull=False)),
+            at=Max("created_at", filter=_GOOD),
         )
     )
-    lasting = rows.filter(_GOOD).order_by("day", "-created_at").distinct("day")
     fields: dict[date, dict[str, Any]] = {
         day: dict(zip(_COUNTS, counts, strict=True)) for day, *counts in counted.values_list("day", *_COUNTS)
     }
-    for day, id_, size, seconds, verified_at in lasting.values_list("day", "id", "size_bytes", "duration_seconds", "verified_at"):
-        fields[day] |= {"id": id_, "size": size, "seconds": seconds, "is_proven": verified_at is not None}
+    last = rows.filter(_GOOD, created_at__in=[counts["at"] for counts in fields.values() if counts["at"] is not None])
+    for day, size, seconds, verified_at in last.values_list("day", "size_bytes", "duration_seconds", "verified_at"):
+        fields[day] |= {"size": size, "seconds": seconds, "is_proven": verified_at is not None}
     return [Day(date=day, **fields.get(day, {})) for day in (first + timedelta(days=n) for n in range(DAYS))]
 
 
-def _gap(site: Site, now: datetime) -> tuple[float | None, bool]:
+def _gap(site: Site, days: Sequence[Day], now: datetime) -> tuple[float | None, bool]:
     """The longest time between two backups, in seconds, and whether it lasts still."""
     good = site.runs().filter(_GOOD, created_at__gte=now - timedelta(days=DAYS))
     lagged = good.annotate(gap=F("created_at") - Window(Lag("created_at"), order_by="created_at"))
     longest = lagged.order_by(F("gap").desc(nulls_last=True)).values_list("gap", flat=True).first()
-    newest = good.aggregate(at=Max("created_at"))["at"]
+    newest = max((day.at for day in days if day.at is not None), default=None)
     if newest is None:
         return None, False
     closed = longest.total_seconds() if longest is not None else 0.0
     still = (now - newest).total_seconds()
     return max(closed, still), still >= closed
-
-
-def _drills(site: Site, now: datetime) -> int:
-    """How often a backup was restored to prove it, and was good."""
-    rows = BackupRestore.objects.filter(purpose=RestorePurpose.VERIFICATION, level=Level.RESTORED, verdict=Verdict.GOOD)
-    return rows.filter(created_at__gte=now - timedelta(days=DAYS), backup__in=site.runs().values("pk")).count()
 
 
 def _movers(site: Site) -> tuple[tuple[BackupHistory, BackupHistory] | None, list[Mover]]:

@@ -8,6 +8,7 @@ from django.urls import path, reverse
 from backups import health
 from backups.admin import attention
 from backups.admin.page import Page
+from backups.types import Check, State
 
 SHOWN = 5  # of the fine checks, on the first page
 
@@ -20,8 +21,14 @@ class Health(Page):
     def get(self, request: HttpRequest) -> HttpResponse:
         """As a page."""
         report = health.full_report.get()
-        issues = attention.issues_of_report(report["checks"])
-        return self.show("backups/health.html", report=report, issues=issues, amiss=len(report["checks"]) - len(_fine(report)))
+        checks = _checks(report)
+        return self.show(
+            "backups/health.html",
+            report=report,
+            checks=[(check, attention.level_of(check)) for check in checks],
+            issues=attention.issues_of(checks),
+            amiss=sum(check.state is not State.OK for check in checks),
+        )
 
 
 class Checks(Page):
@@ -31,19 +38,20 @@ class Checks(Page):
         """What is amiss and not said there already, and some of what is fine. Without a script, the page of all."""
         if "HX-Request" not in request.headers:
             return HttpResponseRedirect(reverse("backups_panel:health"))
-        report = health.full_report.get()
-        fine = _fine(report)
+        checks = _checks(health.full_report.get())
+        fine = [check for check in checks if check.state is State.OK]
         return self.show(
             "backups/overview/checks.html",
-            issues=attention.not_told(attention.issues_of_report(report["checks"])),
+            issues=attention.not_told(attention.issues_of(checks)),
             fine=fine[:SHOWN],
             more=max(0, len(fine) - SHOWN),
-            total=len(report["checks"]),
+            total=len(checks),
+            is_narrow="narrow" in request.GET,
         )
 
 
-def _fine(report: dict[str, Any]) -> list[dict[str, Any]]:
-    return [check for check in report["checks"] if check["state"] == "ok"]
+def _checks(report: dict[str, Any]) -> list[Check]:
+    return [Check(**one | {"state": State(one["state"])}) for one in report["checks"]]
 
 
 urlpatterns = [
