@@ -51,7 +51,7 @@ class Mover:
         if self.percent is None:
             return _("new")
         sign = "+" if self.percent > 0 else MINUS
-        return f"{sign}{formats.number_format(abs(self.percent), decimal_pos=1, use_l10n=True, force_grouping=True)}%"
+        return f"{sign}{formats.number_format(round(abs(self.percent), 1), decimal_pos=1, use_l10n=True, force_grouping=True)}%"
 
 
 @dataclass(frozen=True, kw_only=True)
