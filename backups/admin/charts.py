@@ -31,7 +31,7 @@ _SECONDS = (1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200, 1080
 @dataclass(frozen=True, kw_only=True)
 class Day:
     """What was run on one day of the viewer's calendar. `runs` have ended; `size` (bytes) and `seconds` are of the last backup
-    that succeeded, made `at`; None without one.
+    that succeeded, made `at`; the first is of `first_at`; None without one.
     """
 
     date: date
@@ -42,6 +42,7 @@ class Day:
     size: int | None = None
     seconds: float | None = None
     is_proven: bool = False
+    first_at: datetime | None = None
     at: datetime | None = None
 
     @property

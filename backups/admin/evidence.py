@@ -2,16 +2,13 @@
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from uuid import UUID
-
-from django.db.models import Q
 
 from backups import conf
 from backups.admin.moments import following
 from backups.admin.safety import Copy, Facts
 from backups.health import of_backups, of_schedule
 from backups.health.sites import Site
-from backups.models import BackupHistory, BackupRestore, Level, RestorePurpose, Status, Verdict
+from backups.models import BackupHistory, Status
 from backups.schedules import Schedule
 
 _COPY = ("id", "description", "created_at", "started_at", "verified_at")
@@ -19,14 +16,13 @@ _COPY = ("id", "description", "created_at", "started_at", "verified_at")
 
 def facts_of(site: Site, schedules: Sequence[Schedule], *, now: datetime) -> Facts:
     """Raises what Django's database does."""
+    found = of_backups.newest(site)
     limits = conf.current().health
     grace = of_backups.grace(site, limits, now=now)
     due = of_schedule.due(schedules, alias=site.alias, now=now, grace=grace)
-    checks = {check.id: check for check in of_backups.checks(site, limits, due=due, now=now)}
-    newest = _copy(of_backups.whole(site).only(*_COPY).first())
+    checks = {check.id: check for check in of_backups.checks_of(found, limits, due=due, now=now)}
+    newest = _copy(found.backup)
     proven = _copy(of_backups.whole(site).filter(verified_at__isnull=False).only(*_COPY).first())
-    last = site.runs().filter(verified_at__isnull=False).order_by("-verified_at").values_list("id", "verified_at").first()
-    drill = _drill(site, last[0]) if last is not None else None
     failed, was_any = _failed(site)
     return Facts(
         alias=site.alias,
@@ -36,10 +32,10 @@ def facts_of(site: Site, schedules: Sequence[Schedule], *, now: datetime) -> Fac
         checks=checks,
         newest=newest,
         proven=proven,
-        last_proof_at=last[1] if last is not None else None,
-        restore_seconds=drill.duration_seconds if drill else None,
-        restored_at=drill.finished_at if drill else None,
-        load_seconds=drill.load_seconds if drill else None,
+        last_proof_at=found.verified_at,
+        restore_seconds=found.restore_seconds,
+        restored_at=found.drill.finished_at if found.drill else None,
+        load_seconds=found.drill.load_seconds if found.drill else None,
         late_at=late_at(newest.made_at, schedules, site.alias, grace=grace) if newest is not None else None,
         failed=failed,
         was_any=was_any,
@@ -66,18 +62,6 @@ def _copy(row: BackupHistory | None) -> Copy | None:
         return None
     made_at = row.started_at or row.created_at
     return Copy(id=row.id, description=row.description, made_at=made_at, verified_at=row.verified_at)
-
-
-def _drill(site: Site, last_proven: UUID) -> BackupRestore | None:
-    """The newest verification by a restore that found a backup good, as health has it: that of the backup proven last. Where the
-    history has lost it, the newest of any.
-    """
-    drills = BackupRestore.objects.filter(
-        *(Q(purpose=RestorePurpose.VERIFICATION), Q(level=Level.RESTORED)),
-        *(Q(verdict=Verdict.GOOD), Q(status=Status.SUCCEEDED), Q(duration_seconds__isnull=False)),
-    )
-    newest = drills.order_by("-finished_at").only("duration_seconds", "load_seconds", "finished_at")
-    return newest.filter(backup_id=last_proven).first() or newest.filter(backup__in=site.runs().values("pk")).first()
 
 
 def _failed(site: Site) -> tuple[int, bool]:

@@ -3,11 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
+from itertools import pairwise
 from statistics import median
 from typing import Any
 
-from django.db.models import Count, F, Max, Q, Window
-from django.db.models.functions import Lag, TruncDate
+from django.db.models import Count, Max, Min, Q
+from django.db.models.functions import TruncDate
 from django.utils import formats, timezone
 from django.utils.translation import gettext as _
 
@@ -23,7 +24,7 @@ from backups.types import TableRows
 DAYS = 90
 MINUS = "\N{MINUS SIGN}"
 _MOVERS = 7
-_COUNTS = ("runs", "good", "proven", "failed", "at")
+_COUNTS = ("runs", "good", "proven", "failed", "first_at", "at")
 _GOOD = Q(status=Status.SUCCEEDED, bad_at__isnull=True)
 _ENDED = Q(status__in=(Status.SUCCEEDED, Status.FAILED, Status.CANCELLED))
 
@@ -89,7 +90,7 @@ def trends_of(site: Site, *, now: datetime) -> Trends:
     seconds = [day.seconds for day in shown if day.seconds is not None]
     usual = median(seconds) if seconds else None
     counted = days[next((place for place, day in enumerate(days) if day.runs), len(days)) :]
-    gap, is_open = _gap(site, days, now)
+    gap, is_open = gap_of(days, now=now)
     moved, movers = _movers(site)
     return Trends(
         days=days,
@@ -135,6 +136,18 @@ def size_words(days: Sequence[Day]) -> str:
     ) % words
 
 
+def gap_of(days: Sequence[Day], *, now: datetime) -> tuple[float | None, bool]:
+    """The longest time without a new backup, in seconds, and whether it lasts still: from the last of a day to the first of the
+    next that has one. What is shorter than a day may have been longer within one.
+    """
+    moments = [(day.first_at, day.at) for day in days if day.first_at is not None and day.at is not None]
+    if not moments:
+        return None, False
+    closed = max(((first - last).total_seconds() for (_one, last), (first, _other) in pairwise(moments)), default=0.0)
+    still = (now - moments[-1][1]).total_seconds()
+    return max(closed, still), still >= closed
+
+
 def movers_of(changes: Sequence[TableChange], *, alarm_percent: int) -> list[Mover]:
     """Those with the most rows more or fewer."""
     moved = sorted((change for change in changes if change.rows), key=lambda change: (-abs(change.rows), change.name))[:_MOVERS]
@@ -174,6 +187,7 @@ def _days(site: Site, now: datetime) -> list[Day]:
             good=Count("pk", filter=_GOOD),
             proven=Count("pk", filter=_GOOD & Q(verified_at__isnull=False)),
             failed=Count("pk", filter=Q(status=Status.FAILED) | Q(bad_at__isnull=False)),
+            first_at=Min("created_at", filter=_GOOD),
             at=Max("created_at", filter=_GOOD),
         )
     )
@@ -184,19 +198,6 @@ def _days(site: Site, now: datetime) -> list[Day]:
     for day, size, seconds, verified_at in last.values_list("day", "size_bytes", "duration_seconds", "verified_at"):
         fields[day] |= {"size": size, "seconds": seconds, "is_proven": verified_at is not None}
     return [Day(date=day, **fields.get(day, {})) for day in (first + timedelta(days=n) for n in range(DAYS))]
-
-
-def _gap(site: Site, days: Sequence[Day], now: datetime) -> tuple[float | None, bool]:
-    """The longest time between two backups, in seconds, and whether it lasts still."""
-    good = site.runs().filter(_GOOD, created_at__gte=now - timedelta(days=DAYS))
-    lagged = good.annotate(gap=F("created_at") - Window(Lag("created_at"), order_by="created_at"))
-    longest = lagged.order_by(F("gap").desc(nulls_last=True)).values_list("gap", flat=True).first()
-    newest = max((day.at for day in days if day.at is not None), default=None)
-    if newest is None:
-        return None, False
-    closed = longest.total_seconds() if longest is not None else 0.0
-    still = (now - newest).total_seconds()
-    return max(closed, still), still >= closed
 
 
 def _movers(site: Site) -> tuple[tuple[BackupHistory, BackupHistory] | None, list[Mover]]:

@@ -1,13 +1,14 @@
 """Drawings as numbers."""
 
 import re
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
 from django.utils import translation
 
 from backups.admin import charts
 from backups.admin.charts import Day
-from backups.admin.trends import movers_of, size_words
+from backups.admin.trends import gap_of, movers_of, size_words
 from backups.changes import compare_tables
 from backups.types import TableRows
 
@@ -98,3 +99,11 @@ def test_the_largest_movers_come_first_and_a_table_that_has_lost_much_is_alarmin
 def test_a_table_that_was_empty_is_new_and_has_no_per_cent() -> None:
     (mover,) = movers_of(compare_tables(rows(a=0), rows(a=7)), alarm_percent=20)
     assert mover.signed_percent == "new"
+
+
+def test_the_longest_gap_is_from_the_last_of_a_day_to_the_first_of_the_next_and_may_last_still() -> None:
+    made = [replace(day, first_at=day.at) for day in days(1, 1, None, None, 1)]
+    assert made[-1].at is not None
+    assert gap_of(made, now=made[-1].at + timedelta(hours=1)) == (3 * 86400, False)
+    assert gap_of(made, now=made[-1].at + timedelta(days=4)) == (4 * 86400, True)
+    assert gap_of([Day(date=FIRST)], now=datetime(2026, 9, 1, tzinfo=UTC)) == (None, False)
