@@ -30,3 +30,10 @@ document.addEventListener("toggle", (event) => {
     if (!event.target.matches("details.facet[open]")) return;
     for (const other of document.querySelectorAll("details.facet[open]")) if (other !== event.target) other.open = false;
 }, true);
+
+/* One box selects all rows of a page. Without a script it could do nothing, so it is hidden. */
+for (const all of document.querySelectorAll("[data-pick-all]")) {
+    const boxes = () => all.closest("table").querySelectorAll("tbody .pick input");
+    all.hidden = false;
+    all.addEventListener("change", () => { for (const box of boxes()) box.checked = all.checked; });
+}
