@@ -39,23 +39,29 @@ def claim(one: Standing) -> str:
     row = one.row or row_from(_manifest_of(one))
     if row is None:
         return "the history knows another backup of this name"
-    newer = BackupHistory.objects.succeeded().filter(
-        environment=OuterRef("environment"),
-        database=OuterRef("database"),
-        system_identifier=OuterRef("system_identifier"),
-        finished_at__gt=OuterRef("finished_at"),
-        verified_at__isnull=False,
-        bad_at__isnull=True,
-        missing_at__isnull=True,
-    )
     rows = BackupHistory.objects.filter(id=row.id)
     try:
-        if rows.filter(Exists(newer), pin_reason="").update(deleted_at=timezone.now()):
+        if rows.filter(newer_is_verified(), pin_reason="").update(deleted_at=timezone.now()):
             return ""
         pin = rows.values_list("pin_reason", flat=True).first()
     except DatabaseError as error:
         raise history.unreachable(error) from error
     return f"pinned meanwhile: {pin}" if pin else "no newer one is verified any more"
+
+
+def newer_is_verified() -> Exists:
+    """Of a row: that a newer backup of the same database is verified, as the history knows it now."""
+    return Exists(
+        BackupHistory.objects.succeeded().filter(
+            environment=OuterRef("environment"),
+            database=OuterRef("database"),
+            system_identifier=OuterRef("system_identifier"),
+            finished_at__gt=OuterRef("finished_at"),
+            verified_at__isnull=False,
+            bad_at__isnull=True,
+            missing_at__isnull=True,
+        )
+    )
 
 
 def take_away(one: Standing) -> str:
