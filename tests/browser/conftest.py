@@ -16,9 +16,11 @@ from playwright.sync_api import Browser, sync_playwright
 from pytest_django.fixtures import Settings
 from pytest_django.plugin import DjangoDbBlocker
 
+from backups import heartbeats
 from ichrisbirch_site.embedded import Home
 from ichrisbirch_site.embedded.postgres import PostgreSQL
-from tests.browser.site import PASSWORD, SHOP, Site, connected_to, opened
+from tests.browser.furnishing import Furnished, furnish
+from tests.browser.site import ALIVE, PASSWORD, SHOP, Site, connected_to, opened
 from tests.browser.window import Window
 from tests.conftest import database_of, server_of
 
@@ -62,15 +64,39 @@ def whole_site(
 def site(
     whole_site: Site, settings: Settings, django_db_blocker: DjangoDbBlocker, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Site]:
-    """The site with an empty history and an empty bucket. What a test does itself goes into the same."""
+    """The site as the test before has left it. What a test does itself goes into the same database and bucket."""
     monkeypatch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "yes")  # playwright's event loop is in this thread; nothing of ours is in it
     settings.BACKUPS, settings.STORAGES = whole_site.ours, whole_site.storages
     monkeypatch.setitem(connections.databases, SHOP, database_of(whole_site.shop))
     with django_db_blocker.unblock(), connected_to(whole_site.database.database):
-        whole_site.forget()
+        heartbeats.beat(*ALIVE)  # the scheduler's minute
         yield whole_site
         connections[SHOP].close()
         del connections[SHOP]
+
+
+@pytest.fixture
+def empty_site(site: Site, stock: list[Furnished]) -> Site:
+    """The site with an empty history, an empty bucket, and a shop that is as it was at first."""
+    stock.clear()
+    site.forget()
+    site.make_shop()
+    return site
+
+
+@pytest.fixture
+def furnished(site: Site, stock: list[Furnished]) -> Furnished:
+    """What is on a site that has been in use for a while, to be looked at only: the next test has the same."""
+    if not stock:
+        site.forget()
+        stock.append(furnish(site))
+    return stock[0]
+
+
+@pytest.fixture(scope="package")
+def stock() -> list[Furnished]:
+    """What the site is furnished with, if it is."""
+    return []
 
 
 @pytest.fixture(scope="package")

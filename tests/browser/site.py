@@ -16,6 +16,7 @@ from django.contrib.auth.models import Group
 from django.core.management import call_command
 from django.db import connection
 
+from backups.heartbeats import QUEUES, SCHEDULER, of_queue
 from backups.models import Heartbeat
 from backups.postgres import programs
 from backups.types import Server
@@ -24,6 +25,7 @@ from tests.conftest import OURS, SOURCE_SQL, connect, drop_with_what_it_replaced
 from tests.workers.conftest import Workshop, workshop_of
 
 GROUPS = ("viewer", "operator", "restorer", "pruner", "administrator")
+ALIVE = (SCHEDULER, *map(of_queue, QUEUES))
 PASSWORD = "correct horse battery staple"
 SHOP = "shop"  # the alias of what is backed up and restored, and its database
 
@@ -48,11 +50,6 @@ class Site:
             yield
         finally:
             self.held.unlink()
-
-    def be_alive(self) -> None:
-        """What the scheduler asks of the workers each minute, so that they show that they are there."""
-        self.workshop.send("pulse")
-        self.workshop.send("tend", queue="upkeep")
 
     def forget(self) -> None:
         """No backup, no restore, no note, no object is there any more; the users stay."""
@@ -96,9 +93,10 @@ def opened(admin: Server, folder: Path) -> Iterator[Site]:
             with served(workshop.env, log=folder / "gunicorn.log") as url:
                 site = Site(url, database, shop, ours, storages, workshop, held)
                 site.make_shop()
-                site.be_alive()
+                workshop.send("pulse")  # as a scheduler does it each minute
+                workshop.send("tend", queue="upkeep")
                 with connected_to(database.database):
-                    until(lambda: Heartbeat.objects.count() == 3, seconds=60)  # the scheduler and two queues
+                    until(lambda: Heartbeat.objects.count() == len(ALIVE), seconds=60)
                 yield site
     finally:
         drop_with_what_it_replaced(shop)
