@@ -17,6 +17,14 @@ from tests.browser.site import SHOP, Site
 from tests.conftest import connect, s3_client
 
 PANEL = "backups_panel"
+PLAIN = ("overview", "health", "new", "prune", "storage")  # pages that are of nothing in particular
+LISTS = ("backuphistory", "backuprestore", "auditentry")
+OF_A_BACKUP = ("backup", "contents", "manifest", "delete")
+OF_WHAT_IS_THERE = (
+    *("backup that was verified", "backup that failed", "backup that runs", "diff"),
+    *("restore-backup", "restore", "restore that runs", "folder of the bucket", "deletion of an object", "schedules"),
+)
+PAGES = (*PLAIN, *LISTS, *OF_A_BACKUP, *OF_WHAT_IS_THERE)
 UNKNOWN = "testing/postgres/old-laptop.sql"
 
 
@@ -31,26 +39,31 @@ class Furnished:
     restored: BackupRestore
     restoring: BackupRestore
 
-    def addresses(self) -> dict[str, str]:
-        """Each page, by its name."""
-        of_newest = {name: reverse(f"{PANEL}:{name}", args=[self.newest.id]) for name in ("backup", "contents", "manifest")}
-        return {
-            **{name: reverse(f"{PANEL}:{name}") for name in ("overview", "health", "new", "prune", "storage")},
-            **of_newest,
-            "backup that was verified": reverse(f"{PANEL}:backup", args=[self.verified.id]),
-            "backup that failed": reverse(f"{PANEL}:backup", args=[self.failed.id]),
-            "backup that runs": reverse(f"{PANEL}:backup", args=[self.running.id]),
-            "delete": reverse(f"{PANEL}:delete", args=[self.newest.id]),
-            "diff": reverse(f"{PANEL}:diff", args=[self.verified.id, self.newest.id]),
-            "restore-backup": reverse(f"{PANEL}:restore-backup", args=[self.verified.id]),
-            "restore": reverse(f"{PANEL}:restore", args=[self.restored.id]),
-            "restore that runs": reverse(f"{PANEL}:restore", args=[self.restoring.id]),
-            "folder of the bucket": f"{reverse(f'{PANEL}:storage')}?prefix=testing/postgres/",
-            "deletion of an object": f"{reverse(f'{PANEL}:storage-delete')}?key={UNKNOWN}",
-            **{f"list of {name}": reverse(f"admin:backups_{name}_changelist") for name in ("backuphistory", "backuprestore")},
-            "audit": reverse("admin:backups_auditentry_changelist"),
-            "schedules": reverse("admin:django_celery_beat_periodictask_changelist"),
-        }
+    def address_of(self, page: str) -> str:
+        """Of one of PAGES."""
+        return (
+            empty_address_of(page)
+            or {
+                **{name: reverse(f"{PANEL}:{name}", args=[self.newest.id]) for name in OF_A_BACKUP},
+                "backup that was verified": reverse(f"{PANEL}:backup", args=[self.verified.id]),
+                "backup that failed": reverse(f"{PANEL}:backup", args=[self.failed.id]),
+                "backup that runs": reverse(f"{PANEL}:backup", args=[self.running.id]),
+                "diff": reverse(f"{PANEL}:diff", args=[self.verified.id, self.newest.id]),
+                "restore-backup": reverse(f"{PANEL}:restore-backup", args=[self.verified.id]),
+                "restore": reverse(f"{PANEL}:restore", args=[self.restored.id]),
+                "restore that runs": reverse(f"{PANEL}:restore", args=[self.restoring.id]),
+                "folder of the bucket": f"{reverse(f'{PANEL}:storage')}?prefix=testing/postgres/",
+                "deletion of an object": f"{reverse(f'{PANEL}:storage-delete')}?key={UNKNOWN}",
+                "schedules": reverse("admin:django_celery_beat_periodictask_changelist"),
+            }[page]
+        )
+
+
+def empty_address_of(page: str) -> str:
+    """Of one of PLAIN and LISTS, which are there without a backup, too; "" for another."""
+    if page in PLAIN:
+        return reverse(f"{PANEL}:{page}")
+    return reverse(f"admin:backups_{page}_changelist") if page in LISTS else ""
 
 
 def furnish(site: Site) -> Furnished:
@@ -62,7 +75,7 @@ def furnish(site: Site) -> Furnished:
     restored = DatabaseRestore(target=site.shop, filename=verified.filename, confirm=site.shop.database, user=user).run()
     with connect(site.shop) as session:
         session.execute("INSERT INTO event SELECT n, md5(n::text) FROM generate_series(5001, 5600) n; DELETE FROM shop.purchase")
-    newest = _backup("before release 4.2", user=user)
+    newest = _backup("before release 4-2", user=user)
     _put(site, UNKNOWN, b"-- somebody's own")
     audit.note(
         action="prune",

@@ -7,7 +7,7 @@ from django.urls import Resolver404, resolve, reverse
 
 from backups.admin.urls import urlpatterns
 from tests.browser.conftest import WindowOf
-from tests.browser.furnishing import PANEL, Furnished
+from tests.browser.furnishing import LISTS, PAGES, PANEL, PLAIN, Furnished, empty_address_of
 from tests.browser.site import GROUPS, Site
 from tests.browser.window import Window
 
@@ -67,24 +67,22 @@ def test_whoever_is_not_signed_in_sees_the_page_to_sign_in(window_of: WindowOf, 
 
 
 def test_every_page_of_the_panel_is_looked_at_here(furnished: Furnished) -> None:
-    looked_at = {name_of(address) for address in furnished.addresses().values()}
+    looked_at = {name_of(furnished.address_of(page)) for page in PAGES}
     assert {pattern.name for pattern in urlpatterns} - NO_PAGES <= looked_at
 
 
 @pytest.mark.parametrize(("scheme", "width"), LOOKS)
-def test_a_site_without_a_backup_tells_how_to_begin(empty_site: Site, window_of: WindowOf, scheme: str, width: int) -> None:
-    window = window_of("administrator", scheme=scheme, width=width)
-    for name in ("overview", "health", "new", "storage", "prune"):
-        window.visit(reverse(f"{PANEL}:{name}"))
-    for name in ("backuphistory", "backuprestore", "auditentry"):
-        window.visit(reverse(f"admin:backups_{name}_changelist"))
+@pytest.mark.parametrize("page", [*PLAIN, *LISTS])
+def test_a_page_is_whole_where_there_is_no_backup_yet(
+    empty_site: Site, window_of: WindowOf, page: str, scheme: str, width: int
+) -> None:
+    window_of("administrator", scheme=scheme, width=width).visit(empty_address_of(page))
 
 
 @pytest.mark.parametrize(("scheme", "width"), LOOKS)
-def test_an_administrator_sees_every_page(furnished: Furnished, window_of: WindowOf, scheme: str, width: int) -> None:
-    window = window_of("administrator", scheme=scheme, width=width)
-    for address in furnished.addresses().values():
-        window.visit(address)
+@pytest.mark.parametrize("page", PAGES)
+def test_a_page_is_whole_in_each_look(furnished: Furnished, window_of: WindowOf, page: str, scheme: str, width: int) -> None:
+    window_of("administrator", scheme=scheme, width=width).visit(furnished.address_of(page))
 
 
 @pytest.mark.parametrize(("group", "scheme", "width"), [(group, *LOOKS[number % 4]) for number, group in enumerate(GROUPS[:-1])])
@@ -92,7 +90,7 @@ def test_what_one_may_not_do_is_not_shown_and_its_address_is_closed(
     furnished: Furnished, window_of: WindowOf, group: str, scheme: str, width: int
 ) -> None:
     window, closed = window_of(group, scheme=scheme, width=width), forbidden_to(group)
-    for address in furnished.addresses().values():
+    for address in map(furnished.address_of, PAGES):
         if name_of(address) == "django_celery_beat_periodictask_changelist":
             continue  # Django's own permissions decide about it
         is_closed = name_of(address) in closed
