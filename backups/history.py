@@ -35,10 +35,10 @@ def add(run: Run) -> bool:
 
 
 def update(run: Run, **values: Any) -> None:
-    """Writes some of a row's fields. Raises HistoryError."""
+    """Writes some of a row's fields. Raises HistoryError; then `run` is as it was, too."""
     close_old_connections()  # a run takes hours; the connection of its first minute may be gone
-    for name, value in values.items():
-        setattr(run, name, value)
+    before = {name: getattr(run, name) for name in values}
+    _set(run, values)
     try:
         try:
             run.save(update_fields=list(values))
@@ -48,7 +48,13 @@ def update(run: Run, **values: Any) -> None:
             reconnect()
             run.save(update_fields=list(values))
     except DatabaseError as error:
+        _set(run, before)
         raise unreachable(error) from error
+
+
+def _set(run: Run, values: dict[str, Any]) -> None:
+    for name, value in values.items():
+        setattr(run, name, value)
 
 
 def claim(run: Run, **values: Any) -> bool:
@@ -63,8 +69,7 @@ def claim(run: Run, **values: Any) -> bool:
     except DatabaseError as error:
         raise unreachable(error) from error
     if taken:
-        for name, value in {"started_at": now, **values}.items():
-            setattr(run, name, value)
+        _set(run, {"started_at": now, **values})
     return taken
 
 

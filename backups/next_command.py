@@ -16,14 +16,22 @@ def discard(target: Server) -> str:
     return _restore("--discard-previous", target=target)
 
 
+def restore(backup: str, target: Server) -> str:
+    """Brings a backup, by its filename or key, back onto a target. It asks before it touches anything."""
+    return _typed("restore", backup, *_leading_to(target))
+
+
 def restore_in_place(filename: str, target: Server) -> str:
     """Brings a backup back where no database can be created."""
     return _restore(filename, "--in-place", target=target)
 
 
 def _restore(*typed: str, target: Server) -> str:
-    command = ["icb", "db", "restore", *typed, *_leading_to(target), "--yes", target.database]
-    return words.printable(shlex.join(command))
+    return _typed("restore", *typed, *_leading_to(target), "--yes", target.database)
+
+
+def _typed(*typed: str) -> str:
+    return words.printable(shlex.join(["icb", "db", *typed]))
 
 
 def _leading_to(target: Server) -> list[str]:

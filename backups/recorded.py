@@ -79,7 +79,8 @@ class Recorded:
             )
             self.problems.clear()
         except HistoryError as error:
-            row.status = Status.SUCCEEDED
+            done = self.when_done()
+            row.status, row.finished_at, row.duration_seconds = Status.SUCCEEDED, done["finished_at"], done["duration_seconds"]
             self._unrecorded(error)
         self._write_record()
 

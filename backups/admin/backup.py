@@ -1,17 +1,176 @@
-"""One backup: what is proven of it, what is in it, what can be done with it."""
+"""One backup: while it is made how far it is, then what is proven of it, what is in it, what can be done with it."""
 
-from django.urls import path
+import shlex
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+from urllib.parse import urlencode
+from uuid import UUID
 
-from backups.admin.page import Page
+from django.db import connections
+from django.http import HttpRequest, HttpResponse
+from django.urls import path, reverse
+
+from backups import catalog, conf, next_command, shrinking, words
+from backups.admin import proof
+from backups.admin.acting import Cancel, Download, Pin, Unpin, Verify
+from backups.admin.contents import Contents, Manifest
+from backups.admin.page import found
+from backups.admin.tables import Tables
+from backups.admin.watching import Live, Watched
+from backups.asking import UNENDED
+from backups.exceptions import BackupsError
+from backups.models import BackupHistory, Status
+from backups.storage import keys
+from backups.types import Server
+
+
+class Backup(Watched):
+    """The page of one."""
+
+    def get(self, request: HttpRequest, id: UUID) -> HttpResponse:
+        """As it runs, or what became of it."""
+        row = found(BackupHistory.objects.select_related("triggered_by"), id)
+        if row.status in UNENDED:
+            return self.as_it_runs(row)
+        facts = Facts(row)
+        if row.status != Status.SUCCEEDED:
+            return self.show("backups/ended.html", row=row, facts=facts)
+        runs = proof.runs_of(row)
+        previous = shrinking.previous(row)
+        tables = Tables(row, previous, request.GET.get("sort", ""), request.GET.get("tables", ""))
+        return self.show(
+            "backups/backup.html",
+            row=row,
+            facts=facts,
+            ladder=proof.ladder(row, runs),
+            runs=runs[: proof.MOST_RUNS],
+            has_more_runs=len(runs) > proof.MOST_RUNS,
+            bad=next((run for run in runs if run.row.verdict == "bad"), None) if row.bad_at else None,
+            verifying=next((run for run in runs if run.is_verification and run.is_unended), None),
+            tables=tables,
+            largest=max((abs(change.rows) for change in tables.changes), default=0),
+        )
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What the page says of a row beside its fields."""
+
+    row: BackupHistory
+
+    @property
+    def is_there(self) -> bool:
+        """Whether it can be had: whole, and neither deleted nor missing, as far as the history knows."""
+        return self.row.status == Status.SUCCEEDED and self.row.deleted_at is None and self.row.missing_at is None
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether it is of this site's environment."""
+        return self.row.environment == conf.current().environment
+
+    @property
+    def is_kept_here(self) -> bool:
+        """Whether this site may download, pin and delete it."""
+        return self.is_there and self.is_ours
+
+    @property
+    def total_bytes(self) -> int | None:
+        """Of all tables, uncompressed."""
+        total: int | None = self.row.table_snapshot.get("total", {}).get("bytes")
+        return total
+
+    @property
+    def rate(self) -> float | None:
+        """Bytes of tables a second, from its first step to the last."""
+        return self.total_bytes / self.row.duration_seconds if self.total_bytes and self.row.duration_seconds else None
+
+    @property
+    def stored_percent(self) -> int | None:
+        """How much of the database's size is stored."""
+        size, whole = self.row.size_bytes, self.row.database_size_bytes
+        return round(100 * size / whole) if size is not None and whole else None
+
+    @property
+    def shrunk(self) -> int:
+        """How many of its warnings are of tables that have shrunk or are gone."""
+        return len(shrinking.among(self.row.warnings))
+
+    @property
+    def odd(self) -> int:
+        """How many of them are of something else."""
+        return len(self.row.warnings) - self.shrunk
+
+    @property
+    def restore_command(self) -> str:
+        """Brings it back onto the database that it is of; "" where the settings can't tell."""
+        name = self.row.filename if self.is_ours else catalog.key_of(self.row)
+        try:
+            return next_command.restore(name, _server_of(self.row.database))
+        except BackupsError:
+            return ""
+
+    @property
+    def again_command(self) -> str:
+        """Makes such a backup anew."""
+        options = [*(["--save-local"] if self.row.local_path else []), *([] if self.row.s3_key else ["--skip-upload"])]
+        options += ["--database", self.row.alias] if self.row.alias != "default" else []
+        return words.printable(shlex.join(["icb", "db", "backup", self.row.description, *options]))
+
+    @property
+    def again_address(self) -> str:
+        """The form for a new one, filled in with the same."""
+        given = {"description": self.row.description, "database": self.row.alias}
+        given |= {"upload_to_s3": "on"} if self.row.s3_key else {}
+        given |= {"save_local": "on"} if self.row.local_path else {}
+        return f"{reverse('backups_panel:new')}?{urlencode(given)}"
+
+    @property
+    def folder_address(self) -> str:
+        """Where it is in the bucket, in the panel's browser of it."""
+        return f"{reverse('backups_panel:storage')}?{urlencode({'prefix': keys.prefix(self.row.environment)})}"
+
+    @property
+    def said(self) -> tuple[str, str]:
+        """What went wrong: in one line, and what else was said of it."""
+        message, _newline, more = self.row.error_message.partition("\n")
+        return message, more
+
+    @property
+    def is_clean(self) -> bool:
+        """Whether nothing of it was left behind: what could not be aborted keeps its id on the row, or is said."""
+        return not self.row.upload_id and "left behind" not in self.row.error_message
+
+    @cached_property
+    def newest(self) -> Any:
+        """The newest backup of its database that there is, but for itself; None for none."""
+        rows = BackupHistory.objects.succeeded().of_environment(self.row.environment).exclude(pk=self.row.pk)
+        rows = rows.filter(database=self.row.database, missing_at=None).defer(
+            "table_snapshot", "applied_migrations", "extensions"
+        )
+        return rows.newest_first().first()
+
+
+def _server_of(database: str) -> Server:
+    """The server of the alias that has a database of that name; else the site's own. Raises ConfigurationError."""
+    for alias in connections:
+        try:
+            server = conf.server(alias)
+        except BackupsError:
+            continue
+        if server.database == database:
+            return server
+    return replace(conf.server("default"), database=database)
+
 
 urlpatterns = [
-    path("<uuid:id>/", Page.as_page(), name="backup"),
-    path("<uuid:id>/live/", Page.as_page(), name="backup-live"),
-    path("<uuid:id>/contents/", Page.as_page(), name="contents"),
-    path("<uuid:id>/manifest/", Page.as_page(), name="manifest"),
-    path("<uuid:id>/verify/", Page.as_page(), name="verify"),
-    path("<uuid:id>/cancel/", Page.as_page(), name="cancel"),
-    path("<uuid:id>/pin/", Page.as_page(), name="pin"),
-    path("<uuid:id>/unpin/", Page.as_page(), name="unpin"),
-    path("<uuid:id>/download/", Page.as_page(), name="download"),
+    path("<uuid:id>/", Backup.as_page(), name="backup"),
+    path("<uuid:id>/live/", Live.as_page(), name="backup-live"),
+    path("<uuid:id>/contents/", Contents.as_page(), name="contents"),
+    path("<uuid:id>/manifest/", Manifest.as_page(), name="manifest"),
+    path("<uuid:id>/verify/", Verify.as_page(), name="verify"),
+    path("<uuid:id>/cancel/", Cancel.as_page(), name="cancel"),
+    path("<uuid:id>/pin/", Pin.as_page(), name="pin"),
+    path("<uuid:id>/unpin/", Unpin.as_page(), name="unpin"),
+    path("<uuid:id>/download/", Download.as_page(), name="download"),
 ]

@@ -21,7 +21,9 @@ def size(count: float | None) -> str:
             break
         count /= 1024
     digits = 0 if unit == "B" else 1
-    return f"{formats.number_format(count, decimal_pos=digits, use_l10n=True, force_grouping=True)}{NO_BREAK}{unit}"
+    return (
+        f"{formats.number_format(round(count, digits), decimal_pos=digits, use_l10n=True, force_grouping=True)}{NO_BREAK}{unit}"
+    )
 
 
 def number(count: float | None) -> str:
@@ -34,7 +36,7 @@ def duration(seconds: float | None) -> str:
     if seconds is None:
         return UNKNOWN
     if seconds < 9.95:
-        return _("%(seconds)s s") % {"seconds": formats.number_format(max(0.0, seconds), decimal_pos=1)}
+        return _("%(seconds)s s") % {"seconds": formats.number_format(round(max(0.0, seconds), 1), decimal_pos=1)}
     return NO_BREAK.join(f"{amount}{NO_BREAK}{unit}" for amount, unit in parts(round(seconds)))
 
 

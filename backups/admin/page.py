@@ -71,13 +71,16 @@ class Page(View):
         """A template, with what each has."""
         return render(self.request, template, common(self.request, tab=self.tab, **context), status=status)
 
-    def failed(self, error: BackupsError) -> HttpResponse:
-        """What went wrong, as a page. What was refused to somebody who wanted to change something is noted."""
+    def failed(self, error: BackupsError, *, template: str = "backups/problem.html", **context: Any) -> HttpResponse:
+        """What went wrong, as a page: `error`, and where one comes `back` to. What was refused to somebody who wanted to change
+        something is noted.
+        """
         error.scrub(stores.secrets())
         status = next((status for kind, status in _STATUSES if isinstance(error, kind)), 503)
         if self.request.method == "POST":
             self.note_refusal(str(error), failed=status >= 500)
-        return self.show("backups/problem.html", status=status, error=error, back=self.request.headers.get("Referer", ""))
+        back = self.request.headers.get("Referer", "")
+        return self.show(template, status=status, error=error, back=back, **context)
 
     def done(self, message: str, *, to: str) -> HttpResponseRedirect:
         """Said on the next page."""

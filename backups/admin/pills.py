@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
+from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from backups.admin import figures
@@ -42,11 +43,13 @@ def of_proof(row: BackupHistory) -> Pill | None:
         return None
     if row.bad_at is not None:
         return Pill(kind="proof bad", icon="cross", label=_("Proof failed"))
-    for moment, kind, icon, words in (
-        (row.verified_at, "proof ok", "proof", _("Verified %(age)s ago")),
-        (row.readable_at, "proof", "dot", _("Readable only, %(age)s ago")),
-        (row.stored_at, "proof", "dot", _("Stored only, %(age)s ago")),
+    for moment, kind, icon, just_now, words in (
+        (row.verified_at, "proof ok", "proof", _("Verified just now"), _("Verified %(age)s ago")),
+        (row.readable_at, "proof", "dot", _("Readable only, just now"), _("Readable only, %(age)s ago")),
+        (row.stored_at, "proof", "dot", _("Stored only, just now"), _("Stored only, %(age)s ago")),
     ):
         if moment is not None:
-            return Pill(kind=kind, icon=icon, label=words % {"age": figures.age(moment)})
+            seconds = (timezone.now() - moment).total_seconds()
+            label = just_now if seconds < figures.MINUTE else words % {"age": figures.age(moment)}
+            return Pill(kind=kind, icon=icon, label=label)
     return Pill(kind="proof none", icon="ring", label=_("Never verified"))

@@ -1,6 +1,11 @@
-"""The list of restores and verifications, and each of them."""
+"""The list of restores and verifications; each has a page of its own in the panel."""
+
+from typing import Any
 
 from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponseRedirect
+from django.urls import reverse
 
 from backups.admin.read_only import ReadOnlyAdmin
 from backups.models import BackupRestore
@@ -11,6 +16,22 @@ class BackupRestoreAdmin(ReadOnlyAdmin):
     """Restores."""
 
     tab = "restores"
-    list_display = ("source_key", "target_database", "target_host", "mode", "status", "purpose", "duration_seconds", "created_at")
-    list_filter = ("status", "purpose", "mode")
+    change_list_template = "backups/restores.html"
+    list_display = ("source_key", "purpose", "status", "target_database", "mode", "duration_seconds", "created_at")
+    list_filter = ("purpose", "status", "mode", "level", "verdict")
+    search_fields = ("source_key", "target_database", "target_host")
     date_hierarchy = "created_at"
+    list_per_page = 50
+    show_full_result_count = False
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        """Without what a list does not show."""
+        rows = super().get_queryset(request).select_related("restored_by", "backup")
+        heavy = ("comparison_report", "progress", "request", "backup__table_snapshot", "backup__applied_migrations")
+        return rows.defer(*heavy, "backup__extensions", "backup__warnings", "backup__progress")
+
+    def change_view(self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None) -> Any:
+        """The panel's page of it, for whoever may see it."""
+        if not self.has_view_permission(request) or self.get_object(request, object_id) is None:
+            return super().change_view(request, object_id, form_url, extra_context)
+        return HttpResponseRedirect(reverse("backups_panel:restore", args=[object_id]))

@@ -1,12 +1,134 @@
-"""A restore: its plan, the typed name, its steps, its report, and the way back."""
+"""A restore: its plan with everything that stands against it, the typed name; then `restored` shows its steps and its report."""
 
-from django.urls import path
+import shlex
+from dataclasses import dataclass
+from typing import Any, ClassVar
+from uuid import UUID
 
-from backups.admin.page import Page
+from django.http import HttpRequest, HttpResponse
+from django.urls import path, reverse
+from django.utils.translation import gettext as _
+
+from backups import asking, conf, health, next_command
+from backups.access import Action
+from backups.admin.page import Page, found
+from backups.admin.restored import Live, Restore, StopRestore, Undo
+from backups.exceptions import BackupsError, OfRunError, UsageError
+from backups.heartbeats import BACKUPS
+from backups.models import BackupHistory
+from backups.plan import NOT_IN_A_BACKUP, Level, Plan
+from backups.types import State
+
+_NEUTRALIZE = {"yes": True, "no": False}
+
+
+@dataclass(frozen=True)
+class Planned:
+    """What the page says of a plan beside its own words."""
+
+    plan: Plan
+
+    @property
+    def against(self) -> list[Any]:
+        """What must not be, first; then what somebody should know."""
+        return [check for level in (Level.BLOCK, Level.WARN) for check in self.plan.checks if check.level is level]
+
+    @property
+    def fine(self) -> list[Any]:
+        """What was looked at and is well."""
+        return [check for check in self.plan.checks if check.level is Level.OK]
+
+    @property
+    def is_possible(self) -> bool:
+        """Whether nothing stands against it, and what must be said was said."""
+        return not self.plan.blocking and not self.is_undecided
+
+    @property
+    def is_undecided(self) -> bool:
+        """Whether somebody must say first if sessions and tokens of production may be alive in the target."""
+        return self.plan.asks_neutralize and self.plan.choices.neutralize is None
+
+    @property
+    def connections(self) -> int:
+        """Sessions in the target now."""
+        return self.plan.there.database.sessions if self.plan.there.database else 0
+
+    @property
+    def command(self) -> str:
+        """The same in a terminal, where it asks before it touches anything."""
+        manifest = self.plan.manifest
+        typed = next_command.restore(manifest.filename if manifest else "", self.plan.target)
+        said = self.plan.choices.neutralize
+        return typed if said is None else f"{typed} {'--neutralize' if said else '--no-neutralize'}"
+
+
+class RestoreBackup(Page):
+    """Of one backup, onto a target that the settings name."""
+
+    tab = "restores"
+    needs = Action.RESTORE
+    needs_to_post: ClassVar[Action | None] = Action.RESTORE
+
+    def get(self, request: HttpRequest, id: UUID) -> HttpResponse:
+        """The plan; first the choice of the target, where there are several."""
+        return self._planned(found(BackupHistory.objects.defer("table_snapshot"), id), request.GET)
+
+    def post(self, request: HttpRequest, id: UUID) -> HttpResponse:
+        """Queues it, where the right name was typed, and leads to its page."""
+        row = found(BackupHistory.objects.defer("table_snapshot"), id)
+        target, confirm = request.POST.get("target", ""), request.POST.get("confirm", "")
+        neutralize = _NEUTRALIZE.get(request.POST.get("neutralize", ""))
+        try:
+            made = asking.for_restore(row, target=target, confirm=confirm, neutralize=neutralize, user=request.user)
+        except UsageError as error:
+            self.note_refusal(str(error))
+            return self._planned(row, request.POST, wrong=error, status=400)
+        except OfRunError as error:
+            address = reverse(f"backups_panel:{error.which}", args=[error.id])
+            return self.failed(error, other=address)
+        self.note(object=row.filename, target=asking.allowed_target(target).address, detail=str(made.id))
+        return self.done(_("The restore is queued."), to=reverse("backups_panel:restore", args=[made.id]))
+
+    def _planned(self, row: BackupHistory, given: Any, *, wrong: BackupsError | None = None, status: int = 200) -> HttpResponse:
+        targets = conf.current().restore_targets
+        chosen = given.get("target", targets[0] if len(targets) == 1 else "")
+        told = {"row": row, "targets": _named(targets), "chosen": chosen, "wrong": wrong}
+        if not chosen:
+            command = shlex.join(["icb", "db", "restore", row.filename, "--target-dbname", "NEW_NAME"])
+            return self.show("backups/restore_target.html", command_text=command, **told)
+        neutralize = _NEUTRALIZE.get(given.get("neutralize", ""))
+        plan = asking.restore_of(row, target=chosen, neutralize=neutralize).plan()
+        worker = health.worker_of(BACKUPS)
+        return self.show(
+            "backups/restore_plan.html",
+            status=status,
+            plan=plan,
+            planned=Planned(plan),
+            neutralize=given.get("neutralize", ""),
+            worker=worker if worker.state is not State.OK else None,
+            not_in_a_backup=NOT_IN_A_BACKUP,
+            typed=given.get("confirm", ""),
+            **told,
+        )
+
+
+def _named(aliases: Any) -> list[dict[str, str]]:
+    """Each target with its database, as far as the settings can tell."""
+    named = []
+    for alias in aliases:
+        try:
+            server = conf.server(alias)
+        except BackupsError as error:
+            named.append({"alias": alias, "database": "", "address": error.message})
+        else:
+            named.append({"alias": alias, "database": server.database, "address": server.address})
+    return named
+
 
 urlpatterns = [
-    path("<uuid:id>/restore/", Page.as_page(), name="restore-backup"),
-    path("restores/<uuid:id>/", Page.as_page(), name="restore"),
-    path("restores/<uuid:id>/live/", Page.as_page(), name="restore-live"),
-    path("restores/<uuid:id>/undo/", Page.as_page(), name="undo"),
+    path("<uuid:id>/restore/", RestoreBackup.as_page(), name="restore-backup"),
+    path("restores/<uuid:id>/", Restore.as_page(), name="restore"),
+    path("restores/<uuid:id>/live/", Live.as_page(), name="restore-live"),
+    path("restores/<uuid:id>/cancel/", StopRestore.as_page(), name="cancel-restore"),
+    path("restores/<uuid:id>/undo/", Undo.as_page(), name="undo"),
 ]

@@ -1,10 +1,60 @@
 """Every check of health, each with its value, its threshold and what to do."""
 
-from django.urls import path
+from typing import Any
 
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
+from django.urls import path, reverse
+
+from backups import health
+from backups.admin import attention
 from backups.admin.page import Page
+from backups.types import Check, State
+
+SHOWN = 5  # of the fine checks, on the first page
+
+
+class Health(Page):
+    """All of them. They are made while the page is asked for, or were some seconds ago; a minute passes at most."""
+
+    tab = "overview"
+
+    def get(self, request: HttpRequest) -> HttpResponse:
+        """As a page."""
+        report = health.full_report.get()
+        checks = _checks(report)
+        return self.show(
+            "backups/health.html",
+            report=report,
+            checks=[(check, attention.level_of(check)) for check in checks],
+            issues=attention.issues_of(checks),
+            amiss=sum(check.state is not State.OK for check in checks),
+        )
+
+
+class Checks(Page):
+    """The part of the first page that servers and stores have to be asked for."""
+
+    def get(self, request: HttpRequest) -> HttpResponseBase:
+        """What is amiss and not said there already, and some of what is fine. Without a script, the page of all."""
+        if "HX-Request" not in request.headers:
+            return HttpResponseRedirect(reverse("backups_panel:health"))
+        checks = _checks(health.full_report.get())
+        fine = [check for check in checks if check.state is State.OK]
+        return self.show(
+            "backups/overview/checks.html",
+            issues=attention.not_told(attention.issues_of(checks)),
+            fine=fine[:SHOWN],
+            more=max(0, len(fine) - SHOWN),
+            total=len(checks),
+            is_narrow="narrow" in request.GET,
+        )
+
+
+def _checks(report: dict[str, Any]) -> list[Check]:
+    return [Check(**one | {"state": State(one["state"])}) for one in report["checks"]]
+
 
 urlpatterns = [
-    path("health/", Page.as_page(), name="health"),
-    path("checks/", Page.as_page(), name="checks"),
+    path("health/", Health.as_page(), name="health"),
+    path("checks/", Checks.as_page(), name="checks"),
 ]

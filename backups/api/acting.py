@@ -17,10 +17,10 @@ from backups.api.rows import RestoreSerializer, url_of
 from backups.api.schema import operation
 from backups.api.told import CancelledSerializer, ContentsSerializer, DifferenceSerializer, PinnedSerializer
 from backups.cancelling import cancel
+from backups.catalog import key_of
 from backups.diff import difference
-from backups.models import BackupHistory, Level
+from backups.models import Level
 from backups.prune import pin, unpin
-from backups.storage import keys
 
 
 class LevelSerializer(Strict):
@@ -138,8 +138,3 @@ class Acting(OfBackups):
         unpinned = unpin(key_of(row))
         self.note(object=row.filename, detail=unpinned.before)
         return Response(documents.pinned(unpinned))
-
-
-def key_of(row: BackupHistory) -> str:
-    """The key of its dump, by which the catalogue finds it and no other, in its own environment."""
-    return keys.object_key(environment=row.environment, filename=row.filename)

@@ -35,13 +35,13 @@ def _to(view: type[Any], page: str = "", **methods: str) -> Any:
 
 urlpatterns = [
     path("", _to(Backups, get="list", post="create"), name="backups"),
-    path("<uuid:id>/", _to(Backups, "admin:backups_backuphistory_change", get="retrieve"), name="backup"),
+    path("<uuid:id>/", _to(Backups, get="retrieve"), name="backup"),
     path("<uuid:id>/contents/", _to(Acting, get="contents"), name="contents"),
     path("<uuid:id>/diff/<uuid:other>/", _to(Acting, get="diff"), name="diff"),
     path("<uuid:id>/verify/", _to(Acting, post="verify"), name="verify"),
     path("<uuid:id>/cancel/", _to(Acting, post="cancel"), name="cancel"),
     path("<uuid:id>/pin/", _to(Acting, post="pin", delete="unpin"), name="pin"),
-    path("<uuid:id>/download/", Downloading.as_view({"get": "download"}), name="download"),
+    path("<uuid:id>/download/", _to(Downloading, get="download"), name="download"),
     path("<uuid:id>/restore/", _to(Restoring, post="restore"), name="restore-backup"),
     path("storage/", _to(Bucket, get="list"), name="storage"),
     path("health/", _to(Wellbeing, get="retrieve"), name="health"),

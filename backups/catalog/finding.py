@@ -8,6 +8,7 @@ from backups.catalog.held import Copies, Found, Held, found_in, in_environment, 
 from backups.catalog.newest import find_newest
 from backups.catalog.proof import in_order
 from backups.exceptions import BackupNotFoundError, BackupsError, ConfigurationError, ManifestError, StorageError, UsageError
+from backups.models import BackupHistory
 from backups.storage import keys
 from backups.storage.store import Store
 from backups.stores import configured
@@ -31,6 +32,13 @@ def find(wanted: str, *, environment: str, database: str, server: Server | None 
     if wanted == "latest":
         return find_newest(stores, environment=environment, database=database, server=server)
     return _whole(_copies(_key(wanted, stores, environment), stores), stores)
+
+
+def key_of(row: BackupHistory) -> str:
+    """The key of a row's dump, by which `find` takes it and no other, in its own environment. Raises UsageError for a row whose
+    filename is none of ours.
+    """
+    return keys.object_key(environment=row.environment, filename=row.filename)
 
 
 def copies(wanted: str, *, environment: str, database: str, server: Server | None = None) -> Copies:

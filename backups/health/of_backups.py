@@ -20,13 +20,18 @@ DAYS_OF_DURATION = 30  # the usual duration is that of the backups of so many da
 class Newest:
     """The newest whole backup of a database that nothing speaks against, and the newest verification of any; None without.
 
-    `restore_seconds` is what that verification took, from the first byte fetched to the last row compared.
+    `drill` is that verification, with its times only.
     """
 
     site: Site
     backup: BackupHistory | None
     verified_at: datetime | None
-    restore_seconds: float | None
+    drill: BackupRestore | None
+
+    @property
+    def restore_seconds(self) -> float | None:
+        """What that verification took, from the first byte fetched to the last row compared."""
+        return self.drill.duration_seconds if self.drill is not None else None
 
 
 def newest(site: Site) -> Newest:
@@ -41,7 +46,7 @@ def newest(site: Site) -> Newest:
         site=site,
         backup=_light(whole(site)).first(),
         verified_at=proven.first(),
-        restore_seconds=drills.order_by("-finished_at").values_list("duration_seconds", flat=True).first(),
+        drill=drills.order_by("-finished_at").only("duration_seconds", "load_seconds", "finished_at").first(),
     )
 
 
@@ -53,11 +58,15 @@ def whole(site: Site) -> BackupHistoryQuerySet:
 
 def checks(site: Site, limits: Thresholds, *, due: datetime | None, now: datetime) -> Iterator[Check]:
     """Of one database. `due` is the moment of its schedule since when there must be a backup; None without a schedule."""
-    found = newest(site)
+    yield from checks_of(newest(site), limits, due=due, now=now)
+
+
+def checks_of(found: Newest, limits: Thresholds, *, due: datetime | None, now: datetime) -> Iterator[Check]:
+    """The same, where it is known already."""
     yield _age(found, limits, due=due, now=now)
     yield _proof(found, limits, now=now)
     yield _restore(found, limits)
-    yield from _success(site, limits, now=now)
+    yield from _success(found.site, limits, now=now)
 
 
 def grace(site: Site, limits: Thresholds, *, now: datetime) -> timedelta:

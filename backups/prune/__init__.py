@@ -1,10 +1,24 @@
 """Retention, carried out: `pruning` is the story, `shelf` gathers what is judged, `deleting` takes one backup away.
 
-`rules` reads the policy from the settings, `restoring` tells what is in use, `pins` keeps a backup whatever the policy says.
+`one` is the other story: somebody wants one gone. `rules` reads the policy from the settings, `restoring` tells what is in use,
+`locks` what the bucket holds fast, `pins` keeps a backup whatever the policy says.
 """
 
+from backups.prune.one import Deleted, delete_one
 from backups.prune.pins import Pinned, pin, unpin
 from backups.prune.pruning import BackupPruning, Fate, Judged, Pruning
 from backups.prune.rules import has_rules, policy
 
-__all__ = ["BackupPruning", "Fate", "Judged", "Pinned", "Pruning", "has_rules", "pin", "policy", "unpin"]
+__all__ = [
+    "BackupPruning",
+    "Deleted",
+    "Fate",
+    "Judged",
+    "Pinned",
+    "Pruning",
+    "delete_one",
+    "has_rules",
+    "pin",
+    "policy",
+    "unpin",
+]

@@ -18,10 +18,10 @@ from django.db import Error as DatabaseError
 from django.db.models import Exists, OuterRef
 from django.utils import timezone
 
-from backups import history
+from backups import history, stores
 from backups.carry_over import row_of
 from backups.catalog.proof import read_manifest
-from backups.exceptions import HistoryError, StorageError
+from backups.exceptions import HistoryError, ManifestError, StorageError
 from backups.models import BackupHistory, Status
 from backups.prune.shelf import Leftover, Lying, Standing
 from backups.storage import keys
@@ -56,6 +56,25 @@ def claim(one: Standing) -> str:
     except DatabaseError as error:
         raise history.unreachable(error) from error
     return f"pinned meanwhile: {pin}" if pin else "no newer one is verified any more"
+
+
+def take_away(one: Standing) -> str:
+    """Claims and deletes it; returns why it must stay, "" where it is gone.
+
+    Raises StorageError and ManifestError where it, or a part of it, could not be deleted: its row says so, and has no mark any more
+    where the backup is whole. And HistoryError.
+    """
+    try:
+        if refused := claim(one):
+            return refused
+        delete(one.lying)
+    except (StorageError, ManifestError) as error:
+        error.scrub(stores.secrets())
+        if is_still_whole(one):
+            take_back(one.candidate.id)
+        note(one.candidate.id, str(error))
+        raise
+    return ""
 
 
 def _manifest_of(one: Standing) -> Manifest:

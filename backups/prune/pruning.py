@@ -14,11 +14,12 @@ from backups.exceptions import BackupsError, CancelledError, ManifestError, Runn
 from backups.postgres import named_lock
 from backups.postgres.connect import Connection
 from backups.prune import deleting
+from backups.prune.locks import lock_on, locked
 from backups.prune.restoring import in_use
 from backups.prune.rules import has_rules, policy
 from backups.prune.shelf import Leftover, Shelf, Standing, look
 from backups.retention import STOPPED, Candidate, Decision, Policy, decide
-from backups.storage.object_lock import ObjectLock, lock_of, may_lock
+from backups.storage.object_lock import ObjectLock, may_lock
 
 SPACING = timedelta(hours=20)  # between two prunes of one database: else a loop would take, share by share, what is left
 READERS = 8
@@ -170,9 +171,7 @@ class BackupPruning:
                 return decisions
             for id, lock in self._locks_of([standing[id] for id in unasked]):
                 self._locks[id] = lock
-                if lock.is_legal_hold:
-                    candidates[id] = replace(candidates[id], pin=candidates[id].pin or "legal hold in the bucket")
-                candidates[id] = replace(candidates[id], locked_until=lock.until)
+                candidates[id] = locked(candidates[id], lock)
 
     def _spaced(self, decision: Decision, one: Standing, shelf: Shelf, *, now: datetime) -> Decision:
         """The share of one run is for a day, not for a minute. What an earlier run had marked was in its share."""
@@ -185,20 +184,11 @@ class BackupPruning:
         return replace(decision, is_kept=True, reasons=(why,))
 
     def _locks_of(self, chosen: Sequence[Standing]) -> Iterator[tuple[UUID, ObjectLock]]:
-        """The latest lock among a backup's objects in the bucket."""
-        with ThreadPoolExecutor(READERS, thread_name_prefix="lock") as pool:
-            for one, locks in zip(chosen, pool.map(self._locks_on, chosen), strict=True):
-                dates = [lock.until for lock in locks if lock.until is not None]
-                yield (
-                    one.candidate.id,
-                    ObjectLock(until=max(dates, default=None), is_legal_hold=any(lock.is_legal_hold for lock in locks)),
-                )
-
-    def _locks_on(self, one: Standing) -> list[ObjectLock]:
         bucket = self.stores.s3
-        ours = (lying for lying in one.lying if lying.store is bucket)
         assert bucket is not None
-        return [lock_of(bucket, key) for lying in ours for key in (*filter(None, [lying.manifest]), *lying.others)]
+        with ThreadPoolExecutor(READERS, thread_name_prefix="lock") as pool:
+            for one, lock in zip(chosen, pool.map(lambda one: lock_on(one, bucket), chosen), strict=True):
+                yield one.candidate.id, lock
 
     # One backup.
 
@@ -216,16 +206,10 @@ class BackupPruning:
         if in_use().has(id=one.candidate.id, filename=one.candidate.filename):
             return replace(judged, fate=Fate.KEEP, reasons=("being restored",))
         try:
-            if refused := deleting.claim(one):
-                return replace(judged, fate=Fate.KEEP, reasons=(refused,))
-            deleting.delete(one.lying)
+            refused = deleting.take_away(one)
         except (StorageError, ManifestError) as error:
-            why = str(error.scrub(stores.secrets()))
-            if deleting.is_still_whole(one):
-                deleting.take_back(one.candidate.id)
-            deleting.note(one.candidate.id, why)
-            return replace(judged, fate=Fate.FAILED, reasons=(why,))
-        return replace(judged, fate=Fate.DELETED)
+            return replace(judged, fate=Fate.FAILED, reasons=(str(error),))
+        return replace(judged, fate=Fate.KEEP, reasons=(refused,)) if refused else replace(judged, fate=Fate.DELETED)
 
     def _finish(self, leftovers: Iterable[Leftover], done: Pruning) -> None:
         """Removes what a prune that died has left of backups that it had taken apart."""

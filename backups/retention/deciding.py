@@ -56,6 +56,19 @@ def decide(candidates: Iterable[Candidate], runs: Iterable[Run], policy: Policy,
     return tuple(sorted(decisions, key=lambda decision: _order(decision.candidate), reverse=True))
 
 
+def protecting(
+    one: Candidate, candidates: Iterable[Candidate], runs: Iterable[Run], policy: Policy, *, now: datetime
+) -> tuple[str, ...]:
+    """What keeps a backup from everybody, whichever rule would let it go; empty where it may go. `candidates` are all, it too."""
+    whose = (one.environment, one.database)
+    theirs = [other for other in candidates if (other.environment, other.database, other.cluster) == (*whose, one.cluster)]
+    past = sorted((other for other in theirs if other.finished_at <= now), key=_order, reverse=True)
+    newest = next((other for other in past if other.is_verified), None)
+    tried = [run for run in runs if (run.environment, run.database) == whose and run.cluster in (one.cluster, "")]
+    failing = _failing([run for run in tried if run.finished_at <= now], policy)
+    return tuple(_protections(one, newest=newest, failing=failing, policy=policy, now=now))
+
+
 def _order(one: Candidate) -> tuple[datetime, UUID, str, str]:
     return one.finished_at, one.id, one.environment, one.database
 

@@ -22,6 +22,7 @@ from backups.exceptions import (
     BucketError,
     ClientProgramError,
     DumpError,
+    HistoryError,
     LockTimeoutError,
     PostgresError,
     RunningError,
@@ -30,6 +31,7 @@ from backups.exceptions import (
 from backups.models import BackupHistory
 from backups.postgres import programs
 from backups.postgres.lock import run_lock
+from backups.sync import CatalogSync
 from backups.types import Progress, Server
 from ichrisbirch_site.embedded.postgres import PostgreSQL
 from tests.conftest import (
@@ -307,6 +309,32 @@ def test_killed_between_its_two_manifests_it_is_a_success_and_gets_the_second(
 
     row.refresh_from_db()
     assert row.status == "succeeded"
+    assert_whole(backups_settings, row)
+
+
+def test_when_the_history_is_gone_at_the_end_the_manifest_brings_its_row_back(
+    source: Server, through_the_proxy: Proxy, backups_settings: Settings, admin: Server
+) -> None:
+    site = replace(admin, database=str(connection.settings_dict["NAME"]))
+
+    def lose_the_history(request: Request, forward: Forward) -> Answer:
+        with connect(site) as session:
+            session.execute("ALTER TABLE admin.backup_history RENAME TO backup_history_gone")
+        return forward(request)
+
+    through_the_proxy.when(put_of(".json"), lose_the_history, times=1)
+    try:
+        with pytest.raises(HistoryError, match="is whole and has its manifest, but the history does not know it yet"):
+            DatabaseBackup(description="last", database="source", save_local=True).run()
+    finally:
+        with connect(site) as session:
+            session.execute("ALTER TABLE admin.backup_history_gone RENAME TO backup_history")
+    BackupHistory.objects.all().delete()
+
+    CatalogSync().run()
+
+    row = BackupHistory.objects.get()
+    assert (row.status, row.description) == ("succeeded", "last")
     assert_whole(backups_settings, row)
 
 

@@ -6,6 +6,7 @@ Only hosts, ports and folders are others: PostgreSQL and the S3 server are the e
 import json
 import os
 import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -160,7 +161,7 @@ def stack(image: Path, tmp_path: Path, make_database: Callable[..., Server], emb
             "0.0.0.0:8000": f"127.0.0.1:{web_port}",
             "http://s3:7070": store.s3_url,
             "redis://redis:6379": f"redis://127.0.0.1:{redis_port}",
-            "redis-server -": f"{_redis_server()} - --port {redis_port} --bind 127.0.0.1",
+            "redis-server -": f"{shlex.quote(str(_redis_server()))} - --port {redis_port} --bind 127.0.0.1",
             "dir /data": f"dir {tmp_path / 'data'}",
         },
     )
@@ -179,6 +180,7 @@ def test_the_whole_stack_comes_up_with_the_settings_of_the_file(stack: Stack) ->
     for name in parts:
         stack.start(name)
     for name in parts:
+        assert stack.started["redis"].poll() is None, stack.log("redis").read_text()
         until(lambda name=name: stack.is_healthy(name), seconds=180)  # type: ignore[misc]
 
     assert json.loads(stack.get("/health/")[0]) == {"status": "ok"}

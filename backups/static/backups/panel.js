@@ -30,3 +30,31 @@ document.addEventListener("toggle", (event) => {
     if (!event.target.matches("details.facet[open]")) return;
     for (const other of document.querySelectorAll("details.facet[open]")) if (other !== event.target) other.open = false;
 }, true);
+
+/* A session that has ended answers a live part with the page to sign in: that is to be seen whole. */
+document.addEventListener("htmx:beforeSwap", (event) => {
+    const asked = new URL(event.detail.pathInfo.requestPath, location.href).pathname;
+    if (new URL(event.detail.xhr.responseURL).pathname === asked) return;
+    event.detail.shouldSwap = false;
+    location.reload();
+});
+
+/* The key of a new backup as its description is typed: as storage/keys.py makes it, by the server's clock. */
+for (const shown of document.querySelectorAll("[data-key]")) {
+    const output = shown.querySelector("output"), typed = document.getElementById(output.htmlFor.value);
+    const ahead = Number(shown.dataset.now) - Date.now();
+    const show = () => {
+        const minute = new Date(Date.now() + ahead).toISOString().slice(0, 16).replace(/:/, "");
+        const words = typed.value.trim(), slug = words.toLowerCase().replace(/[ -]+/g, "-").replace(/^-+|-+$/g, "");
+        const fits = words.length <= typed.maxLength && /^[a-z0-9 _-]+$/i.test(words) && /[a-z0-9]/.test(slug);
+        output.value = `${shown.dataset.prefix}backup-${minute}-${fits ? slug : "\u2026"}.dump`;
+    };
+    typed.addEventListener("input", show);
+    setInterval(show, 5000);
+    show();
+}
+
+/* A live part that could not be fetched says so, and how to go on. */
+const lost = (is) => () => { for (const note of document.querySelectorAll("[data-lost]")) note.hidden = !is; };
+for (const name of ["htmx:responseError", "htmx:sendError"]) document.addEventListener(name, lost(true));
+document.addEventListener("htmx:afterSwap", lost(false));

@@ -1,0 +1,123 @@
+"""What is proven of a backup, level by level, and the runs that came of it."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from django.contrib.auth import get_user_model
+from django.db.models import BooleanField, IntegerField
+from django.db.models.fields.json import KT, KeyTransform
+from django.db.models.functions import Cast
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
+from backups.admin import figures
+from backups.asking import UNENDED
+from backups.copies import Worth
+from backups.models import BackupHistory, BackupRestore, Level, RestorePurpose, Verdict
+
+MOST_RUNS = 20
+_COLUMNS = (
+    *("id", "backup_id", "purpose", "level", "verdict", "status", "created_at", "started_at", "finished_at", "duration_seconds"),
+    *("target_host", "target_database", "error_message", "mode", "undone_at"),
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """A restore or verification of it, and in a few words what came of it."""
+
+    row: Any
+    report: str
+
+    @property
+    def is_verification(self) -> bool:
+        """Whether nothing but proof was wanted."""
+        return bool(self.row.purpose == RestorePurpose.VERIFICATION)
+
+    @property
+    def is_unended(self) -> bool:
+        """Whether it is queued or at work."""
+        return self.row.status in UNENDED
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rung:
+    """One of the levels: when it was last proven, None for never; what that means; how long the run took."""
+
+    level: str
+    title: str
+    text: str
+    at: datetime | None
+    took: float | None = None
+
+
+def runs_of(row: BackupHistory) -> list[Run]:
+    """The newest, MOST_RUNS of them and one more where there are more, without their long reports."""
+    rows = (
+        BackupRestore.objects.filter(backup=row)
+        .select_related("restored_by")
+        .only(*_COLUMNS, f"restored_by__{get_user_model().USERNAME_FIELD}")
+    )
+    told = rows.annotate(
+        tables=Cast(KT("comparison_report__tables"), IntegerField()),
+        is_equal=Cast(KT("comparison_report__equal"), BooleanField()),
+        copies=KeyTransform("copies", "comparison_report"),
+    )
+    return [Run(row=one, report=_report(one)) for one in told.order_by("-created_at")[: MOST_RUNS + 1]]
+
+
+def ladder(row: BackupHistory, runs: Iterable[Run]) -> list[Rung]:
+    """The three levels, from the least to the one that counts."""
+    good = [run for run in runs if run.is_verification and run.row.verdict == Verdict.GOOD]
+    last = {str(level): next((run for run in good if run.row.level == level), None) for level in Level}
+    moments = {Level.STORED: row.stored_at, Level.READABLE: row.readable_at, Level.RESTORED: row.verified_at}
+    rungs = []
+    for level, (title, question, answer) in _texts().items():
+        run, text = last[str(level)], answer if moments[level] else question
+        if level is Level.RESTORED and run is not None and run.row.tables is not None and moments[level]:
+            text = _("Loaded into a scratch database: %(report)s") % {"report": run.report}
+        took = run.row.duration_seconds if run is not None else None
+        rungs.append(Rung(level=str(level), title=title, text=text, at=moments[level], took=took))
+    return rungs
+
+
+def _texts() -> dict[Level, tuple[str, str, str]]:
+    """Of each level its name, what it asks, and what it has shown when it is passed."""
+    return {
+        Level.STORED: (
+            _("Stored"),
+            _("Does the store hold the dump, in its size and with its SHA-256?"),
+            _("Size and SHA-256 of what the store holds are those of the dump"),
+        ),
+        Level.READABLE: (
+            _("Readable"),
+            _("Can the whole archive be decoded, to its last byte?"),
+            _("The whole archive was decoded to its last byte"),
+        ),
+        Level.RESTORED: (
+            _("Restored"),
+            _("Does it come back? It is loaded into a scratch database, and compared"),
+            _("Loaded into a scratch database, and compared with what was backed up"),
+        ),
+    }
+
+
+def _report(row: Any) -> str:
+    damaged = sum(copy.get("worth") == Worth.DAMAGED for copy in row.copies or ())
+    if damaged and row.verdict != Verdict.BAD:
+        return ngettext("%(number)s copy is damaged", "%(number)s copies are damaged", damaged) % {"number": damaged}
+    if row.verdict == Verdict.BAD:
+        return _("the backup is bad")
+    if row.verdict == Verdict.UNABLE:
+        return _("could not be verified here")
+    if row.tables is not None and row.is_equal:
+        said = ngettext("%(number)s of %(number)s table equal", "%(number)s of %(number)s tables equal", row.tables)
+        return said % {"number": figures.number(row.tables)}
+    if row.tables is not None and row.is_equal is False:
+        return _("differs")
+    return {
+        Level.STORED: _("size and SHA-256 equal"),
+        Level.READABLE: _("decoded to its end"),
+    }.get(row.level, "") if row.verdict == Verdict.GOOD else ""  # fmt: skip

@@ -1,0 +1,212 @@
+"""Am I safe? The verdict and its three numbers, from what the history tells of one database. Nothing is asked here."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from uuid import UUID
+
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
+from backups.admin import figures
+from backups.thresholds import Thresholds
+from backups.types import Check, State
+
+# Open incidents of these speak against being safe: without them there may be nothing to restore, or nothing will be made.
+AGAINST = frozenset({"bucket-reachable", "backup-role"})
+
+
+class Level(StrEnum):
+    """The answer, the worst last. NONE: no backup was made yet."""
+
+    SAFE = "ok"
+    BAD = "bad"
+    NONE = "none"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Copy:
+    """A backup that could be restored, as far as is known. `made_at` is as of when its data is."""
+
+    id: UUID
+    description: str
+    made_at: datetime
+    verified_at: datetime | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Facts:
+    """What is known of one database. `checks` are health's of its backups, by id; `restore_seconds` is what the newest
+    verification took, `load_seconds` the part of it that was loading; `late_at` is when `newest` is too old.
+    """
+
+    alias: str
+    server_database: str  # the database's own name
+    database: str  # as it is told: with its alias where the name alone is not clear
+    environment: str
+    checks: dict[str, Check]
+    newest: Copy | None
+    proven: Copy | None
+    last_proof_at: datetime | None
+    restore_seconds: float | None
+    restored_at: datetime | None
+    load_seconds: float | None
+    late_at: datetime | None
+    failed: int  # runs in a row, up to the newest
+    was_any: bool  # whether a backup ever succeeded
+
+    @property
+    def option(self) -> str:
+        """What a command needs to mean this database."""
+        return "" if self.alias == "default" else f" --database {self.alias}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Number:
+    """One of the three. Seconds; None where they are not known. The bar is `measured` of `limit`, 0 to 100."""
+
+    seconds: float | None
+    measured: float | None
+    limit: float | None
+    is_ok: bool
+    is_age: bool = True
+
+    @property
+    def parts(self) -> list[tuple[int, str]]:
+        """12 h, 57 min: an age in minutes and more, a duration in seconds, too."""
+        if self.seconds is None:
+            return []
+        whole = int(self.seconds)
+        return figures.parts(whole - whole % figures.MINUTE if self.is_age and whole >= figures.MINUTE else whole)
+
+    @property
+    def bar(self) -> int:
+        """In per cent of its width."""
+        if self.measured is None or not self.limit:
+            return 100
+        return max(0, min(100, round(100 * self.measured / self.limit)))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Safety:
+    """Of one database: the answer, why it is no, and what would be lost now."""
+
+    facts: Facts
+    level: Level
+    reasons: tuple[str, ...]
+    proof: Number
+    loss: Number
+    back: Number
+
+    @property
+    def is_ok(self) -> bool:
+        """Whether the answer is yes."""
+        return self.level is Level.SAFE
+
+    @property
+    def cost(self) -> str:
+        """What it would cost if the server were lost this minute."""
+        lost = self.loss.seconds
+        names = {"database": self.facts.database}
+        if lost is None:
+            return _("If the server were lost this minute, all of %(database)s would be lost.") % names
+        names["lost"] = _("the last minute") if lost < figures.MINUTE else _("the last %(span)s") % {"span": figures.span(lost)}
+        if self.back.seconds is None:
+            said = _(
+                "If the server were lost this minute, you would lose the changes of %(lost)s."
+                " How long it takes to be back was never measured."
+            )
+        else:
+            names["back"] = figures.duration(self.back.seconds)
+            said = _("If the server were lost this minute, you would lose the changes of %(lost)s and be back in about %(back)s.")
+        return said % names
+
+    @property
+    def lead(self) -> str:
+        """The line under the answer."""
+        return " ".join([*self.reasons, self.cost])
+
+
+def safety_of(facts: Facts, limits: Thresholds, *, against: Sequence[str] = (), now: datetime) -> Safety:
+    """`against` are the events of open incidents, of AGAINST, that are about this database."""
+    reasons = tuple(_reasons(facts, against, now))
+    level = Level.BAD if reasons else Level.SAFE
+    return Safety(
+        facts=facts,
+        level=level if facts.was_any else Level.NONE,
+        reasons=reasons,
+        proof=_proof(facts, limits, now),
+        loss=_loss(facts, now),
+        back=_back(facts, limits),
+    )
+
+
+def least_safe(all_: Sequence[Safety]) -> Safety:
+    """The one that answers for all: nothing where others have something, then what is not safe, then what would lose most."""
+    rank = {Level.SAFE: 0, Level.BAD: 1, Level.NONE: 2}
+    return max(all_, key=lambda one: (rank[one.level], float("inf") if one.loss.seconds is None else one.loss.seconds))
+
+
+def _reasons(facts: Facts, against: Sequence[str], now: datetime) -> list[str]:
+    found = []
+    if not facts.was_any:
+        return [_("No backup of %(database)s was ever made.") % {"database": facts.database}]
+    if _is_bad(facts, "newest-backup"):
+        found.append(_why_old(facts, now))
+    if _is_bad(facts, "verification"):
+        found.append(_why_unproven(facts, now))
+    if "bucket-reachable" in against:
+        found.append(_("The bucket could not be reached when it was last looked at."))
+    if "backup-role" in against:
+        found.append(_("The role that makes backups could not read everything when it was last looked at."))
+    return found
+
+
+def _why_old(facts: Facts, now: datetime) -> str:
+    if facts.failed:
+        return ngettext("The last backup failed.", "The last %(count)s backups failed.", facts.failed) % {"count": facts.failed}
+    if facts.newest is None:
+        return _("There is no backup that could be restored.")
+    return _("The newest backup is %(age)s old.") % {"age": figures.age(facts.newest.made_at, now=now)}
+
+
+def _why_unproven(facts: Facts, now: datetime) -> str:
+    if facts.last_proof_at is None:
+        return _("No backup was ever proven by a restore.")
+    return _("Nothing has been verified for %(span)s.") % {"span": figures.age(facts.last_proof_at, now=now)}
+
+
+def _is_bad(facts: Facts, check: str) -> bool:
+    return check in facts.checks and facts.checks[check].state is State.BAD
+
+
+def _proof(facts: Facts, limits: Thresholds, now: datetime) -> Number:
+    """The bar is that of the newest proof, which is what has a limit."""
+    return Number(
+        seconds=_since(facts.proven.made_at if facts.proven else None, now),
+        measured=_since(facts.last_proof_at, now),
+        limit=timedelta(days=limits.verification_age_days).total_seconds(),
+        is_ok=not _is_bad(facts, "verification"),
+    )
+
+
+def _loss(facts: Facts, now: datetime) -> Number:
+    made = facts.newest.made_at if facts.newest else None
+    lost = _since(made, now)
+    limit = (facts.late_at - made).total_seconds() if facts.late_at and made else None
+    return Number(seconds=lost, measured=lost, limit=limit, is_ok=not _is_bad(facts, "newest-backup"))
+
+
+def _back(facts: Facts, limits: Thresholds) -> Number:
+    return Number(
+        seconds=facts.restore_seconds,
+        measured=facts.restore_seconds,
+        limit=limits.restore_minutes * 60 if limits.restore_minutes else None,
+        is_ok=not _is_bad(facts, "restore-duration"),
+        is_age=False,
+    )
+
+
+def _since(moment: datetime | None, now: datetime) -> float | None:
+    return max(0.0, (now - moment).total_seconds()) if moment is not None else None

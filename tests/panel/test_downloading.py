@@ -1,0 +1,71 @@
+"""A browser that wants the dump gets the file, or a page that says why not."""
+
+import hashlib
+from collections.abc import Callable
+
+import pytest
+import requests
+from django.test import Client
+from pytest_django.fixtures import Settings
+
+from backups.backup import DatabaseBackup
+from backups.models import AuditEntry, BackupHistory
+from backups.types import Server
+from tests.conftest import s3_client
+from tests.integration.health import made
+
+pytestmark = pytest.mark.usefixtures("history")
+
+
+@pytest.fixture
+def restorer(browser_of: Callable[..., Client]) -> Client:
+    return browser_of("backup restorer")
+
+
+def address(row: BackupHistory) -> str:
+    return f"/admin/backups/{row.id}/download/"
+
+
+def test_a_browser_is_led_to_the_store_for_five_minutes(restorer: Client, source: Server, moto_bucket: str) -> None:
+    row = DatabaseBackup(description="good", database="source").run()
+    answer = restorer.get(address(row))
+    assert (answer.status_code, "no-store" in answer["Cache-Control"]) == (302, True)
+    assert "X-Amz-Expires=300" in answer["Location"]
+    assert hashlib.sha256(requests.get(answer["Location"], timeout=30).content).hexdigest() == row.checksum
+    noted = AuditEntry.objects.get()
+    assert (noted.action, noted.object, noted.target, noted.channel) == (
+        *("download", row.filename, "an address of the store", "web"),
+    )
+
+
+def test_what_only_a_local_copy_has_is_streamed(restorer: Client, source: Server, bucket: str) -> None:
+    row = DatabaseBackup(description="here", database="source", upload_to_s3=False, save_local=True).run()
+    answer = restorer.get(address(row))
+    data = b"".join(answer.streaming_content)  # type: ignore[attr-defined]
+    assert (answer["Content-Length"], hashlib.sha256(data).hexdigest()) == (str(row.size_bytes), row.checksum)
+    assert answer["Content-Disposition"] == f'attachment; filename="{row.filename}"'
+
+
+def test_a_browser_is_told_on_a_page_what_cannot_be_had(
+    restorer: Client, source: Server, bucket: str, backups_settings: Settings
+) -> None:
+    row = DatabaseBackup(description="lost", database="source").run()
+    s3_client(backups_settings).delete_object(Bucket=bucket, Key=row.s3_key)
+    failed = made("shop", status="failed", filename="backup-2024-01-15T1200-failed.dump")
+    for one, status, said in ((row, 404, "No store that is configured has"), (failed, 409, "is not a whole backup")):
+        answer = restorer.get(address(one))
+        assert (answer.status_code, answer["Content-Type"]) == (status, "text/html; charset=utf-8")
+        assert said in answer.content.decode()
+
+
+def test_a_program_is_told_the_same_in_json(restorer: Client) -> None:
+    failed = made("shop", status="failed", filename="backup-2024-01-15T1200-failed.dump")
+    answer = restorer.get(address(failed), HTTP_ACCEPT="application/json")
+    assert (answer.status_code, answer["Content-Type"]) == (409, "application/problem+json")
+
+
+def test_whoever_may_not_download_gets_nothing_and_it_is_noted(browser_of: Callable[..., Client]) -> None:
+    row = made("shop")
+    assert browser_of("backup operator").get(address(row)).status_code == 403
+    noted = AuditEntry.objects.get()
+    assert (noted.action, noted.outcome) == ("download", "refused")

@@ -1,0 +1,89 @@
+"""Every check of health as a page, and as the part of the first page that asks servers and stores."""
+
+import html
+from collections.abc import Callable, Iterator
+
+import pytest
+from django.test import Client
+from django_celery_beat.models import PeriodicTask
+
+from backups import conf, health
+from backups.models import Heartbeat, Incident
+from tests.integration.health import made, verified
+
+HEALTH, CHECKS = "/admin/backups/health/", "/admin/backups/checks/"
+BY_HTMX = {"HX-Request": "true"}
+pytestmark = pytest.mark.usefixtures("history", "bucket", "asked_anew")
+
+
+@pytest.fixture
+def asked_anew(history: None) -> Iterator[None]:
+    """No report that an earlier test was told, no schedules, no heartbeats."""
+    PeriodicTask.objects.all().delete()
+    health.full_report.forget()
+    yield
+    health.full_report.forget()
+    Heartbeat.objects.all().delete()
+
+
+@pytest.fixture
+def page(browser_of: Callable[..., Client]) -> Callable[..., str]:
+    viewer = browser_of("backup viewer")
+
+    def read(address: str, **headers: str) -> str:
+        answer = viewer.get(address, headers=headers)
+        assert answer.status_code == 200
+        return html.unescape(" ".join(answer.content.decode().replace("\xa0", " ").split()))
+
+    return read
+
+
+def test_each_check_is_shown_with_what_was_found_and_its_limit(page: Callable[..., str]) -> None:
+    shown = page(HEALTH)
+    report = health.full_report.get()
+    assert report["answer"] in shown
+    for check in report["checks"]:
+        assert f'<span class="key">{check["id"]}</span>' in shown
+        assert check["text"] in shown
+        assert check["threshold"] in shown
+
+
+def test_what_is_amiss_comes_first_with_the_command_to_copy(page: Callable[..., str]) -> None:
+    shown = page(HEALTH)
+    assert "checks are not fine</h1>" in shown
+    assert '<p>Make one:</p><div class="cmd"><code>icb db backup first</code>' in shown
+
+
+def test_a_program_is_answered_by_the_api_at_the_same_address(browser_of: Callable[..., Client]) -> None:
+    answer = browser_of("backup viewer").get(HEALTH, headers={"Accept": "application/json"})
+    assert answer["Content-Type"] == "application/json"
+
+
+def test_the_part_of_the_first_page_leaves_out_what_stands_there_already(page: Callable[..., str]) -> None:
+    shown = page(CHECKS, **BY_HTMX)
+    amiss = {check["id"] for check in health.full_report.get()["checks"] if check["state"] != "ok"}
+    assert amiss >= {"newest-backup", "client-programs"}
+    assert "icb db backup first" not in shown
+    assert "Client programs not OK" in shown
+    (program,) = [check for check in health.full_report.get()["checks"] if check["id"] == "client-programs"]
+    Incident.objects.create(
+        key=f"client-programs:{program['subject']}", event="client-programs", environment="testing", message="m"
+    )
+    assert "Client programs not OK" not in page(CHECKS, **BY_HTMX)
+
+
+def test_what_is_fine_is_told_in_a_few_lines_and_the_rest_is_counted(page: Callable[..., str]) -> None:
+    verified(made(conf.server("default").database))
+    shown = page(CHECKS, **BY_HTMX)
+    assert shown.count('<span class="pill ok">') == 5
+    assert "more checks, all fine</a>" in shown
+
+
+def test_the_part_is_no_page_of_its_own(browser_of: Callable[..., Client]) -> None:
+    answer = browser_of("backup viewer").get(CHECKS)
+    assert (answer.status_code, answer["Location"]) == (302, HEALTH)
+
+
+@pytest.mark.parametrize("address", [HEALTH, CHECKS])
+def test_who_may_not_see_backups_sees_no_health(browser_of: Callable[..., Client], address: str) -> None:
+    assert browser_of().get(address).status_code == 403

@@ -1,0 +1,56 @@
+"""The list of restores and verifications."""
+
+from collections.abc import Callable
+
+import pytest
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+
+from backups.models import BackupRestore
+
+pytestmark = pytest.mark.usefixtures("history")
+LIST = "/admin/backups/backuprestore/"
+
+
+def some(number: int, **fields: object) -> None:
+    given = {"source_key": "a", "target_host": "db1", "target_port": 5432, "target_database": "shop"} | fields
+    BackupRestore.objects.bulk_create(
+        BackupRestore(**{"target_environment": "testing", "status": "succeeded", "duration_seconds": 61.0} | given)
+        for _number in range(number)
+    )
+
+
+@pytest.fixture
+def viewer(browser_of: Callable[..., Client]) -> Client:
+    return browser_of("backup viewer")
+
+
+def test_each_leads_to_its_page(viewer: Client) -> None:
+    some(1)
+    row = BackupRestore.objects.get()
+    page = viewer.get(LIST).content.decode()
+    assert f'href="/admin/backups/restores/{row.id}/"' in page
+    assert viewer.get(f"{LIST}{row.id}/change/")["Location"] == f"/admin/backups/restores/{row.id}/"
+
+
+def test_it_is_filtered_searched_and_turned_over(viewer: Client) -> None:
+    some(60)
+    some(1, status="failed", target_database="other")
+    assert "1 to 50 of 61" in viewer.get(LIST).content.decode()
+    assert "51 to 61 of 61" in viewer.get(f"{LIST}?p=2").content.decode()
+    assert "1 to 1 of 1" in viewer.get(f"{LIST}?status__exact=failed").content.decode()
+    assert "1 to 1 of 1" in viewer.get(f"{LIST}?q=other").content.decode()
+    assert "None fits." in viewer.get(f"{LIST}?q=nothing").content.decode()
+
+
+def test_it_takes_as_many_queries_for_many_as_for_few(viewer: Client) -> None:
+    some(2)
+    viewer.get(LIST)
+    with CaptureQueriesContext(connection) as few:
+        viewer.get(LIST)
+    some(48)
+    with CaptureQueriesContext(connection) as many:
+        viewer.get(LIST)
+    assert len(many) == len(few)
+    assert not any("comparison_report" in query["sql"] for query in many)

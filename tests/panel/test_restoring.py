@@ -1,0 +1,174 @@
+"""A restore by the panel: its plan, the typed name, its report, and the way back."""
+
+import re
+from collections.abc import Callable
+
+import pytest
+from django.test import Client
+from django.utils.html import strip_tags
+from pytest_django.fixtures import Settings
+
+from backups import queued
+from backups.backup import DatabaseBackup
+from backups.models import AuditEntry, BackupHistory, BackupRestore
+from backups.types import Server
+from tests.conftest import connect
+from tests.panel.workers import alive
+
+pytestmark = pytest.mark.usefixtures("history")
+BrowserOf = Callable[..., Client]
+LIVE = {"HTTP_HX_REQUEST": "true"}
+
+
+@pytest.fixture
+def restorer(browser_of: BrowserOf) -> Client:
+    return browser_of("backup restorer")
+
+
+@pytest.fixture
+def backup(source: Server, bucket: str) -> BackupHistory:
+    """A whole backup of `source`, which then lost a table."""
+    made = DatabaseBackup(description="good", database="source").run()
+    with connect(source) as session:
+        session.execute("DROP TABLE shop.purchase")
+    return made
+
+
+@pytest.fixture
+def target(backups_settings: Settings) -> None:
+    backups_settings.BACKUPS = {**backups_settings.BACKUPS, "RESTORE_TARGETS": ["source"]}
+
+
+def plan_of(backup: BackupHistory) -> str:
+    return f"/admin/backups/{backup.id}/restore/"
+
+
+def words(answer: object) -> str:
+    return re.sub(r"\s+", " ", strip_tags(answer.content.decode())).replace("\N{NO-BREAK SPACE}", " ")  # type: ignore[attr-defined]
+
+
+def purchases(server: Server) -> int | None:
+    with connect(server) as session:
+        ((there,),) = session.execute("SELECT to_regclass('shop.purchase') IS NOT NULL").fetchall()
+        return int(str(session.execute("SELECT count(*) FROM shop.purchase").fetchall()[0][0])) if there else None
+
+
+def test_where_no_target_is_named_it_says_so_with_the_command(restorer: Client, backup: BackupHistory) -> None:
+    said = words(restorer.get(plan_of(backup)))
+    assert "This site restores nothing by the web" in said
+    assert f"icb db restore {backup.filename} --target-dbname NEW_NAME" in said
+
+
+@pytest.mark.usefixtures("target")
+def test_the_plan_tells_from_what_onto_what_and_asks_for_the_name(
+    restorer: Client, backup: BackupHistory, source: Server
+) -> None:
+    answer = restorer.get(plan_of(backup))
+    said = words(answer)
+    assert answer.status_code == 200
+    for told in (
+        f"Put {source.database} back to good",
+        "3 tables, 6,200 rows",
+        "PostgreSQL 17",
+        f"Restore onto {source.database}",
+    ):
+        assert told in said
+    assert 'name="confirm"' in answer.content.decode()
+
+
+@pytest.mark.usefixtures("target")
+def test_a_wrong_name_touches_nothing_and_is_noted(
+    restorer: Client, backup: BackupHistory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alive(monkeypatch)
+    answer = restorer.post(plan_of(backup), {"target": "source", "confirm": "shop"})
+    assert answer.status_code == 400
+    assert "Nothing was touched" in words(answer)
+    assert 'aria-invalid="true"' in answer.content.decode()
+    assert not BackupRestore.objects.exists()
+    assert AuditEntry.objects.get(outcome="refused").action == "restorebackup"
+
+
+@pytest.mark.usefixtures("target")
+def test_a_damaged_database_is_restored_and_put_back(
+    restorer: Client, backup: BackupHistory, source: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alive(monkeypatch)
+    answer = restorer.post(plan_of(backup), {"target": "source", "confirm": source.database})
+    row = BackupRestore.objects.get()
+    page = f"/admin/backups/restores/{row.id}/"
+    assert (answer.status_code, answer["Location"]) == (302, page)
+    assert "Queued, waits for a worker" in words(restorer.get(page))
+    assert "Queued" in words(restorer.get(page + "live/", **LIVE))
+
+    queued.make_restore(row.id)
+    assert purchases(source) == 1000
+    assert restorer.get(page + "live/", **LIVE)["HX-Refresh"] == "true"
+    report = words(restorer.get(page))
+    assert f"{source.database} was restored" in report
+    assert "All 3 tables hold exactly the rows that the backup counted: 6,200." in report
+
+    assert restorer.post(page + "undo/", {"confirm": "shop"}).status_code == 400
+    assert purchases(source) == 1000
+    assert restorer.post(page + "undo/", {"confirm": source.database}).status_code == 302
+    assert purchases(source) is None
+    assert "was put back to what it was before this restore" in words(restorer.get(page))
+    assert [entry.action for entry in AuditEntry.objects.filter(outcome="done").order_by("at")] == ["restorebackup", "undo"]
+
+
+def test_what_stands_against_it_is_said_and_there_is_no_field_for_the_name(
+    restorer: Client, backup: BackupHistory, backups_settings: Settings
+) -> None:
+    backups_settings.BACKUPS = {**backups_settings.BACKUPS, "RESTORE_TARGETS": ["default"]}
+    answer = restorer.get(plan_of(backup))
+    assert f"The backup is of the database {backup.database}" in words(answer)
+    assert "What stands against it" in words(answer)
+    assert 'name="confirm"' not in answer.content.decode()
+
+
+@pytest.mark.usefixtures("target")
+def test_what_should_be_known_before_is_said_and_the_name_may_be_typed(restorer: Client, backup: BackupHistory) -> None:
+    BackupHistory.objects.filter(pk=backup.pk).update(bad_at="2024-01-15T12:00Z")
+    answer = restorer.get(plan_of(backup))
+    assert "A verification found this backup bad" in words(answer)
+    assert 'name="confirm"' in answer.content.decode()
+
+
+def test_a_failed_one_says_why_and_what_was_left_untouched(restorer: Client, backup: BackupHistory) -> None:
+    row = BackupRestore.objects.create(
+        backup=backup,
+        source_key=backup.s3_key,
+        target_host="db1",
+        target_port=5432,
+        target_database="shop",
+        target_environment="testing",
+        status="failed",
+        started_at=backup.created_at,
+        error_message="pg_restore failed.\nERROR: out of disk",
+    )
+    said = words(restorer.get(f"/admin/backups/restores/{row.id}/"))
+    for told in ("The restore onto shop failed", "pg_restore failed.", "ERROR: out of disk", "The target is as it was"):
+        assert told in said
+
+
+@pytest.mark.parametrize("group", ["backup viewer", "backup operator", "backup pruner"])
+def test_who_may_not_restore_sees_no_plan_and_undoes_nothing(browser_of: BrowserOf, backup: BackupHistory, group: str) -> None:
+    row = BackupRestore.objects.create(
+        source_key="x", target_host="db1", target_port=1, target_database="shop", target_environment="testing", status="succeeded"
+    )
+    client = browser_of(group)
+    assert client.get(plan_of(backup)).status_code == 403
+    assert client.post(plan_of(backup), {"target": "source", "confirm": "x"}).status_code == 403
+    assert client.post(f"/admin/backups/restores/{row.id}/undo/", {"confirm": "shop"}).status_code == 403
+    assert client.get(f"/admin/backups/restores/{row.id}/").status_code == 200
+
+
+def test_a_restore_is_cancelled_only_by_who_may_restore(browser_of: BrowserOf, backup: BackupHistory) -> None:
+    row = BackupRestore.objects.create(
+        source_key="x", target_host="db1", target_port=1, target_database="shop", target_environment="testing"
+    )
+    address = f"/admin/backups/restores/{row.id}/cancel/"
+    assert browser_of("backup operator").post(address).status_code == 403
+    assert browser_of("backup restorer").post(address).status_code == 302
+    row.refresh_from_db()
+    assert row.status == "cancelled"

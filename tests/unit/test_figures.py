@@ -1,0 +1,15 @@
+"""Figures of the panel, in the viewer's language."""
+
+import pytest
+
+from backups.admin import figures
+
+
+@pytest.mark.parametrize(("count", "told"), [(1019, "1,019 B"), (285.86 * 2**20, "285.9 MiB"), (1023.96 * 2**10, "1.0 MiB")])
+def test_a_size_is_rounded_as_the_commands_round_it(count: float, told: str) -> None:
+    assert figures.size(count).replace(figures.NO_BREAK, " ") == told
+
+
+@pytest.mark.parametrize(("seconds", "told"), [(0.96, "1.0 s"), (9.94, "9.9 s"), (9.96, "10 s")])
+def test_a_short_duration_is_rounded_to_a_tenth(seconds: float, told: str) -> None:
+    assert figures.duration(seconds).replace(figures.NO_BREAK, " ") == told
