@@ -1,4 +1,4 @@
-"""A real browser at the real site, for whoever is signed in: `window_of("viewer", scheme="dark", width=360)`.
+"""A real browser at the real site, for whoever is signed in: `window_of("viewer", Look("dark", 360))`.
 
 Site and browser are there for as long as tests of this package run, and are gone before any other does: those look at a whole
 server, and at the event loop of this thread.
@@ -21,12 +21,11 @@ from ichrisbirch_site.embedded import Home
 from ichrisbirch_site.embedded.postgres import PostgreSQL
 from tests.browser.furnishing import Furnished, furnish
 from tests.browser.site import ALIVE, PASSWORD, SHOP, Site, connected_to, opened
-from tests.browser.window import Window
+from tests.browser.window import LOOKS, Look, Window
 from tests.conftest import database_of, server_of
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 ARGUMENTS = ["--no-sandbox", "--disable-background-networking", "--disable-component-update", "--disable-sync"]
-HEIGHTS = {1280: 900, 360: 740}
 NO_BROWSER = (
     "NO BROWSER IS HERE, SO NOBODY HAS LOOKED AT THE PANEL. Install one (Debian, Ubuntu: apt install chromium; "
     "elsewhere: .venv/bin/playwright install chromium), then run the tests again."
@@ -121,25 +120,26 @@ def signed_in(whole_site: Site, browser: Browser) -> Callable[[str], Any]:
 
 @pytest.fixture
 def window_of(site: Site, browser: Browser, signed_in: Callable[[str], Any]) -> Iterator[WindowOf]:
-    """A window in which that user is signed in (nobody is, where none is named), of that colour scheme and width in pixels.
+    """A window in which that user is signed in (nobody is, where none is named), and which looks like that.
 
     Whatever the browser complained about by the end of the test fails it.
     """
     opened: list[Window] = []
     with ExitStack() as stack:
 
-        def open_(user: str = "", *, scheme: str = "light", width: int = 1280) -> Window:
+        def open_(user: str = "", look: Look = LOOKS[0]) -> Window:
             context = browser.new_context(
                 base_url=site.url,
                 storage_state=signed_in(user) if user else None,
-                color_scheme=scheme,
-                viewport={"width": width, "height": HEIGHTS[width]},
+                color_scheme=look.scheme,
+                viewport={"width": look.width, "height": look.height},
+                reduced_motion="reduce",
                 locale="en-GB",
                 timezone_id="Europe/Berlin",
             )
             stack.enter_context(context)
             context.set_default_timeout(30_000)
-            opened.append(Window.of(context))
+            opened.append(Window.of(context, look))
             return opened[-1]
 
         yield open_

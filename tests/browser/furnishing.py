@@ -22,7 +22,7 @@ LISTS = ("backuphistory", "backuprestore", "auditentry")
 OF_A_BACKUP = ("backup", "contents", "manifest", "delete")
 OF_WHAT_IS_THERE = (
     *("backup that was verified", "backup that failed", "backup that runs", "diff"),
-    *("restore-backup", "restore", "restore that runs", "folder of the bucket", "deletion of an object", "schedules"),
+    *("restore-backup", "restore", "restore that runs", "folder of the bucket", "deletion of an object"),
 )
 PAGES = (*PLAIN, *LISTS, *OF_A_BACKUP, *OF_WHAT_IS_THERE)
 UNKNOWN = "testing/postgres/old-laptop.sql"
@@ -54,7 +54,6 @@ class Furnished:
                 "restore that runs": reverse(f"{PANEL}:restore", args=[self.restoring.id]),
                 "folder of the bucket": f"{reverse(f'{PANEL}:storage')}?prefix=testing/postgres/",
                 "deletion of an object": f"{reverse(f'{PANEL}:storage-delete')}?key={UNKNOWN}",
-                "schedules": reverse("admin:django_celery_beat_periodictask_changelist"),
             }[page]
         )
 

@@ -70,7 +70,7 @@ class Site:
 
 @contextmanager
 def opened(admin: Server, folder: Path) -> Iterator[Site]:
-    """A site that works, with a user of each group and one of none; all of it is gone after the block.
+    """A site that works, with a user of each group, one of none, and a superuser, root; all of it is gone after the block.
 
     Whoever enters it may use the database by Django's connection, which is lent to the site's for as long as it is being made.
     """
@@ -126,6 +126,7 @@ def _make_users() -> None:
         user = get_user_model().objects.create_user(group, password=PASSWORD, is_staff=True)
         user.groups.add(Group.objects.get(name=f"backup {group}"))
     get_user_model().objects.create_user("nobody", password=PASSWORD, is_staff=True)
+    get_user_model().objects.create_superuser("root", password=PASSWORD)
 
 
 def _waiting_program(folder: Path, *, while_there: Path) -> list[str]:

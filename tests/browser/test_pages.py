@@ -1,5 +1,6 @@
 """Every page, as people see it: in both colour schemes, wide and narrow, and as somebody of each group."""
 
+from contextlib import suppress
 from urllib.parse import urlsplit
 
 import pytest
@@ -9,14 +10,14 @@ from backups.admin.urls import urlpatterns
 from tests.browser.conftest import WindowOf
 from tests.browser.furnishing import LISTS, PAGES, PANEL, PLAIN, Furnished, empty_address_of
 from tests.browser.site import GROUPS, Site
-from tests.browser.window import Window
+from tests.browser.window import LOOKS, Look, Window
 
-LOOKS = [("light", 1280), ("dark", 1280), ("light", 360), ("dark", 360)]
+OVERVIEW = "/admin/backups"
 # Parts of pages, files, and what is only ever done.
 NO_PAGES = {
     *("running", "checks", "backup-live", "restore-live"),
     *("download", "storage-download"),
-    *("verify", "cancel", "pin", "unpin", "undo"),
+    *("verify", "cancel", "pin", "unpin", "undo", "cancel-restore"),
 }
 # What is hidden from whom lacks it, by the names of addresses.
 NEEDS = {
@@ -44,26 +45,25 @@ def forbidden_to(group: str) -> set[str]:
 
 def name_of(address: str) -> str:
     """Of the address of the panel or the admin; "" for one that is neither's."""
-    try:
-        return resolve(urlsplit(address).path).url_name or ""
-    except Resolver404:
-        return ""
+    path = urlsplit(address).path
+    for inside, urlconf in ((path.removeprefix(OVERVIEW), "backups.admin.urls"), (path, None)):
+        with suppress(Resolver404):
+            return resolve(f"/{inside.removeprefix('/')}", urlconf=urlconf).url_name or ""
+    return ""
 
 
 def controls_of(window: Window) -> set[str]:
     """Where the links and buttons of a page lead to, by name."""
     found = window.page.evaluate(
-        """() => [...document.querySelectorAll("a[href], form[action], button[formaction]")].map((one) =>
-            one.href || one.getAttribute("formaction") || one.getAttribute("action"))"""
+        """() => [...document.querySelectorAll("a[href]:not([href^='#']), form[action], button[formaction]")]
+            .map((one) => one.href || one.getAttribute("formaction") || one.getAttribute("action"))"""
     )
     return {name_of(address) for address in found}
 
 
-@pytest.mark.parametrize(("scheme", "width"), LOOKS)
-def test_whoever_is_not_signed_in_sees_the_page_to_sign_in(window_of: WindowOf, scheme: str, width: int) -> None:
-    window = window_of(scheme=scheme, width=width)
-    window.visit(reverse("admin:index"))
-    assert "Log in" in window.page.title()
+def test_whoever_is_not_signed_in_sees_the_page_to_sign_in(window_of: WindowOf) -> None:
+    page = window_of().visit(reverse("admin:index"), looks=LOOKS)
+    assert "Log in" in page.title()
 
 
 def test_every_page_of_the_panel_is_looked_at_here(furnished: Furnished) -> None:
@@ -71,30 +71,27 @@ def test_every_page_of_the_panel_is_looked_at_here(furnished: Furnished) -> None
     assert {pattern.name for pattern in urlpatterns} - NO_PAGES <= looked_at
 
 
-@pytest.mark.parametrize(("scheme", "width"), LOOKS)
 @pytest.mark.parametrize("page", [*PLAIN, *LISTS])
-def test_a_page_is_whole_where_there_is_no_backup_yet(
-    empty_site: Site, window_of: WindowOf, page: str, scheme: str, width: int
-) -> None:
-    window_of("administrator", scheme=scheme, width=width).visit(empty_address_of(page))
+def test_a_page_is_whole_where_there_is_no_backup_yet(empty_site: Site, window_of: WindowOf, page: str) -> None:
+    window_of("administrator").visit(empty_address_of(page), looks=LOOKS)
 
 
-@pytest.mark.parametrize(("scheme", "width"), LOOKS)
 @pytest.mark.parametrize("page", PAGES)
-def test_a_page_is_whole_in_each_look(furnished: Furnished, window_of: WindowOf, page: str, scheme: str, width: int) -> None:
-    window_of("administrator", scheme=scheme, width=width).visit(furnished.address_of(page))
+def test_a_page_is_whole_in_each_look(furnished: Furnished, window_of: WindowOf, page: str) -> None:
+    window_of("administrator").visit(furnished.address_of(page), looks=LOOKS)
 
 
-@pytest.mark.parametrize(("group", "scheme", "width"), [(group, *LOOKS[number % 4]) for number, group in enumerate(GROUPS[:-1])])
+def test_schedules_are_there_for_whoever_may_change_them(site: Site, window_of: WindowOf) -> None:
+    window_of("root").visit(reverse("admin:django_celery_beat_periodictask_changelist"))
+
+
+@pytest.mark.parametrize(("group", "look"), [(group, LOOKS[number]) for number, group in enumerate(GROUPS[:-1])])
 def test_what_one_may_not_do_is_not_shown_and_its_address_is_closed(
-    furnished: Furnished, window_of: WindowOf, group: str, scheme: str, width: int
+    furnished: Furnished, window_of: WindowOf, group: str, look: Look
 ) -> None:
-    window, closed = window_of(group, scheme=scheme, width=width), forbidden_to(group)
+    window, closed = window_of(group, look), forbidden_to(group)
     for address in map(furnished.address_of, PAGES):
-        if name_of(address) == "django_celery_beat_periodictask_changelist":
-            continue  # Django's own permissions decide about it
-        is_closed = name_of(address) in closed
-        window.visit(address, status=403 if is_closed else 200)
+        window.visit(address, status=403 if name_of(address) in closed else 200)
         assert controls_of(window) & closed == set(), address
 
 
