@@ -8,11 +8,14 @@ from backups.models import AuditEntry
 
 @admin.register(AuditEntry)
 class AuditEntryAdmin(ReadOnlyAdmin):
-    """The audit."""
+    """The audit. All of an entry stands in its line, so there is no page of one."""
 
     tab = "audit"
+    change_list_template = "backups/audit.html"
     list_display = ("at", "actor", "token_name", "address", "channel", "action", "object", "target", "outcome")
     list_filter = ("outcome", "action", "channel")
     search_fields = ("actor", "token_name", "address", "object", "target")
     fields = ("at", "actor", "token_name", "address", "channel", "action", "object", "target", "outcome", "detail")
     date_hierarchy = "at"
+    list_per_page = 50
+    show_full_result_count = False

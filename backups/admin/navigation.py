@@ -31,6 +31,7 @@ _VIEW = access.permission_of(Action.VIEW)
 _TABS = (
     Tab(name="overview", label=_("Overview"), route="backups_panel:overview", permission=_VIEW),
     Tab(name="backups", label=_("Backups"), route="admin:backups_backuphistory_changelist", permission=_VIEW),
+    Tab(name="storage", label=_("Storage"), route="backups_panel:storage", permission=_VIEW),
     Tab(name="restores", label=_("Restores"), route="admin:backups_backuprestore_changelist", permission=_VIEW),
     Tab(
         name="schedules",

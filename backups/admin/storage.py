@@ -1,11 +1,156 @@
-"""The bucket, as a file manager shows it."""
+"""The bucket, as a file manager shows it: a page of a folder, each dump with its manifest, roles and pin folded under it."""
 
-from django.urls import path
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import ClassVar
+from urllib.parse import urlencode
 
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import path, reverse
+from django.utils.translation import gettext as _
+
+from backups import browsing, conf, stores
+from backups.access import Action
 from backups.admin.page import Page
+from backups.browsing import Folder, Item
+from backups.downloading import LASTS_SECONDS
+from backups.exceptions import ObjectMissingError, UsageError
+
+PAGE = 200
+SORTS = {"age": ("modified_at", True), "name": ("key", False), "size": ("size_bytes", True)}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Line:
+    """An object, and what belongs to it on this page."""
+
+    item: Item
+    parts: list[Item] = field(default_factory=list)
+
+    @property
+    def why_unknown(self) -> str:
+        """What may be said of an object that no backup of the history has; empty for a known one."""
+        if self.item.is_known:
+            return ""
+        if self.item.kind == "dump":
+            return _("a dump without a row: reconciling reads its manifest")
+        return _("stands beside a dump that is not here") if self.item.kind != browsing.OTHER else _("not a name of ours")
+
+
+class Storage(Page):
+    """A folder."""
+
+    tab = "storage"
+
+    def get(self, request: HttpRequest) -> HttpResponse:
+        """Its first page, or the one of the cursor."""
+        if conf.store_options() is None:
+            return self.show("backups/storage_none.html", local_folder=conf.current().local_folder)
+        starts, sort = request.GET.get("starts", ""), request.GET.get("sort", "age")
+        if "/" in starts:
+            raise UsageError("A name has no slash in it.", hint="Open the folder first, then filter in it.")
+        prefix, cursor = request.GET.get("prefix", ""), request.GET.get("cursor", "")
+        page = browsing.folder(prefix, size=PAGE, cursor=cursor, starts=starts)
+        only_unknown = request.GET.get("show") == "unknown"
+        lines = _lines(page.items, sort)
+        there = {"prefix": page.prefix, "starts": starts, "sort": sort, "show": request.GET.get("show", "")}
+        return self.show(
+            "backups/storage.html",
+            page=page,
+            trail=_trail(page),
+            folders=[(one.removeprefix(page.prefix), one) for one in page.folders],
+            lines=[line for line in lines if not only_unknown or not line.item.is_known],
+            unknown=sum(not line.item.is_known for line in lines),
+            only_unknown=only_unknown,
+            starts=starts,
+            sort=sort if sort in SORTS else "age",
+            here="?" + urlencode({name: value for name, value in there.items() if value and name not in ("sort", "show")}),
+            next_address="?" + urlencode(there | {"cursor": page.cursor}) if page.cursor else "",
+            is_first=not cursor,
+        )
+
+
+class DeleteUnknown(Page):
+    """One object that belongs to no backup, by its typed key."""
+
+    tab = "storage"
+    action = "delete_object"
+    needs = Action.PRUNE
+    needs_to_post: ClassVar[Action | None] = Action.PRUNE
+
+    def get(self, request: HttpRequest) -> HttpResponse:
+        """Asks for its name."""
+        return self._ask(request.GET.get("key", ""))
+
+    def post(self, request: HttpRequest) -> HttpResponse:
+        """Deletes it, where its name was typed."""
+        key = request.POST.get("key", "")
+        name = key.rpartition("/")[2]
+        if request.POST.get("confirm", "") != name:
+            error = UsageError(f"Type the name of the object: {name}. Nothing was deleted.")
+            self.note_refusal(str(error))
+            return self._ask(key, wrong=error, status=400)
+        browsing.delete_unknown(key)
+        self.note(object=key)
+        return self.done(_("%(name)s was deleted.") % {"name": name}, to=_address_of(key.rpartition("/")[0] + "/"))
+
+    def _ask(self, key: str, *, wrong: UsageError | None = None, status: int = 200) -> HttpResponse:
+        store, there = browsing.unknown(key)
+        told = {"key": key, "name": key.rpartition("/")[2], "folder": _address_of(key.rpartition("/")[0] + "/")}
+        return self.show("backups/storage_delete.html", status=status, there=there, bucket=store.bucket, wrong=wrong, **told)
+
+
+class DownloadObject(Page):
+    """Any object below this environment's own prefix, by an address of the store's that lasts five minutes."""
+
+    tab = "storage"
+    action = "download_object"
+    needs = Action.DOWNLOAD
+
+    def get(self, request: HttpRequest) -> HttpResponse:
+        """Leads there."""
+        key = request.GET.get("key", "")
+        browsing.own(key.rpartition("/")[0] + "/")
+        store = stores.configured().require_s3()
+        if store.head(key) is None:
+            raise ObjectMissingError(f"There is no object {key} in the bucket {store.bucket}.")
+        url = store.presigned(key, filename=key.rpartition("/")[2].replace('"', ""), seconds=LASTS_SECONDS)
+        self.note(object=key, target="an address of the store")
+        response = HttpResponseRedirect(url)
+        response["Cache-Control"] = "no-store"
+        return response
+
+
+def _lines(items: Iterable[Item], sort: str) -> list[Line]:
+    """Dumps with what belongs to them, and all else by itself."""
+    items = list(items)
+    lines = {item.key: Line(item=item) for item in items if item.kind == "dump"}
+    for item in items:
+        if item.key in lines:
+            continue
+        if (owner := lines.get(item.dump_key)) is not None:
+            owner.parts.append(item)
+        else:
+            lines[item.key] = Line(item=item)
+    by, is_reversed = SORTS.get(sort, SORTS["age"])
+    return sorted(lines.values(), key=lambda line: getattr(line.item, by), reverse=is_reversed)
+
+
+def _trail(page: Folder) -> list[tuple[str, str]]:
+    """The folders that lead here, with their addresses; the last is this one, without. Above the environment's there is nothing
+    to see.
+    """
+    names = page.prefix.rstrip("/").split("/")
+    places = ["/".join(names[: length + 1]) + "/" for length in range(len(names))]
+    return [(name, _address_of(place) if place != page.prefix else "") for name, place in zip(names, places, strict=True)]
+
+
+def _address_of(prefix: str) -> str:
+    return f"{reverse('backups_panel:storage')}?{urlencode({'prefix': prefix})}"
+
 
 urlpatterns = [
-    path("storage/", Page.as_page(), name="storage"),
-    path("storage/delete/", Page.as_page(), name="storage-delete"),
-    path("storage/download/", Page.as_page(), name="storage-download"),
+    path("storage/", Storage.as_page(), name="storage"),
+    path("storage/delete/", DeleteUnknown.as_page(), name="storage-delete"),
+    path("storage/download/", DownloadObject.as_page(), name="storage-download"),
 ]

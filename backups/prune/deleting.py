@@ -61,8 +61,8 @@ def claim(one: Standing) -> str:
 def take_away(one: Standing) -> str:
     """Claims and deletes it; returns why it must stay, "" where it is gone.
 
-    Raises StorageError and ManifestError where it, or a part of it, could not be deleted: its row says so, and has no mark any more
-    where the backup is whole. And HistoryError.
+    Raises StorageError and ManifestError where it, or a part of it, could not be deleted: its row says so, and has no mark any
+    more where the backup is whole. And HistoryError.
     """
     try:
         if refused := claim(one):

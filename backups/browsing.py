@@ -1,0 +1,162 @@
+"""The bucket as a file manager shows it: a page of a folder, each object joined with the backup that it belongs to.
+
+Only what is below this environment's own prefix. One listing request, and one question to the history, for each page.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.core import signing
+
+from backups import conf, records, stores
+from backups.exceptions import ObjectMissingError, RefusedError, UsageError
+from backups.models import BackupHistory
+from backups.storage import keys
+from backups.storage.s3 import S3Store
+from backups.types import StoredObject
+
+LARGEST, USUAL = 1000, 200
+RECORD, OTHER = "record", "other"
+KINDS = {
+    keys.DUMP_SUFFIX + keys.MANIFEST_SUFFIX: "manifest",
+    keys.DUMP_SUFFIX + keys.GLOBALS_SUFFIX: "globals",
+    keys.DUMP_SUFFIX + keys.PIN_SUFFIX: "pin",
+    keys.DUMP_SUFFIX: "dump",
+}
+_SALT = "backups.browsing"
+_COLUMNS = (
+    *("id", "filename", "description", "status", "s3_key", "bucket", "created_at", "started_at", "deleted_at", "missing_at"),
+    *("bad_at", "stored_at", "readable_at", "verified_at", "pin_reason", "backup_type", "environment"),
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Item:
+    """An object. `kind` is one of KINDS, record or other; `row` is the backup that it belongs to, None where the history knows
+    none.
+    """
+
+    key: str
+    size_bytes: int
+    modified_at: datetime
+    kind: str
+    row: BackupHistory | None
+
+    @property
+    def name(self) -> str:
+        """The last part of its key."""
+        return keys.filename_of(self.key)
+
+    @property
+    def dump_key(self) -> str:
+        """Of the dump that it is, or that it stands beside."""
+        return dump_of(self.key)
+
+    @property
+    def is_known(self) -> bool:
+        """Whether it belongs to a backup that the history knows, or is a signed record of ours."""
+        return self.row is not None or self.kind == RECORD
+
+
+@dataclass(frozen=True, kw_only=True)
+class Folder:
+    """A page of a folder. `cursor` leads to the next one; empty at the end."""
+
+    bucket: str
+    prefix: str
+    folders: tuple[str, ...]
+    items: tuple[Item, ...]
+    cursor: str
+
+
+def folder(prefix: str = "", *, size: int = USUAL, cursor: str = "", starts: str = "") -> Folder:
+    """A page of `size` folders and objects, by their keys. `starts` is how their names begin.
+
+    Raises UsageError for a prefix that is not this environment's own and for a cursor of another folder, ConfigurationError
+    without a bucket, and StorageError.
+    """
+    prefix = own(prefix or usual())
+    store = stores.configured().require_s3()
+    page = store.folder(prefix + starts, size=size, after=_read(cursor, prefix + starts))
+    rows = _known(page.objects, store)
+    return Folder(
+        bucket=store.bucket,
+        prefix=prefix,
+        folders=tuple(page.folders),
+        items=tuple(_item(one, rows) for one in page.objects),
+        cursor=signing.dumps(page.after, salt=_SALT + prefix + starts) if page.after else "",
+    )
+
+
+def usual() -> str:
+    """Where the backups are."""
+    return keys.prefix(conf.current().environment)
+
+
+def own(prefix: str) -> str:
+    """The prefix. Raises UsageError for what is not a folder below this environment's own."""
+    root = f"{conf.current().environment}/"
+    parts = prefix.split("/")
+    if not prefix.startswith(root) or parts[-1] or not {"", ".", ".."}.isdisjoint(parts[:-1]):
+        raise UsageError(f"This must be a folder below {root}, with a slash at its end.")
+    return prefix
+
+
+def dump_of(key: str) -> str:
+    """The key of the dump that an object belongs to, by its name; its own where it is none of ours."""
+    for suffix in (keys.MANIFEST_SUFFIX, keys.GLOBALS_SUFFIX, keys.PIN_SUFFIX):
+        if key.endswith(keys.DUMP_SUFFIX + suffix):
+            return key.removesuffix(suffix)
+    return key
+
+
+def unknown(key: str) -> tuple[S3Store, StoredObject]:
+    """An object that belongs to no backup, with its store: it may be deleted, or looked at.
+
+    Raises UsageError outside of this environment, ObjectMissingError where there is none, RefusedError where it belongs to a
+    backup or is a record of ours, and StorageError.
+    """
+    own(key.rpartition("/")[0] + "/")
+    store = stores.configured().require_s3()
+    if (there := store.head(key)) is None:
+        raise ObjectMissingError(f"There is no object {key} in the bucket {store.bucket}.")
+    dump = dump_of(key)
+    if BackupHistory.objects.filter(s3_key=dump, bucket=store.bucket, deleted_at=None).exists():
+        raise RefusedError(f"{key} belongs to a backup.", hint="Delete the backup on its own page: all of it goes at once.")
+    if _is_record(key):
+        raise RefusedError(f"{key} is a record of a restore or a verification.", hint="It is what brings the history back.")
+    if store.head(keys.manifest_key(dump)) is not None and store.head(dump) is not None:
+        raise RefusedError(
+            f"{key} may be a backup that the history does not know: it has a manifest.",
+            hint="Let the history know it first: icb db sync",
+        )
+    return store, there
+
+
+def delete_unknown(key: str) -> None:
+    """Deletes an object that belongs to no backup. Raises as `unknown` does."""
+    store, _there = unknown(key)
+    store.delete(key)
+
+
+def _read(cursor: str, prefix: str) -> str:
+    try:
+        return str(signing.loads(cursor, salt=_SALT + prefix)) if cursor else ""
+    except (signing.BadSignature, ValueError) as error:
+        raise UsageError("This is not the cursor of a page of this folder.", hint="Begin with its first.") from error
+
+
+def _known(objects: Sequence[StoredObject], store: S3Store) -> dict[str, BackupHistory]:
+    wanted = {dump_of(one.key) for one in objects}
+    return {row.s3_key: row for row in BackupHistory.objects.filter(s3_key__in=wanted, bucket=store.bucket).only(*_COLUMNS)}
+
+
+def _item(one: StoredObject, rows: dict[str, BackupHistory]) -> Item:
+    kind = RECORD if _is_record(one.key) else next((kind for end, kind in KINDS.items() if one.key.endswith(end)), OTHER)
+    row = rows.get(dump_of(one.key))
+    return Item(key=one.key, size_bytes=one.size_bytes, modified_at=one.modified_at, kind=kind, row=row)
+
+
+def _is_record(key: str) -> bool:
+    return key.startswith(records.prefix(conf.current().environment))

@@ -1,0 +1,140 @@
+"""The bucket, browsed by the panel."""
+
+import re
+from collections.abc import Callable
+from datetime import timedelta
+
+import pytest
+from django.test import Client
+from django.utils import timezone
+from django.utils.html import strip_tags
+from pytest_django.fixtures import Settings
+
+from backups.models import AuditEntry, BackupHistory
+from tests.conftest import s3_client
+from tests.integration import shelf
+
+pytestmark = pytest.mark.usefixtures("history")
+STORAGE = "/admin/backups/storage/"
+FOLDER = "testing/postgres/"
+
+
+@pytest.fixture
+def administrator(browser_of: Callable[..., Client]) -> Client:
+    return browser_of("backup administrator")
+
+
+@pytest.fixture
+def put(bucket: str, backups_settings: Settings) -> Callable[[str], None]:
+    """Writes an object that is none of ours."""
+    return lambda key: s3_client(backups_settings).put_object(Bucket=bucket, Key=key, Body=b"x")
+
+
+def keys_in(settings: Settings, bucket: str) -> list[str]:
+    return [one["Key"] for one in s3_client(settings).list_objects_v2(Bucket=bucket).get("Contents", [])]
+
+
+def words(answer: object) -> str:
+    return re.sub(r"\s+", " ", strip_tags(answer.content.decode())).replace("\N{NO-BREAK SPACE}", " ")  # type: ignore[attr-defined]
+
+
+def test_a_dump_leads_to_its_backup_and_has_its_manifest_folded_under_it(administrator: Client, bucket: str) -> None:
+    key = shelf.put("known", at=timezone.now() - timedelta(hours=1))
+    page = administrator.get(STORAGE).content.decode()
+    row = BackupHistory.objects.get()
+    assert f'<a href="/admin/backups/{row.id}/">known</a>' in page
+    assert page.count("<details><summary>manifest") == 1
+    assert f'data-copy="{key}"' in page
+    assert "not known to the history" not in page
+
+
+def test_what_the_history_does_not_know_is_marked_and_can_be_shown_alone(
+    administrator: Client, put: Callable[[str], None]
+) -> None:
+    shelf.put("known")
+    put(FOLDER + "copy_DO_NOT_DELETE.sql.gz")
+    said = words(administrator.get(STORAGE))
+    assert "1 object on this page is not known to the history" in said
+    alone = administrator.get(STORAGE, {"show": "unknown"}).content.decode()
+    assert ("copy_DO_NOT_DELETE.sql.gz" in alone, ">known</a>" in alone) == (True, False)
+
+
+def test_folders_come_first_and_lead_down_and_up(administrator: Client, put: Callable[[str], None]) -> None:
+    put(FOLDER + "older/one.txt")
+    page = administrator.get(STORAGE).content.decode()
+    assert '?prefix=testing/postgres/older/"' in page
+    assert "one.txt" in administrator.get(STORAGE, {"prefix": FOLDER + "older/"}).content.decode()
+    assert "postgres/" in administrator.get(STORAGE, {"prefix": "testing/"}).content.decode()
+
+
+def test_names_are_filtered_by_how_they_begin(administrator: Client, put: Callable[[str], None]) -> None:
+    for name in ("alpha.txt", "beta.txt"):
+        put(FOLDER + name)
+    page = administrator.get(STORAGE, {"starts": "be"}).content.decode()
+    assert ("beta.txt" in page, "alpha.txt" in page) == (True, False)
+
+
+@pytest.mark.parametrize("prefix", ["production/postgres/", "testing/../production/", "/", "testing"])
+def test_nothing_outside_of_the_environment_is_shown(administrator: Client, bucket: str, prefix: str) -> None:
+    answer = administrator.get(STORAGE, {"prefix": prefix})
+    assert answer.status_code == 400
+    assert "This must be a folder below testing/" in words(answer)
+
+
+def test_an_unknown_object_is_deleted_by_its_typed_name(
+    administrator: Client, put: Callable[[str], None], bucket: str, backups_settings: Settings
+) -> None:
+    key = FOLDER + "stray.txt"
+    put(key)
+    address = STORAGE + "delete/"
+    assert "Type its name, stray.txt" in words(administrator.get(address, {"key": key}))
+    assert administrator.post(address, {"key": key, "confirm": "stray"}).status_code == 400
+    assert keys_in(backups_settings, bucket) == [key]
+    assert administrator.post(address, {"key": key, "confirm": "stray.txt"}).status_code == 302
+    assert keys_in(backups_settings, bucket) == []
+    assert [(one.action, one.outcome) for one in AuditEntry.objects.order_by("at")] == [
+        ("delete_object", "refused"),
+        ("delete_object", "done"),
+    ]
+
+
+def test_what_belongs_to_a_backup_is_never_deleted_as_an_object(
+    administrator: Client, bucket: str, backups_settings: Settings
+) -> None:
+    known, lost = shelf.put("known"), shelf.put("lost", minutes=1, row=False)
+    before = keys_in(backups_settings, bucket)
+    for key in (known, known + ".json", lost, lost + ".json", "testing/records/x.json", "production/postgres/x"):
+        answer = administrator.post(STORAGE + "delete/", {"key": key, "confirm": key.rpartition("/")[2]})
+        assert answer.status_code in (400, 404, 409), key
+    assert keys_in(backups_settings, bucket) == before
+
+
+def test_an_object_is_downloaded_from_the_store_and_that_is_noted(administrator: Client, put: Callable[[str], None]) -> None:
+    put(FOLDER + "stray.txt")
+    answer = administrator.get(STORAGE + "download/", {"key": FOLDER + "stray.txt"})
+    assert answer.status_code == 302
+    assert "stray.txt" in answer["Location"]
+    assert "no-store" in answer["Cache-Control"]
+    assert AuditEntry.objects.get().action == "download_object"
+
+
+@pytest.mark.parametrize(("group", "download", "delete"), [("backup viewer", 403, 403), ("backup restorer", 302, 403)])
+def test_who_may_not_download_or_delete_is_refused_and_sees_no_button(
+    browser_of: Callable[..., Client], put: Callable[[str], None], group: str, download: int, delete: int
+) -> None:
+    key = FOLDER + "stray.txt"
+    put(key)
+    client = browser_of(group)
+    page = client.get(STORAGE).content.decode()
+    assert ("storage/download/" in page, "storage/delete/" in page) == (download == 302, delete == 302)
+    assert client.get(STORAGE + "download/", {"key": key}).status_code == download
+    assert client.get(STORAGE + "delete/", {"key": key}).status_code == delete
+
+
+def test_without_a_bucket_it_says_what_to_set(administrator: Client, backups_settings: Settings) -> None:
+    options = {**backups_settings.STORAGES["backups"]["OPTIONS"], "bucket_name": ""}
+    backups_settings.STORAGES = {
+        **backups_settings.STORAGES,
+        "backups": {**backups_settings.STORAGES["backups"], "OPTIONS": options},
+    }
+    assert "AWS_S3_BACKUP_BUCKET names a bucket" in words(administrator.get(STORAGE))
