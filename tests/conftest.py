@@ -8,6 +8,7 @@ from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 from urllib.parse import quote
 from uuid import uuid4
 
@@ -36,6 +37,11 @@ SOURCE_SQL = """
     INSERT INTO shop.purchase (customer, details) SELECT 1 + n % 200, jsonb_build_object('n', n) FROM generate_series(1, 1000) n;
     INSERT INTO event SELECT n, md5(n::text) FROM generate_series(1, 5000) n;
 """
+OURS = {
+    "SIGNING_KEY": "a signing key of the tests, 32 characters and more",
+    "LOCK_TIMEOUT_SECONDS": 2,
+    "STALL_TIMEOUT_SECONDS": 20,
+}
 SOURCE_ROWS = {"public.event": 5000, "shop.customer": 200, "shop.purchase": 1000}
 
 
@@ -117,20 +123,19 @@ def fresh_target(admin: Server) -> Iterator[Server]:
     drop_with_what_it_replaced(server)
 
 
+def database_of(server: Server) -> dict[str, Any]:
+    """A server as Django's DATABASES has it."""
+    given = {"HOST": server.host, "PORT": str(server.port), "USER": server.user, "PASSWORD": server.password}
+    return connections.databases["default"] | given | {"NAME": server.database, "OPTIONS": {}}
+
+
 @pytest.fixture
 def register_alias() -> Iterator[Callable[[str, Server], None]]:
     """Gives a server an alias among the site's databases, for the length of the test."""
     registered: list[str] = []
 
     def register(alias: str, server: Server) -> None:
-        connections.databases[alias] = connections.databases["default"] | {
-            "HOST": server.host,
-            "PORT": str(server.port),
-            "USER": server.user,
-            "PASSWORD": server.password,
-            "NAME": server.database,
-            "OPTIONS": {},
-        }
+        connections.databases[alias] = database_of(server)
         registered.append(alias)
 
     yield register
@@ -201,13 +206,7 @@ def local_folder(tmp_path: Path) -> Path:
 @pytest.fixture
 def backups_settings(settings: Settings, local_folder: Path) -> Settings:
     """The app's settings, the test's own to change: `settings.BACKUPS = {**settings.BACKUPS, …}`."""
-    settings.BACKUPS = {
-        **settings.BACKUPS,
-        "LOCAL_FOLDER": local_folder,
-        "SIGNING_KEY": "a signing key of the tests, 32 characters and more",
-        "LOCK_TIMEOUT_SECONDS": 2,
-        "STALL_TIMEOUT_SECONDS": 20,
-    }
+    settings.BACKUPS = {**settings.BACKUPS, **OURS, "LOCAL_FOLDER": local_folder}
     return settings
 
 
@@ -309,30 +308,35 @@ def environment(backups_settings: Settings, admin: Server) -> Callable[..., dict
     """The environment in which a process of its own has this test's settings and history."""
 
     def environment(**aliases: Server) -> dict[str, str]:
-        store, ours = backups_settings.STORAGES["backups"]["OPTIONS"], backups_settings.BACKUPS
         site = Server(**{**vars(admin), "database": str(connection.settings_dict["NAME"])})
-        return {
-            **{name: os.environ[name] for name in ("PATH", "HOME", "ICB_FOLDER", "LD_LIBRARY_PATH") if name in os.environ},
-            "ENVIRONMENT": "testing",
-            "DATABASE_URL": url_of(site),
-            **{f"DATABASE_URL_{alias.upper()}": url_of(server) for alias, server in aliases.items()},
-            "AWS_S3_BACKUP_BUCKET": store["bucket_name"],
-            "AWS_ENDPOINT_URL_S3": store["endpoint_url"],
-            "AWS_REGION": store["region_name"],
-            "AWS_ACCESS_KEY_ID": store["access_key"],
-            "AWS_SECRET_ACCESS_KEY": store["secret_key"],
-            "AWS_S3_ADDRESSING_STYLE": "path",
-            "BACKUPS_SIGNING_KEY": ours["SIGNING_KEY"],
-            "BACKUPS_LOCAL_FOLDER": str(ours["LOCAL_FOLDER"]),
-            "BACKUPS_SCRATCH_FOLDER": str(ours["SCRATCH_FOLDER"] or ""),
-            "BACKUPS_CLIENT_FOLDERS": ",".join(ours["CLIENT_FOLDERS"]),
-            "BACKUPS_LOCK_TIMEOUT_SECONDS": str(ours["LOCK_TIMEOUT_SECONDS"]),
-            "BACKUPS_STALL_TIMEOUT_SECONDS": str(ours["STALL_TIMEOUT_SECONDS"]),
-            "BACKUPS_RETENTION": json.dumps(ours["RETENTION"]),
-            "BACKUPS_VERIFY_ASSERTIONS": json.dumps(ours.get("VERIFY_ASSERTIONS", [])),
-        }
+        store = backups_settings.STORAGES["backups"]["OPTIONS"]
+        return environment_of(site, aliases=aliases, store=store, ours=backups_settings.BACKUPS)
 
     return environment
+
+
+def environment_of(site: Server, *, aliases: dict[str, Server], store: dict[str, Any], ours: dict[str, Any]) -> dict[str, str]:
+    """The environment of a site with that database, these options of its bucket, and these settings."""
+    return {
+        **{name: os.environ[name] for name in ("PATH", "HOME", "ICB_FOLDER", "LD_LIBRARY_PATH") if name in os.environ},
+        "ENVIRONMENT": "testing",
+        "DATABASE_URL": url_of(site),
+        **{f"DATABASE_URL_{alias.upper()}": url_of(server) for alias, server in aliases.items()},
+        "AWS_S3_BACKUP_BUCKET": store["bucket_name"],
+        "AWS_ENDPOINT_URL_S3": store["endpoint_url"],
+        "AWS_REGION": store["region_name"],
+        "AWS_ACCESS_KEY_ID": store["access_key"],
+        "AWS_SECRET_ACCESS_KEY": store["secret_key"],
+        "AWS_S3_ADDRESSING_STYLE": "path",
+        "BACKUPS_SIGNING_KEY": ours["SIGNING_KEY"],
+        "BACKUPS_LOCAL_FOLDER": str(ours["LOCAL_FOLDER"]),
+        "BACKUPS_SCRATCH_FOLDER": str(ours["SCRATCH_FOLDER"] or ""),
+        "BACKUPS_CLIENT_FOLDERS": ",".join(ours["CLIENT_FOLDERS"]),
+        "BACKUPS_LOCK_TIMEOUT_SECONDS": str(ours["LOCK_TIMEOUT_SECONDS"]),
+        "BACKUPS_STALL_TIMEOUT_SECONDS": str(ours["STALL_TIMEOUT_SECONDS"]),
+        "BACKUPS_RETENTION": json.dumps(ours["RETENTION"]),
+        "BACKUPS_VERIFY_ASSERTIONS": json.dumps(ours.get("VERIFY_ASSERTIONS", [])),
+    }
 
 
 class Gate:

@@ -33,5 +33,5 @@ def served(env: dict[str, str], *, log: Path) -> Iterator[str]:
 def _answers(url: str) -> bool:
     try:
         return requests.get(url, timeout=5).status_code == 200
-    except requests.ConnectionError:
+    except (requests.ConnectionError, requests.Timeout):  # not yet, or not in time on a busy machine
         return False

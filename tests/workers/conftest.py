@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from uuid import uuid4
@@ -141,13 +141,15 @@ def redis_workshop(
     """On Redis, empty."""
     with redis.Redis.from_url(redis_url) as client:
         client.flushdb()
-    yield from _workshop(environment(source=source), tmp_path, broker=redis_url)
+    with workshop_of(environment(source=source), tmp_path, broker=redis_url) as made:
+        yield made
 
 
 @pytest.fixture
 def folder_workshop(environment: Callable[..., dict[str, str]], source: Server, tmp_path: Path) -> Iterator[Workshop]:
     """On kombu's filesystem transport, as where no broker is configured."""
-    yield from _workshop(environment(source=source), tmp_path, broker="")
+    with workshop_of(environment(source=source), tmp_path) as made:
+        yield made
 
 
 @pytest.fixture(params=["redis", "folder"])
@@ -157,12 +159,16 @@ def workshop(request: pytest.FixtureRequest) -> Workshop:
     return made
 
 
-def _workshop(environment: dict[str, str], tmp_path: Path, *, broker: str) -> Iterator[Workshop]:
-    folder = tmp_path / "workshop"
+@contextmanager
+def workshop_of(environment: dict[str, str], folder: Path, *, broker: str = "") -> Iterator[Workshop]:
+    """One with that environment, below that folder; on kombu's filesystem transport where no broker is given."""
+    folder = folder / "workshop"
     folder.mkdir()
     env = environment | {"SECRET_KEY": "a secret of the tests " * 3, "REDIS_URL": broker, "LOG_LEVEL": "INFO"}
     env["ICB_FOLDER"] = str(folder / "icb")
     embedded.make_broker(env)
     made = Workshop(broker=broker or "filesystem://localhost", folder=folder, env=env)
-    yield made
-    made.end()
+    try:
+        yield made
+    finally:
+        made.end()

@@ -1,0 +1,146 @@
+"""A site that has been in use for a while: real backups and proofs, and one run of each other kind in the history."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from types import SimpleNamespace
+
+from django.contrib.auth import get_user_model
+from django.urls import reverse
+from django.utils import timezone
+
+from backups import audit
+from backups.backup import DatabaseBackup
+from backups.models import BackupHistory, BackupRestore
+from backups.restore import DatabaseRestore
+from backups.verify import BackupVerification
+from tests.browser.site import SHOP, Site
+from tests.conftest import connect, s3_client
+
+PANEL = "backups_panel"
+PLAIN = ("overview", "health", "new", "prune", "storage")  # pages that are of nothing in particular
+LISTS = ("backuphistory", "backuprestore", "auditentry")
+OF_A_BACKUP = ("backup", "contents", "manifest", "delete")
+OF_WHAT_IS_THERE = (
+    *("backup that was verified", "backup that failed", "backup that runs", "diff"),
+    *("restore-backup", "restore", "restore that runs", "folder of the bucket", "deletion of an object"),
+)
+PAGES = (*PLAIN, *LISTS, *OF_A_BACKUP, *OF_WHAT_IS_THERE)
+UNKNOWN = "testing/postgres/old-laptop.sql"
+
+
+@dataclass(frozen=True)
+class Furnished:
+    """What is there."""
+
+    verified: BackupHistory
+    newest: BackupHistory  # not verified, and the shop has changed since the one before
+    failed: BackupHistory
+    running: BackupHistory
+    restored: BackupRestore
+    restoring: BackupRestore
+
+    def address_of(self, page: str) -> str:
+        """Of one of PAGES."""
+        return (
+            empty_address_of(page)
+            or {
+                **{name: reverse(f"{PANEL}:{name}", args=[self.newest.id]) for name in OF_A_BACKUP},
+                "backup that was verified": reverse(f"{PANEL}:backup", args=[self.verified.id]),
+                "backup that failed": reverse(f"{PANEL}:backup", args=[self.failed.id]),
+                "backup that runs": reverse(f"{PANEL}:backup", args=[self.running.id]),
+                "diff": reverse(f"{PANEL}:diff", args=[self.verified.id, self.newest.id]),
+                "restore-backup": reverse(f"{PANEL}:restore-backup", args=[self.verified.id]),
+                "restore": reverse(f"{PANEL}:restore", args=[self.restored.id]),
+                "restore that runs": reverse(f"{PANEL}:restore", args=[self.restoring.id]),
+                "folder of the bucket": f"{reverse(f'{PANEL}:storage')}?prefix=testing/postgres/",
+                "deletion of an object": f"{reverse(f'{PANEL}:storage-delete')}?key={UNKNOWN}",
+            }[page]
+        )
+
+
+def empty_address_of(page: str) -> str:
+    """Of one of PLAIN and LISTS, which are there without a backup, too; "" for another."""
+    if page in PLAIN:
+        return reverse(f"{PANEL}:{page}")
+    return reverse(f"admin:backups_{page}_changelist") if page in LISTS else ""
+
+
+def furnish(site: Site) -> Furnished:
+    """Makes it, in an empty history."""
+    site.make_shop()
+    user = get_user_model().objects.get(username="administrator")
+    verified = _backup("daily", user=user)
+    BackupVerification(filename=verified.filename, database=SHOP, user=user).run()
+    restored = DatabaseRestore(target=site.shop, filename=verified.filename, confirm=site.shop.database, user=user).run()
+    with connect(site.shop) as session:
+        session.execute("INSERT INTO event SELECT n, md5(n::text) FROM generate_series(5001, 5600) n; DELETE FROM shop.purchase")
+    newest = _backup("before release 4-2", user=user)
+    _put(site, UNKNOWN, b"-- somebody's own")
+    audit.note(
+        action="prune",
+        outcome=audit.Outcome.REFUSED,
+        object=verified.filename,
+        detail="The permission is missing.",
+        by=audit.By(channel=audit.Channel.WEB, user=user, actor="administrator", address="127.0.0.1"),
+    )
+    verified.refresh_from_db()
+    return Furnished(verified, newest, *_rows(verified), restored, _restoring(site, newest))
+
+
+def _backup(description: str, *, user: object) -> BackupHistory:
+    return DatabaseBackup(description=description, database=SHOP, save_local=True, user=user).run()
+
+
+def _rows(of: BackupHistory) -> tuple[BackupHistory, BackupHistory]:
+    """Runs that would take a broken server, or time: a failed one and one at work."""
+    now = timezone.now()
+    common = {"environment": of.environment, "database": "warehouse", "system_identifier": of.system_identifier}
+    failed = BackupHistory.objects.create(
+        **common,
+        filename="backup-failed.dump",
+        description="nightly",
+        status="failed",
+        created_at=now - timedelta(hours=3),
+        started_at=now - timedelta(hours=3),
+        finished_at=now - timedelta(hours=3, seconds=-4),
+        duration_seconds=4,
+        error_message="pg_dump ended with exit code 1.\npg_dump: error: could not read block 17 in file base/5/16402",
+    )
+    running = BackupHistory.objects.create(
+        **common,
+        filename="backup-running.dump",
+        description="hourly",
+        status="running",
+        created_at=now,
+        started_at=now,
+        progress={
+            "phase": "dumping",
+            "done_bytes": 3 << 20,
+            "total_bytes": 8 << 20,
+            "stored_bytes": 1 << 20,
+            "table": "public.event",
+            "at": now.isoformat(),
+        },
+    )
+    return failed, running
+
+
+def _restoring(site: Site, backup: BackupHistory) -> BackupRestore:
+    now = timezone.now()
+    return BackupRestore.objects.create(
+        backup=backup,
+        source_key=backup.s3_key,
+        target_host=site.shop.host,
+        target_port=site.shop.port,
+        target_database="warehouse",
+        target_environment=backup.environment,
+        status="running",
+        created_at=now,
+        started_at=now,
+        progress={"phase": "loading", "at": now.isoformat()},
+    )
+
+
+def _put(site: Site, key: str, body: bytes) -> None:
+    client = s3_client(SimpleNamespace(STORAGES=site.storages))
+    client.put_object(Bucket=site.storages["backups"]["OPTIONS"]["bucket_name"], Key=key, Body=body)

@@ -1,0 +1,102 @@
+"""Every page, as people see it: in both colour schemes, wide and narrow, and as somebody of each group."""
+
+from contextlib import suppress
+from urllib.parse import urlsplit
+
+import pytest
+from django.urls import Resolver404, resolve, reverse
+
+from backups.admin.urls import urlpatterns
+from tests.browser.conftest import WindowOf
+from tests.browser.furnishing import LISTS, PAGES, PANEL, PLAIN, Furnished, empty_address_of
+from tests.browser.site import GROUPS, Site
+from tests.browser.window import LOOKS, Look, Window
+
+OVERVIEW = "/admin/backups"
+# Parts of pages, files, and what is only ever done.
+NO_PAGES = {
+    *("running", "checks", "backup-live", "restore-live"),
+    *("download", "storage-download"),
+    *("verify", "cancel", "pin", "unpin", "undo", "cancel-restore"),
+}
+# What is hidden from whom lacks it, by the names of addresses.
+NEEDS = {
+    "run": {"new", "cancel"},
+    "verify": {"verify"},
+    "download": {"download", "storage-download"},
+    "restore": {"restore-backup", "undo"},
+    "prune": {"prune", "delete", "pin", "unpin", "storage-delete"},
+    "see_audit": {"backups_auditentry_changelist"},
+}
+MAY = {
+    "nobody": set(),
+    "viewer": set(),
+    "operator": {"run", "verify"},
+    "restorer": {"verify", "download", "restore"},
+    "pruner": {"prune"},
+    "administrator": set(NEEDS),
+}
+
+
+def forbidden_to(group: str) -> set[str]:
+    """Names of the addresses that somebody of that group may not use."""
+    return {name for action, names in NEEDS.items() if action not in MAY[group] for name in names}
+
+
+def name_of(address: str) -> str:
+    """Of the address of the panel or the admin; "" for one that is neither's."""
+    path = urlsplit(address).path
+    for inside, urlconf in ((path.removeprefix(OVERVIEW), "backups.admin.urls"), (path, None)):
+        with suppress(Resolver404):
+            return resolve(f"/{inside.removeprefix('/')}", urlconf=urlconf).url_name or ""
+    return ""
+
+
+def controls_of(window: Window) -> set[str]:
+    """Where the links and buttons of a page lead to, by name."""
+    found = window.page.evaluate(
+        """() => [...document.querySelectorAll("a[href]:not([href^='#']), form[action], button[formaction]")]
+            .map((one) => one.href || one.getAttribute("formaction") || one.getAttribute("action"))"""
+    )
+    return {name_of(address) for address in found}
+
+
+def test_whoever_is_not_signed_in_sees_the_page_to_sign_in(window_of: WindowOf) -> None:
+    page = window_of().visit(reverse("admin:index"), looks=LOOKS)
+    assert "Log in" in page.title()
+
+
+def test_every_page_of_the_panel_is_looked_at_here(furnished: Furnished) -> None:
+    looked_at = {name_of(furnished.address_of(page)) for page in PAGES}
+    assert {pattern.name for pattern in urlpatterns} - NO_PAGES <= looked_at
+
+
+@pytest.mark.parametrize("page", [*PLAIN, *LISTS])
+def test_a_page_is_whole_where_there_is_no_backup_yet(empty_site: Site, window_of: WindowOf, page: str) -> None:
+    window_of("administrator").visit(empty_address_of(page), looks=LOOKS)
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_page_is_whole_in_each_look(furnished: Furnished, window_of: WindowOf, page: str) -> None:
+    window_of("administrator").visit(furnished.address_of(page), looks=LOOKS)
+
+
+def test_schedules_are_there_for_whoever_may_change_them(site: Site, window_of: WindowOf) -> None:
+    window_of("root").visit(reverse("admin:django_celery_beat_periodictask_changelist"))
+
+
+@pytest.mark.parametrize(("group", "look"), [(group, LOOKS[number]) for number, group in enumerate(GROUPS[:-1])])
+def test_what_one_may_not_do_is_not_shown_and_its_address_is_closed(
+    furnished: Furnished, window_of: WindowOf, group: str, look: Look
+) -> None:
+    window, closed = window_of(group, look), forbidden_to(group)
+    for address in map(furnished.address_of, PAGES):
+        window.visit(address, status=403 if name_of(address) in closed else 200)
+        assert controls_of(window) & closed == set(), address
+
+
+def test_whoever_belongs_to_no_group_sees_nothing_and_is_told_why(window_of: WindowOf) -> None:
+    window = window_of("nobody")
+    page = window.visit(reverse(f"{PANEL}:overview"), status=403)
+    assert "You may not do this" in page.inner_text("main")
+    assert controls_of(window) & {name for names in NEEDS.values() for name in names} == set()
