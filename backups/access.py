@@ -11,7 +11,7 @@ from backups.exceptions import NoRoomError
 from backups.models import BackupHistory, BackupRestore, Status
 from backups.tokens import Scope, Token
 
-__all__ = ["Action", "Scope", "actor_key", "may", "permission_of", "require_room", "scope_allows"]
+__all__ = ["Action", "Scope", "actor_key", "hold_room", "may", "permission_of", "require_room", "scope_allows"]
 
 
 class Action(StrEnum):
@@ -76,8 +76,7 @@ def require_room() -> None:
     Raises NoRoomError.
     """
     settings = conf.current()
-    with connections[router.db_for_write(BackupHistory)].cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_ROOM])
+    hold_room()
     unfinished = (Status.PENDING, Status.RUNNING)
     backups = BackupHistory.objects.filter(environment=settings.environment, status__in=unfinished).count()
     restores = BackupRestore.objects.filter(target_environment=settings.environment, status__in=unfinished).count()
@@ -86,6 +85,12 @@ def require_room() -> None:
             f"{backups + restores} runs are queued or at work, and {settings.max_running} may be.",
             hint="Wait until one has ended, or cancel one. BACKUPS_MAX_RUNNING lets more run at once.",
         )
+
+
+def hold_room() -> None:
+    """Others who ask for a run wait from here to the end of the transaction."""
+    with connections[router.db_for_write(BackupHistory)].cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_ROOM])
 
 
 def actor_key(request: Any, key: str) -> str:

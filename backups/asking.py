@@ -4,6 +4,7 @@ A face says who may; here it is decided whether it can be now, and the row is qu
 """
 
 import logging
+from dataclasses import dataclass
 from typing import Any
 
 from django.db import router, transaction
@@ -14,7 +15,6 @@ from backups.backup import DatabaseBackup
 from backups.exceptions import (
     InTheWayError,
     KeyReusedError,
-    NoRoomError,
     NoWorkerError,
     RefusedError,
     TargetNotAllowedError,
@@ -56,23 +56,27 @@ def for_backup(
     )
     require_worker()
     with _handed_out(), transaction.atomic(using=router.db_for_write(BackupHistory)):
-        try:
-            access.require_room()  # from here to the end of the transaction, others who ask wait
-        except NoRoomError:
-            _require_no_backup_of(story.row.database)
-            raise
+        access.hold_room()  # from here to the end of the transaction, others who ask wait
         if (known := _known(user, key, digest)) is not None:
             return known, False
         _require_no_backup_of(story.row.database)
+        access.require_room()
         story.row.idempotency_key, story.row.idempotency_digest = key, digest if key else ""
         tasks.hand_out([story.request()])
     return story.row, True
 
 
 def for_verification(row: BackupHistory, *, level: str = Level.RESTORED, user: Any) -> BackupRestore:
-    """The queued row of a verification of that backup. Raises NoRoomError, NoWorkerError, and as BackupVerification does."""
+    """The queued row of a verification of that backup. Raises RefusedError where there is nothing to verify, InTheWayError while
+    it is verified already, NoRoomError, NoWorkerError, and as BackupVerification does.
+    """
+    if row.status != Status.SUCCEEDED or row.deleted_at is not None:
+        what = "was deleted" if row.deleted_at is not None else f"is no whole backup: it is {row.status}"
+        raise RefusedError(f"{row.filename} {what}, so there is nothing to verify.", hint="Choose one that has succeeded.")
     require_worker()
     with _handed_out(), transaction.atomic(using=router.db_for_write(BackupHistory)):
+        access.hold_room()
+        _require_no_verification_of(row)
         access.require_room()
         made = queued.request_verification(filename=row.filename, environment=row.environment, level=level, user=user, backup=row)
         tasks.hand_out([made])
@@ -101,11 +105,14 @@ def for_restore(row: BackupHistory, *, target: str, confirm: str, neutralize: bo
     """
     story = restore_of(row, target=target, neutralize=neutralize)
     require_named(story.target, confirm)
-    story.plan().require_possible()
+    plan = story.plan()
+    plan.require_possible()
+    plan.require_decided()
     require_worker()
     with _handed_out(), transaction.atomic(using=router.db_for_write(BackupHistory)):
-        access.require_room()
+        access.hold_room()
         _require_no_restore_onto(story.target.database)
+        access.require_room()
         made = queued.request_restore(
             target=target,
             filename=row.filename,
@@ -119,14 +126,26 @@ def for_restore(row: BackupHistory, *, target: str, confirm: str, neutralize: bo
     return made
 
 
-def undo(row: BackupRestore, *, confirm: str) -> tuple[Server, Swapped]:
-    """Swaps back what a restore has replaced; the target, and how. `confirm` is the name of the target's database.
+@dataclass(frozen=True, kw_only=True)
+class Undone:
+    """An undo that was done; `problems` are what went wrong beside it."""
 
-    Raises RefusedError where nothing is kept of it, UsageError, TargetNotAllowedError, and as RestoreUndo does.
+    target: Server
+    swapped: Swapped
+    problems: tuple[str, ...]
+
+
+def undo(row: BackupRestore, *, confirm: str) -> Undone:
+    """Swaps back what a restore has replaced. `confirm` is the name of the target's database.
+
+    Raises RefusedError where nothing is kept of it, InTheWayError while something is restored onto it, UsageError,
+    TargetNotAllowedError, and as RestoreUndo does.
     """
     target = target_of(row)
     require_named(target, confirm)
-    return target, RestoreUndo(target=target, kept=row.kept_database, confirm=confirm).run()
+    _require_no_restore_onto(target.database)
+    story = RestoreUndo(target=target, kept=row.kept_database, confirm=confirm)
+    return Undone(swapped=story.run(), target=target, problems=tuple(story.problems))
 
 
 def for_prune() -> None:
@@ -224,6 +243,13 @@ def _require_no_restore_onto(database: str) -> None:
     other = rows.filter(status__in=UNENDED, purpose="restore").order_by("created_at").only("id", "status").first()
     if other is not None:
         raise _in_the_way(f"A restore onto {database} is {_words(other.status)} already.", "restore", other)
+
+
+def _require_no_verification_of(row: BackupHistory) -> None:
+    verifications = BackupRestore.objects.filter(backup_id=row.pk, purpose=RestorePurpose.VERIFICATION)
+    unended = verifications.filter(status__in=UNENDED).order_by("created_at")
+    if (other := unended.only("id", "status").first()) is not None:
+        raise _in_the_way(f"A verification of {row.filename} is {_words(other.status)} already.", "restore", other)
 
 
 def _in_the_way(message: str, which: str, other: BackupHistory | BackupRestore) -> InTheWayError:

@@ -1,5 +1,6 @@
 """Results as documents for machines: what commands print with --json and the API answers, under the same names."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from backups.cancelling import Cancelled
@@ -35,9 +36,12 @@ def restore(row: BackupRestore) -> dict[str, Any]:
     return {"id": told.pop("id"), "backup_id": told.pop("backup_id"), "source": row.source_key, **told}
 
 
-def undone(database: str, swapped: Swapped) -> dict[str, Any]:
-    """What stands where after an undo. `kept_database` is what was in the target until then, None if nothing was."""
-    return {"database": database, "kept_database": swapped.kept, "seconds": swapped.seconds}
+def undone(database: str, swapped: Swapped, problems: Iterable[str]) -> dict[str, Any]:
+    """What stands where after an undo. `kept_database` is what was in the target until then, None if nothing was; `problems` are
+    what went wrong beside.
+    """
+    kept = {"database": database, "kept_database": swapped.kept, "seconds": swapped.seconds}
+    return kept | {"problems": list(dict.fromkeys(problems))}
 
 
 def pinned(found: Pinned) -> dict[str, Any]:
@@ -82,6 +86,7 @@ def plan(made: Plan) -> dict[str, Any]:
             {"level": str(check.level), "text": check.text, "detail": check.detail, "hint": check.hint} for check in made.checks
         ],
         "needs_name": made.needs_name,
+        "asks_neutralize": made.asks_neutralize,
         "expected_seconds": made.expected_seconds,
         "measured_restores": made.measured_restores,
     }  # fmt: skip

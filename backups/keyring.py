@@ -7,14 +7,17 @@ from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Group
 from django.db import Error as DatabaseError
 from django.db import IntegrityError, router, transaction
+from django.db.models import Q
 from django.utils import timezone
+from knox.crypto import hash_token
 
 from backups import access, audit, history
 from backups.access import Action, Scope
 from backups.exceptions import BackupsError, RefusedError, UsageError
-from backups.tokens import PREFIX, Token
+from backups.tokens import PREFIX, SHOWN, Token
 
 LONGEST_NAME = 100
+SHORTEST = 8  # characters of a token, its prefix among them, by which it may be named
 LONGEST_DAYS = 366  # who takes a token away with him keeps it for so long at most
 # Of a token without a user of somebody's: the group of its own, which can do no more than the scope.
 GROUPS = {Scope.READ: "backup viewer", Scope.RUN: "backup operator", Scope.RESTORE: "backup restorer"}
@@ -144,13 +147,16 @@ def _group(role: str, scope: Scope) -> Group:
 
 
 def _named(which: str) -> Token:
-    """Of several of a name, the one that is not revoked, else the newest."""
-    candidates: list[Token] = list(Token.objects.filter(name=which)) or [
-        token for token in Token.objects.all() if len(which) > len(PREFIX) and token.shown.startswith(which.rstrip("…"))
-    ]
+    """By its name, by its beginning as the list shows it, or by the whole token, as it was found where it should not be. Of
+    several of a name, the one that is not revoked, else the newest. Errors show no more of what was typed than the list does.
+    """
+    shown = f"{which[:SHOWN]}…" if which.startswith(PREFIX) and len(which) > SHOWN else which
+    candidates: list[Token] = list(Token.objects.filter(Q(name=which) | Q(digest=hash_token(which))))
+    if not candidates and which.startswith(PREFIX) and len(which.rstrip("…")) >= SHORTEST:
+        candidates = [token for token in Token.objects.all() if token.shown.startswith(which.rstrip("…"))]
     if not candidates:
-        raise UsageError(f"There is no token {which}.", hint="icb token list")
+        raise UsageError(f"There is no token {shown}.", hint="icb token list")
     alive = [token for token in candidates if token.revoked_at is None]
     if len({token.name for token in alive or candidates}) > 1:
-        raise UsageError(f"Several tokens begin with {which}.", hint="Give the name: icb token list")
+        raise UsageError(f"Several tokens begin with {shown}.", hint="Give the name: icb token list")
     return (alive or candidates)[0]

@@ -180,11 +180,7 @@ class DatabaseRestore:
                 "In place, sessions, tokens and scheduled tasks are alive before they can be emptied. Nothing was touched.",
                 hint="Restore without --in-place; or say --no-neutralize, where they may be alive.",
             )
-        if plan.asks_neutralize and self.choices.neutralize is None:
-            raise RefusedError(
-                "This is a backup of production, and this is not: shall its sessions, tokens and scheduled tasks be alive here?",
-                hint="Say --neutralize to empty and disable them, or --no-neutralize to keep them.",
-            )
+        plan.require_decided()
         return plan
 
     def _back_up_first(self, plan: Plan) -> None:

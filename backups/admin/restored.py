@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import Any, ClassVar
 from uuid import UUID
 
+from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.utils import timezone
@@ -206,14 +207,16 @@ class Undo(Restore):
         """Within a second, where the right name was typed."""
         row = _row(id)
         try:
-            target, swapped = asking.undo(row, confirm=request.POST.get("confirm", ""))
+            undone = asking.undo(row, confirm=request.POST.get("confirm", ""))
         except UsageError as error:
             self.note_refusal(str(error))
             return self.told(row, wrong=error, status=400)
-        self.note(object=str(row.id), target=target.address, detail=row.kept_database)
+        self.note(object=str(row.id), target=undone.target.address, detail="\n".join((row.kept_database, *undone.problems)))
+        for problem in undone.problems:
+            messages.warning(request, problem)
         message = _("%(database)s is what it was before. What was there until now stays beside it as %(kept)s.") % {
-            "database": target.database,
-            "kept": swapped.kept or "–",
+            "database": undone.target.database,
+            "kept": undone.swapped.kept or "–",
         }
         return self.done(message, to=reverse("backups_panel:restore", args=[row.pk]))
 

@@ -83,6 +83,7 @@ class Backups(OfBackups):
         """A worker makes it. Answers at once, or with `Prefer: wait=60` as soon as it is made; a backup that fails meanwhile is a
         problem of the type urn:icb:problem:failed.
         """
+        self.require_visible()  # else the row would be made, and then not be there
         row, is_new = creating.ask_for(request, self.body(creating.NewBackupSerializer))
         if is_new:
             self.note(object=row.filename, target=row.database)

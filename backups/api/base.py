@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from drf_spectacular.openapi import AutoSchema
-from rest_framework.authentication import SessionAuthentication
+from rest_framework.authentication import SessionAuthentication, get_authorization_header
 from rest_framework.exceptions import NotFound, ParseError
 from rest_framework.parsers import JSONParser
 from rest_framework.permissions import BasePermission
@@ -20,6 +20,7 @@ from backups.api.authentication import TokenAuthentication
 from backups.api.negotiation import AlwaysJSON
 from backups.api.throttling import CreateThrottle, ReadThrottle
 
+_TOKENS = ([b"Bearer"], [b"bearer"], [b"Token"], [b"token"])  # what TokenAuthentication has looked at
 LARGEST_BODY = 64 << 10  # bytes; the largest that can be meant is far below
 
 
@@ -74,6 +75,14 @@ class Operations(ViewSet):
         makes_run = self.operation is not None and self.operation.makes_run
         return [ReadThrottle(), CreateThrottle()] if makes_run else [ReadThrottle()]
 
+    def check_permissions(self, request: Request) -> None:
+        """How often comes before who may: a flood of what is refused is a flood, too."""
+        super().check_throttles(request)
+        super().check_permissions(request)
+
+    def check_throttles(self, request: Request) -> None:
+        """Was done."""
+
     def require_visible(self) -> None:
         """What one may not see is not there."""
         if not access.may(self.request, Action.VIEW):
@@ -81,7 +90,7 @@ class Operations(ViewSet):
 
     def note_refusal(self, request: Request, problem: problems.Problem) -> None:
         """Into the audit, as what fails is; but for a wrong token, which whoever has looked at it has noted."""
-        if problem.kind == "not-authenticated" and request.headers.get("Authorization"):
+        if problem.kind == "not-authenticated" and get_authorization_header(request).split(maxsplit=1)[:1] in _TOKENS:
             return
         name = getattr(self, "action", None) or "unknown"
         by = audit.By.of_request(request, channel=audit.Channel.API)

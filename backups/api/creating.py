@@ -11,7 +11,7 @@ from rest_framework import serializers
 from rest_framework.request import Request
 
 from backups import access, asking
-from backups.api.fields import Strict
+from backups.api.fields import Flag, Strict, Text
 from backups.api.problems import Problem
 from backups.api.rows import url_of
 from backups.exceptions import UsageError
@@ -26,12 +26,10 @@ LONGEST_KEY = 255
 class NewBackupSerializer(Strict):
     """The backup that is wanted."""
 
-    description = serializers.CharField(
-        max_length=keys.MAX_DESCRIPTION, help_text=f"It becomes part of the filename: {keys.DESCRIPTION_RULE}."
-    )
-    upload_to_s3 = serializers.BooleanField(default=True)
-    save_local = serializers.BooleanField(default=False)
-    database = serializers.CharField(default="default", max_length=50, help_text="The alias of the database in the settings.")
+    description = Text(max_length=keys.MAX_DESCRIPTION, help_text=f"It becomes part of the filename: {keys.DESCRIPTION_RULE}.")
+    upload_to_s3 = Flag(default=True)
+    save_local = Flag(default=False)
+    database = Text(default="default", max_length=50, help_text="The alias of the database in the settings.")
 
     def validate_description(self, value: str) -> str:
         """Raises ValidationError with the rule."""

@@ -217,12 +217,20 @@ PLAN = _answer(
         },
         "checks": [{"level": "ok", "text": "There is room for the archive in /tmp.", "detail": "", "hint": ""}],
         "needs_name": True,
+        "asks_neutralize": False,
         "expected_seconds": 36.1,
         "measured_restores": 1,
     }
 )
 CONFIRM = _request({"confirm": "shop_rehearsal"})
-UNDONE = _answer({"database": "shop_rehearsal", "kept_database": "shop_rehearsal_undone_20261123T0401", "seconds": 0.012})
+UNDONE = _answer(
+    {
+        "database": "shop_rehearsal",
+        "kept_database": "shop_rehearsal_undone_20261123T0401",
+        "seconds": 0.012,
+        "problems": [],
+    }
+)
 FOLDER = _answer(
     {
         "bucket": "shop-backups",

@@ -13,6 +13,26 @@ class Moment(serializers.DateTimeField):
         super().__init__(default_timezone=UTC, **given)
 
 
+class Text(serializers.CharField):
+    """Of a body: a text. A number is none."""
+
+    def to_internal_value(self, data: Any) -> str:
+        """Raises ValidationError."""
+        if not isinstance(data, str):
+            self.fail("invalid")
+        return str(super().to_internal_value(data))
+
+
+class Flag(serializers.BooleanField):
+    """Of a body: true or false, and no text or number that may mean one."""
+
+    def to_internal_value(self, data: Any) -> bool:
+        """Raises ValidationError."""
+        if not isinstance(data, bool):
+            self.fail("invalid", input=data)
+        return data
+
+
 class Strict(serializers.Serializer[Any]):
     """A body or query in which nothing is overlooked: a field that there is none of is refused by its name."""
 

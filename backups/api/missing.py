@@ -24,6 +24,9 @@ class Missing(APIView):
         """Ours."""
         return problems.handle
 
+    def note_refusal(self, request: HttpRequest, problem: problems.Problem) -> None:
+        """Nothing was asked of us."""
+
     def initial(self, request: HttpRequest, *args: object, **kwargs: object) -> NoReturn:
         """Whatever the method."""
         raise NotFound("There is nothing at this address.")

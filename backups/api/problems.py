@@ -8,6 +8,7 @@ from http import HTTPStatus
 from typing import Any
 
 from django.core.exceptions import PermissionDenied as DjangoPermissionDenied
+from django.core.exceptions import SuspiciousOperation
 from django.db import Error as DatabaseError
 from django.http import Http404
 from rest_framework import exceptions as rest
@@ -89,9 +90,7 @@ def handle(error: Exception, context: dict[str, Any]) -> Response:
     set_rollback()
     problem = _problem_of(error, context["request"])
     request, view = context["request"], context["view"]
-    if problem.status in _REFUSALS or (
-        problem.status >= HTTPStatus.INTERNAL_SERVER_ERROR and request.method in ("POST", "DELETE")
-    ):
+    if problem.status in _REFUSALS or request.method in ("POST", "DELETE"):
         view.note_refusal(request, problem)
     return response_of(problem, instance=request.path)
 
@@ -122,6 +121,8 @@ def _problem_of(error: Exception, request: Any) -> Problem:
         return _of_ours(error)
     if isinstance(error, Http404):
         error = rest.NotFound()
+    if isinstance(error, SuspiciousOperation):
+        error = rest.ParseError("The request is larger than can be meant, or is none of HTTP's.")
     if isinstance(error, DjangoPermissionDenied):
         error = rest.PermissionDenied()
     if isinstance(error, rest.APIException):

@@ -3,7 +3,6 @@
 from uuid import UUID
 
 from drf_spectacular.utils import OpenApiResponse
-from rest_framework import serializers
 from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -11,7 +10,7 @@ from rest_framework.response import Response
 from backups import asking, documents
 from backups.access import Action
 from backups.api import examples
-from backups.api.fields import Strict
+from backups.api.fields import Flag, Strict, Text
 from backups.api.one import OfBackups
 from backups.api.restores import Restores
 from backups.api.rows import RestoreSerializer, url_of
@@ -23,23 +22,21 @@ from backups.types import Server
 class RestoreOrderSerializer(Strict):
     """Where to, and that it is meant."""
 
-    target = serializers.CharField(max_length=50, help_text="The alias of the database, one of BACKUPS_RESTORE_TARGETS.")
-    confirm = serializers.CharField(
-        required=False, default="", allow_blank=True, max_length=63, help_text="The name of the target's database."
-    )
-    neutralize = serializers.BooleanField(
+    target = Text(max_length=50, help_text="The alias of the database, one of BACKUPS_RESTORE_TARGETS.")
+    confirm = Text(required=False, default="", allow_blank=True, max_length=63, help_text="The name of the target's database.")
+    neutralize = Flag(
         required=False,
         allow_null=True,
         default=None,
         help_text="Empty sessions and tokens, disable scheduled tasks. It must be said of a backup of production elsewhere.",
     )
-    dry_run = serializers.BooleanField(default=False, help_text="Only the plan; nothing is touched.")
+    dry_run = Flag(default=False, help_text="Only the plan; nothing is touched.")
 
 
 class ConfirmSerializer(Strict):
     """That it is meant."""
 
-    confirm = serializers.CharField(max_length=63, help_text="The name of the target's database.")
+    confirm = Text(trim_whitespace=False, max_length=63, help_text="The name of the target's database.")
 
 
 class Restoring(OfBackups):
@@ -93,9 +90,9 @@ class Undoing(Restores):
         row = self.found(id)
         confirm = self.body(ConfirmSerializer)["confirm"]
         _require_named(asking.target_of(row), confirm)
-        target, swapped = asking.undo(row, confirm=confirm)
-        self.note(object=str(row.id), target=target.address, detail=row.kept_database)
-        return Response(documents.undone(target.database, swapped))
+        undone = asking.undo(row, confirm=confirm)
+        self.note(object=str(row.id), target=undone.target.address, detail="\n".join((row.kept_database, *undone.problems)))
+        return Response(documents.undone(undone.target.database, undone.swapped, undone.problems))
 
 
 def _require_named(target: Server, confirm: str) -> None:

@@ -102,7 +102,11 @@ CancelledSerializer = _described(
     "CancelledSerializer", id=serializers.UUIDField(), kind=_text(), name=_text(), was_queued=serializers.BooleanField()
 )
 UndoneSerializer = _described(
-    "UndoneSerializer", database=_text(), kept_database=_text(allow_null=True), seconds=serializers.FloatField()
+    "UndoneSerializer",
+    database=_text(),
+    kept_database=_text(allow_null=True),
+    seconds=serializers.FloatField(),
+    problems=serializers.ListField(child=serializers.CharField(), help_text="What went wrong beside; empty if nothing did."),
 )
 PlannedBackupSerializer = _described(
     "PlannedBackupSerializer",
@@ -143,6 +147,7 @@ PlanSerializer = _described(
     target=PlannedTargetSerializer(),
     checks=PlanCheckSerializer(many=True),
     needs_name=serializers.BooleanField(),
+    asks_neutralize=serializers.BooleanField(help_text="Whether `neutralize` must be said."),
     expected_seconds=serializers.FloatField(allow_null=True),
     measured_restores=_number(),
 )

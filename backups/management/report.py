@@ -95,7 +95,7 @@ def undo_as_text(undo: RestoreUndo, kept: Kept, swapped: Swapped) -> str:
 
 def undo_as_json(undo: RestoreUndo, swapped: Swapped) -> str:
     """The same for machines."""
-    return _json(documents.undone(undo.target.database, swapped))
+    return _json(documents.undone(undo.target.database, swapped, undo.problems))
 
 
 def dropped_as_json(dropped: Sequence[Kept]) -> str:

@@ -115,6 +115,14 @@ class Plan:
             ]
             raise RefusedError(f"{len(against)} things stand against this restore. Nothing was touched.", detail="\n".join(lines))
 
+    def require_decided(self) -> None:
+        """Raises RefusedError while nobody has said what becomes of production's sessions and tokens elsewhere."""
+        if self.asks_neutralize and self.choices.neutralize is None:
+            raise RefusedError(
+                "This is a backup of production, and this is not: shall its sessions, tokens and scheduled tasks be alive here?",
+                hint="Say --neutralize to empty and disable them, or --no-neutralize to keep them.",
+            )
+
     def require_confirmed(self, name: str) -> None:
         """Raises RefusedError unless the name of a database that is not empty was typed."""
         if self.needs_name and name != self.target.database:

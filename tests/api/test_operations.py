@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 import requests
@@ -117,7 +118,7 @@ def test_a_pin_keeps_a_backup_until_it_is_removed(admin_client: Client, backup: 
     backup.refresh_from_db()
     assert backup.pin_reason == ""
     problem(post(admin_client, url, {"reason": " "}), 400, "invalid")
-    assert [action for action, *_rest in audited()] == ["pin", "unpin"]
+    assert [action for action, *_rest in audited()] == ["pin", "unpin", "pin"]
 
 
 def test_a_download_leads_to_an_address_of_the_store_that_gives_the_very_bytes(
@@ -179,7 +180,8 @@ def test_a_restore_is_planned_then_queued_with_the_name_and_can_be_undone(
     assert (undone.status_code, undone.json()["database"], rows_of(source, "event")) == (200, source.database, 0)
     problem(post(admin_client, undo, {"confirm": source.database}), 409, "refused")
     assert [(action, outcome) for action, outcome, _object in audited()] == [
-        *(("restore", "done"), ("restore", "refused"), ("undo", "done"), ("undo", "refused")),
+        *(("restore", "refused"), ("restore", "refused"), ("restore", "done"), ("restore", "refused")),
+        *(("undo", "refused"), ("undo", "done"), ("undo", "refused")),
     ]
     from tests.conftest import drop_database
 
@@ -193,6 +195,72 @@ def test_nothing_is_restored_onto_a_target_that_the_settings_do_not_name(
         order = {"target": target, "confirm": source.database}
         problem(post(admin_client, f"{LIST}{backup.id}/restore/", order), 403, "target-not-allowed")
     assert (sent, [outcome for _action, outcome, _object in audited()]) == ([], ["refused"] * 3)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"target": "source", "dry_run": "n"},
+        {"target": "source", "confirm": 7},
+        {"target": 1},
+        {"target": "source", "neutralize": "no"},
+    ],
+)
+def test_a_value_of_another_kind_is_refused_and_never_taken_for_something_else(
+    admin_client: Client, backup: BackupHistory, allowed: None, body: object
+) -> None:
+    problem(post(admin_client, f"{LIST}{backup.id}/restore/", body), 400, "invalid")
+    assert not BackupRestore.objects.exists()
+
+
+def test_of_production_it_must_be_said_what_becomes_of_sessions(
+    admin_client: Client,
+    source: Server,
+    make_database: Callable[..., Server],
+    register_alias: Callable[[str, Server], None],
+    bucket: str,
+    backups_settings: Settings,
+    alive: None,
+    sent: list[str],
+) -> None:
+    rehearsal = make_database()
+    register_alias("rehearsal", rehearsal)
+    here = {**backups_settings.BACKUPS, "RESTORE_TARGETS": ["rehearsal"]}
+    backups_settings.BACKUPS = {**here, "ENVIRONMENT": "production"}
+    backup = DatabaseBackup(description="good", database="source").run()
+    backups_settings.BACKUPS = here
+    url, order = f"{LIST}{backup.id}/restore/", {"target": "rehearsal", "confirm": rehearsal.database}
+
+    assert post(admin_client, url, order | {"dry_run": True}).json()["asks_neutralize"] is True
+    assert "shall its sessions" in problem(post(admin_client, url, order), 409, "refused")["title"]
+    assert not BackupRestore.objects.exists()
+    assert post(admin_client, url, order | {"neutralize": False}).status_code == 202
+
+
+def test_what_is_no_whole_backup_is_not_verified_and_one_is_verified_once_at_a_time(
+    admin_client: Client, backup: BackupHistory, alive: None, sent: list[str]
+) -> None:
+    broken = made("shop", status="failed", size_bytes=None)
+    problem(post(admin_client, f"{LIST}{broken.id}/verify/"), 409, "refused")
+    first = post(admin_client, f"{LIST}{backup.id}/verify/")
+    told = problem(post(admin_client, f"{LIST}{backup.id}/verify/"), 409, "running")
+    assert told["running"].endswith(first.json()["url"].partition("/admin")[2])
+    assert len(sent) == 1
+
+
+def test_a_body_that_is_too_large_for_any_operation_is_a_problem(admin_client: Client, backup: BackupHistory) -> None:
+    url = f"{LIST}{backup.id}/pin/"
+    problem(admin_client.delete(url, b"x" * (3 << 20), content_type="application/json"), 400, "malformed")
+
+
+def test_whatever_there_is_is_no_condition(admin_client: Client, backup: BackupHistory) -> None:
+    assert admin_client.get(f"{LIST}{uuid4()}/", HTTP_IF_NONE_MATCH="*").status_code == 404
+    assert admin_client.get(f"{LIST}{backup.id}/", HTTP_IF_NONE_MATCH="*").status_code == 200
+
+
+def test_credentials_of_another_kind_are_refused_and_noted(client: Client) -> None:
+    problem(client.get(LIST, HTTP_AUTHORIZATION="Basic eA=="), 401, "not-authenticated")
+    assert [outcome for _action, outcome, _object in audited()] == ["refused"]
 
 
 def test_restores_are_listed_and_narrowed(admin_client: Client) -> None:

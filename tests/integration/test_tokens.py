@@ -237,6 +237,14 @@ def test_one_that_is_not_there_or_revoked_already_is_said(run: Run) -> None:
     assert run("token_revoke", "deploy").code == 3
 
 
+def test_a_whole_token_that_was_found_somewhere_is_taken_back_and_not_repeated(run: Run) -> None:
+    _token, text = issue("deploy")
+    done = run("token_revoke", text)
+    assert (done.code, text in done.out + done.err) == (0, False)
+    unknown = run("token_revoke", "icb_" + "0" * 64)
+    assert (unknown.code, "0" * 20 in unknown.out + unknown.err) == (2, False)
+
+
 def test_making_and_taking_back_are_noted(run: Run) -> None:
     run("token_create", "deploy", "--scope", "run")
     run("token_create", "deploy", "--scope", "run")
