@@ -141,7 +141,8 @@ class BulkActions(Base):
                 error.scrub(stores.secrets())
                 refused = isinstance(error, RefusedError | UsageError | NoWorkerError)
                 _note(request, action, audit.Outcome.REFUSED if refused else audit.Outcome.FAILED, row, detail=str(error))
-                failed.append(f"{row.filename}: {error.message} {error.hint}".strip())
+                why = {"filename": row.filename, "why": f"{error.message} {error.hint}".strip()}
+                failed.append(_("Not done with %(filename)s: %(why)s") % why)
                 if isinstance(error, NoRoomError | NoWorkerError):
                     failed += _not_tried(rows[place + 1 :])
                     break

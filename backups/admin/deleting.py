@@ -95,8 +95,8 @@ class Delete(Page):
         gone = prune.delete_one(row)
         self.note(object=row.filename, detail=f"{gone.copies} copies, {gone.size_bytes} bytes each")
         text = ngettext(
-            "%(filename)s is deleted: %(copies)s copy of %(size)s.",
-            "%(filename)s is deleted: %(copies)s copies of %(size)s each.",
+            "Deleted: %(filename)s, %(copies)s copy of %(size)s.",
+            "Deleted: %(filename)s, %(copies)s copies of %(size)s each.",
             gone.copies,
         )
         told = {"filename": gone.filename, "copies": gone.copies, "size": figures.size(gone.size_bytes)}

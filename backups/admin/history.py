@@ -39,7 +39,7 @@ class BackupHistoryAdmin(BulkActions, ReadOnlyAdmin):
     list_display = ("backup", "state", "proof", "stored", "whole", "took", "age", "by")
     list_display_links = None
     list_filter = FACETS
-    list_per_page = 50
+    list_per_page = 30
     list_max_show_all = 0
     list_select_related = ("triggered_by",)
     search_fields = ("description", "filename", _USERNAME)

@@ -236,15 +236,15 @@ def test_the_newest_come_first_and_each_column_sorts(viewer: Client) -> None:
     assert 'aria-sort="ascending"' in page(viewer, heads["stored"].address)
 
 
-def test_pages_are_of_fifty_and_lead_to_each_other(viewer: Client) -> None:
-    for number in range(51):
+def test_pages_are_of_thirty_and_lead_to_each_other(viewer: Client) -> None:
+    for number in range(31):
         row(f"n{number}", created_at=timezone.now() - timedelta(hours=number))
     first, second = page(viewer), page(viewer, "?p=2")
-    assert "1 to 50 of 51" in first
-    assert "51 to 51 of 51" in second
+    assert "1 to 30 of 31" in first
+    assert "31 to 31 of 31" in second
     assert 'href="?p=2" rel="next"' in first
     assert 'href="?" rel="prev"' in second or 'href="?p=1" rel="prev"' in second
-    assert shown(viewer, "?p=2") == ["n50"]
+    assert shown(viewer, "?p=2") == ["n30"]
 
 
 def test_ten_thousand_rows_cost_the_queries_of_one_and_no_snapshot_is_read(viewer: Client) -> None:
@@ -265,7 +265,7 @@ def test_ten_thousand_rows_cost_the_queries_of_one_and_no_snapshot_is_read(viewe
         for number in range(10_000)
     )
     with CaptureQueriesContext(connection) as many:
-        assert "1 to 50 of 10,001" in page(viewer)
+        assert "1 to 30 of 10,001" in page(viewer)
     assert len(many) == len(few)
     texts = [query["sql"] for query in many]
     assert sum("COUNT(" in text for text in texts) == 1
@@ -363,7 +363,7 @@ def test_without_room_the_rest_is_not_tried_and_that_is_said(
     backups_settings.BACKUPS = {**backups_settings.BACKUPS, "MAX_RUNNING": 1}  # type: ignore[attr-defined]
     rows = [BackupHistory.objects.get(s3_key=shelf.put(f"n{one}", minutes=one)) for one in range(3)]
     told = said(act(administrator, "verify", *rows))
-    assert told[0].startswith(f"{rows[1].filename}: 1 runs are queued or at work")
+    assert told[0].startswith(f"Not done with {rows[1].filename}: 1 runs are queued or at work")
     assert told[1:] == ["1 more was not tried.", "1 verification is queued."]
     assert BackupRestore.objects.count() == 1
 
@@ -416,6 +416,6 @@ def test_what_can_not_be_pinned_is_said_and_noted_and_the_others_are(administrat
     good = BackupHistory.objects.get(s3_key=shelf.put("good"))
     lost = BackupHistory.objects.get(s3_key=shelf.put("lost", minutes=1, dump=None, manifest=False))
     told = said(act(administrator, "pin", good, lost, reason="why"))
-    assert [text for text in told if text.startswith(lost.filename)]
+    assert [text for text in told if text.startswith(f"Not done with {lost.filename}")]
     assert told[-1] == "1 backup is pinned: why"
     assert AuditEntry.objects.filter(action="pin", object=lost.filename).exclude(outcome="done").count() == 1
