@@ -9,7 +9,7 @@ from typing import Any
 from django.db import router, transaction
 from kombu.exceptions import OperationalError as BrokerError
 
-from backups import access, catalog, conf, health, queued, tasks
+from backups import access, catalog, conf, health, prune, queued, tasks
 from backups.backup import DatabaseBackup
 from backups.exceptions import (
     InTheWayError,
@@ -29,6 +29,7 @@ from backups.types import Server, State
 from backups.undo import RestoreUndo
 
 UNENDED = (Status.PENDING, Status.RUNNING)
+PRUNE_EXPIRES_SECONDS = 3600
 
 logger = logging.getLogger(__name__)
 
@@ -126,6 +127,27 @@ def undo(row: BackupRestore, *, confirm: str) -> tuple[Server, Swapped]:
     target = target_of(row)
     require_named(target, confirm)
     return target, RestoreUndo(target=target, kept=row.kept_database, confirm=confirm).run()
+
+
+def for_prune() -> None:
+    """Queues a prune by the policy, as the schedule does. It has no row: what it deletes shows in the history, and what it
+    can't delete is told as an incident. Where nobody takes it within an hour it expires.
+
+    Raises NoWorkerError where nobody would carry it out, RefusedError where no rule is set, and ConfigurationError.
+    """
+    if not prune.has_rules(prune.policy()):
+        raise RefusedError(
+            "No retention rule is set: everything is kept.", hint="Set BACKUPS_RETENTION; then see what it would do."
+        )
+    require_worker()
+    try:
+        tasks.prune.apply_async(expires=PRUNE_EXPIRES_SECONDS)
+    except (BrokerError, OSError) as error:
+        raise NoWorkerError(
+            "The broker could not be reached, so the prune is not queued, and nothing was deleted.",
+            detail=str(error),
+            hint="Is everything up: icb status?",
+        ) from error
 
 
 def allowed_target(alias: str) -> Server:

@@ -79,3 +79,11 @@ def clock(moment: datetime, *, now: datetime | None = None) -> str:
 def utc(moment: datetime) -> str:
     """2026-11-22 13:00:04 UTC."""
     return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+
+
+def change(count: float, kind: str = "number") -> str:
+    """+44,210, or with a minus sign; with kind "size" +1.2 MiB; 0 for none."""
+    if not count:
+        return "0"
+    sign = "\N{MINUS SIGN}" if count < 0 else "+"
+    return sign + (size if kind == "size" else number)(abs(count))

@@ -1,26 +1,133 @@
-"""The list of backups, and each of them."""
+"""The list of backups, and what can be done with those that are selected."""
+
+from typing import Any
+from uuid import UUID
 
 from django.contrib import admin
+from django.contrib.admin import helpers
+from django.contrib.auth import get_user_model
+from django.core.exceptions import BadRequest
+from django.http import Http404, HttpRequest, HttpResponseRedirect
+from django.shortcuts import render
+from django.urls import reverse
 
+from backups import access, audit
+from backups.access import Action
+from backups.admin.bulk import NEEDS, BulkActions
+from backups.admin.history_filters import FACETS
+from backups.admin.history_list import HistoryList, Totals
+from backups.admin.page import common
 from backups.admin.read_only import ReadOnlyAdmin
 from backups.models import BackupHistory
 
+_USERNAME = f"triggered_by__{get_user_model().USERNAME_FIELD}"
+# What a line shows. The rest, tables and migrations of each backup among it, can be megabytes a page.
+_COLUMNS = (
+    *("id", "filename", "description", "backup_type", "environment", "database", "status", "error_message"),
+    *("created_at", "started_at", "finished_at", "duration_seconds", "size_bytes", "database_size_bytes"),
+    *("s3_key", "local_path", "stored_at", "readable_at", "verified_at", "bad_at", "missing_at", "pin_reason", "deleted_at"),
+    *("progress", "triggered_by", _USERNAME),
+)
+
 
 @admin.register(BackupHistory)
-class BackupHistoryAdmin(ReadOnlyAdmin):
-    """Backups."""
+class BackupHistoryAdmin(BulkActions, ReadOnlyAdmin):
+    """Backups: to read, and to choose from. Each has its own page in the panel."""
 
     tab = "backups"
-    list_display = (
-        "filename",
-        "status",
-        "backup_type",
-        "environment",
-        "database",
-        "size_bytes",
-        "duration_seconds",
-        "created_at",
-    )
-    list_filter = ("status", "backup_type", "environment", "database")
-    search_fields = ("filename", "description")
+    change_list_template = "backups/history.html"
+    list_display = ("backup", "state", "proof", "stored", "whole", "took", "age", "by")
+    list_display_links = None
+    list_filter = FACETS
+    list_per_page = 50
+    list_max_show_all = 0
+    list_select_related = ("triggered_by",)
+    search_fields = ("description", "filename", _USERNAME)
     date_hierarchy = "created_at"
+    ordering = ("-created_at",)
+    paginator = Totals
+    show_full_result_count = False
+    show_facets = admin.ShowFacets.NEVER
+
+    # For their order alone: the template knows what to show.
+
+    @admin.display(ordering="description", description="Backup")
+    def backup(self, row: BackupHistory) -> str:
+        """Its name."""
+        return row.description
+
+    @admin.display(ordering="status", description="Status")
+    def state(self, row: BackupHistory) -> str:
+        """What became of it."""
+        return row.status
+
+    @admin.display(ordering="verified_at", description="Proof")
+    def proof(self, row: BackupHistory) -> str:
+        """When it was proven."""
+        return str(row.verified_at)
+
+    @admin.display(ordering="size_bytes", description="Stored")
+    def stored(self, row: BackupHistory) -> str:
+        """Bytes of the dump."""
+        return str(row.size_bytes)
+
+    @admin.display(ordering="database_size_bytes", description="Database")
+    def whole(self, row: BackupHistory) -> str:
+        """Bytes of the database."""
+        return str(row.database_size_bytes)
+
+    @admin.display(ordering="duration_seconds", description="Took")
+    def took(self, row: BackupHistory) -> str:
+        """Seconds."""
+        return str(row.duration_seconds)
+
+    @admin.display(ordering="created_at", description="Age")
+    def age(self, row: BackupHistory) -> str:
+        """When it was asked for."""
+        return str(row.created_at)
+
+    @admin.display(ordering=_USERNAME, description="By")
+    def by(self, row: BackupHistory) -> str:
+        """Who wanted it."""
+        return str(row.triggered_by)
+
+    def get_queryset(self, request: HttpRequest) -> Any:
+        """Every row, without what is large and not shown."""
+        return super().get_queryset(request).select_related("triggered_by").only(*_COLUMNS)
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[HistoryList]:
+        """The panel's."""
+        return HistoryList
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
+        """The list; 403 for who may not see it, or not do what was asked for, which the audit notes."""
+        wanted = request.POST.get("action", "") if request.method == "POST" else ""
+        needed = NEEDS.get(wanted, Action.VIEW)
+        for action, name in ((Action.VIEW, "list"), (needed, wanted)):
+            if not access.may(request, action):
+                return _forbidden(request, name or "list", tab=self.tab)
+        _require_ids(request.POST.getlist(helpers.ACTION_CHECKBOX_NAME))
+        return super().changelist_view(request, extra_context)
+
+    def change_view(self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None) -> Any:
+        """The panel's page of that backup."""
+        if request.method not in ("GET", "HEAD") or not access.may(request, Action.VIEW):
+            return _forbidden(request, "backup", tab=self.tab)
+        try:
+            return HttpResponseRedirect(reverse("backups_panel:backup", args=[UUID(object_id)]))
+        except ValueError as error:
+            raise Http404 from error
+
+
+def _forbidden(request: HttpRequest, action: str, *, tab: str) -> Any:
+    by, outcome = audit.By.of_request(request), audit.Outcome.REFUSED
+    audit.note(action=action, outcome=outcome, object=request.path, detail="The permission is missing.", by=by)
+    return render(request, "backups/forbidden.html", common(request, tab=tab), status=403)
+
+
+def _require_ids(selected: list[str]) -> None:
+    try:
+        for id in selected:
+            UUID(id)
+    except ValueError as error:
+        raise BadRequest("What was selected are no backups.") from error

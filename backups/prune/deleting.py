@@ -39,18 +39,9 @@ def claim(one: Standing) -> str:
     row = one.row or row_from(_manifest_of(one))
     if row is None:
         return "the history knows another backup of this name"
-    newer = BackupHistory.objects.succeeded().filter(
-        environment=OuterRef("environment"),
-        database=OuterRef("database"),
-        system_identifier=OuterRef("system_identifier"),
-        finished_at__gt=OuterRef("finished_at"),
-        verified_at__isnull=False,
-        bad_at__isnull=True,
-        missing_at__isnull=True,
-    )
     rows = BackupHistory.objects.filter(id=row.id)
     try:
-        if rows.filter(Exists(newer), pin_reason="").update(deleted_at=timezone.now()):
+        if rows.filter(newer_is_verified(), pin_reason="").update(deleted_at=timezone.now()):
             return ""
         pin = rows.values_list("pin_reason", flat=True).first()
     except DatabaseError as error:
@@ -58,11 +49,26 @@ def claim(one: Standing) -> str:
     return f"pinned meanwhile: {pin}" if pin else "no newer one is verified any more"
 
 
+def newer_is_verified() -> Exists:
+    """Of a row: that a newer backup of the same database is verified, as the history knows it now."""
+    return Exists(
+        BackupHistory.objects.succeeded().filter(
+            environment=OuterRef("environment"),
+            database=OuterRef("database"),
+            system_identifier=OuterRef("system_identifier"),
+            finished_at__gt=OuterRef("finished_at"),
+            verified_at__isnull=False,
+            bad_at__isnull=True,
+            missing_at__isnull=True,
+        )
+    )
+
+
 def take_away(one: Standing) -> str:
     """Claims and deletes it; returns why it must stay, "" where it is gone.
 
-    Raises StorageError and ManifestError where it, or a part of it, could not be deleted: its row says so, and has no mark any
-    more where the backup is whole. And HistoryError.
+    Raises StorageError and ManifestError where it, or a part of it, could not be deleted: its row says so, and has no mark
+    where the backup is still whole. And HistoryError.
     """
     try:
         if refused := claim(one):

@@ -15,6 +15,7 @@ register.filter("size", figures.size)
 register.filter("duration", figures.duration)
 register.filter("number", figures.number)
 register.filter("span", figures.span)
+register.filter("change", figures.change)
 
 
 @register.simple_tag

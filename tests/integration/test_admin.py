@@ -53,10 +53,13 @@ def url(name: str, page: str, *arguments: object) -> str:
 def test_the_list_and_each_row_can_be_read(browser: Client, rows: tuple[BackupHistory, BackupRestore], name: str) -> None:
     row = rows[NAMES.index(name)]
     listed = browser.get(url(name, "changelist"))
-    shown = browser.get(url(name, "change", row.pk))
-
-    assert (listed.status_code, shown.status_code) == (200, 200)
+    assert listed.status_code == 200
     assert "backup-2024-01-15T1200-kept.dump" in listed.content.decode()
+    shown = browser.get(url(name, "change", row.pk))
+    if name == "backuphistory":  # whose page is the panel's own
+        assert (shown.status_code, shown["Location"]) == (302, f"/admin/backups/{row.pk}/")
+        return
+    assert shown.status_code == 200
     assert str(rows[0].s3_key) in shown.content.decode()
     assert "<script>alert" not in shown.content.decode()
     assert "<b>rescued" not in listed.content.decode() + shown.content.decode()
@@ -110,7 +113,7 @@ def test_a_user_who_was_lost_without_django_s_knowing_does_not_break_the_pages(
     BackupRestore.objects.update(restored_by_id=987654)
     for name, row in zip(NAMES, rows, strict=True):
         assert browser.get(url(name, "changelist")).status_code == 200
-        assert browser.get(url(name, "change", row.pk)).status_code == 200
+        assert browser.get(url(name, "change", row.pk)).status_code in (200, 302)
     BackupHistory.objects.update(triggered_by_id=None)
     BackupRestore.objects.update(restored_by_id=None)
 

@@ -58,3 +58,10 @@ for (const shown of document.querySelectorAll("[data-key]")) {
 const lost = (is) => () => { for (const note of document.querySelectorAll("[data-lost]")) note.hidden = !is; };
 for (const name of ["htmx:responseError", "htmx:sendError"]) document.addEventListener(name, lost(true));
 document.addEventListener("htmx:afterSwap", lost(false));
+
+/* One box selects all rows of a page. Without a script it could do nothing, so it is hidden. */
+for (const all of document.querySelectorAll("[data-pick-all]")) {
+    const boxes = () => all.closest("table").querySelectorAll("tbody .pick input");
+    all.hidden = false;
+    all.addEventListener("change", () => { for (const box of boxes()) box.checked = all.checked; });
+}

@@ -1,0 +1,175 @@
+"""What can be done with the backups that are selected in the list: each action names its permission."""
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from django.contrib import admin, messages
+from django.contrib.admin import helpers
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import render
+from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy, ngettext
+
+from backups import access, asking, audit, catalog, prune, stores
+from backups.access import Action
+from backups.admin import pills
+from backups.admin.page import common
+from backups.exceptions import BackupsError, NoRoomError, NoWorkerError, RefusedError, UsageError
+from backups.models import BackupHistory
+from backups.storage import keys
+
+SHOWN = 5  # of what could not be done; the audit has all
+NEEDS = {
+    "compare": Action.VIEW,
+    "verify": Action.VERIFY,
+    "pin": Action.PRUNE,
+    "unpin": Action.PRUNE,
+    "download": Action.DOWNLOAD,
+    "delete": Action.PRUNE,
+}
+
+if TYPE_CHECKING:
+    Base = admin.ModelAdmin[BackupHistory]
+else:
+    Base = object
+
+
+class BulkActions(Base):
+    """Django's actions; a ModelAdmin has them beside itself."""
+
+    actions = tuple(NEEDS)
+
+    def has_verify_permission(self, request: HttpRequest) -> bool:
+        """As `access` says."""
+        return access.may(request, Action.VERIFY)
+
+    def has_download_permission(self, request: HttpRequest) -> bool:
+        """As `access` says."""
+        return access.may(request, Action.DOWNLOAD)
+
+    def has_prune_permission(self, request: HttpRequest) -> bool:
+        """As `access` says."""
+        return access.may(request, Action.PRUNE)
+
+    @admin.action(permissions=["view"], description=gettext_lazy("Compare two"))
+    def compare(self, request: HttpRequest, queryset: QuerySet[BackupHistory]) -> HttpResponse:
+        """To the page that tells what has changed from the older to the newer one."""
+        ids = list(queryset.order_by("created_at", "pk").values_list("pk", flat=True)[:3])
+        if len(ids) != 2:
+            return _told(request, _("Select exactly two backups, to compare them."))
+        return HttpResponseRedirect(reverse("backups_panel:diff", args=ids))
+
+    @admin.action(permissions=["download"], description=gettext_lazy("Download"))
+    def download(self, request: HttpRequest, queryset: QuerySet[BackupHistory]) -> HttpResponse | None:
+        """To the address of its bytes."""
+        return self._of_one(request, queryset, "backups_panel:download", _("Select one backup, to download it."))
+
+    @admin.action(permissions=["prune"], description=gettext_lazy("Delete…"))
+    def delete(self, request: HttpRequest, queryset: QuerySet[BackupHistory]) -> HttpResponse | None:
+        """To the page that asks for its filename."""
+        return self._of_one(request, queryset, "backups_panel:delete", _("Select one backup, to delete it."))
+
+    @admin.action(permissions=["verify"], description=gettext_lazy("Verify"))
+    def verify(self, request: HttpRequest, queryset: QuerySet[BackupHistory]) -> None:
+        """Queues a verification of each."""
+
+        def ask(row: BackupHistory) -> str:
+            if pills.of_proof(row) is None:
+                raise RefusedError(_("There is nothing to verify: it is no whole backup."))
+            return str(asking.for_verification(row, user=request.user).id)
+
+        done = self._each(request, queryset, action="verify", do=ask)
+        if done:
+            text = ngettext("%(count)s verification is queued.", "%(count)s verifications are queued.", done)
+            self.message_user(request, text % {"count": done}, messages.SUCCESS)
+
+    @admin.action(permissions=["prune"], description=gettext_lazy("Pin…"))
+    def pin(self, request: HttpRequest, queryset: QuerySet[BackupHistory]) -> HttpResponse | None:
+        """Asks for the reason, then pins each."""
+        reason = " ".join(request.POST.get("reason", "").split())
+        if not 0 < len(reason) <= catalog.LONGEST_REASON:
+            return self._reason_wanted(request, queryset)
+        done = self._each(request, queryset, action="pin", do=lambda row: prune.pin(_key_of(row), reason=reason).reason)
+        if done:
+            text = ngettext("%(count)s backup is pinned: %(reason)s", "%(count)s backups are pinned: %(reason)s", done)
+            self.message_user(request, text % {"count": done, "reason": reason}, messages.SUCCESS)
+        return None
+
+    @admin.action(permissions=["prune"], description=gettext_lazy("Unpin"))
+    def unpin(self, request: HttpRequest, queryset: QuerySet[BackupHistory]) -> None:
+        """Lets retention judge each again."""
+        done = self._each(request, queryset, action="unpin", do=lambda row: prune.unpin(_key_of(row)).before)
+        if done:
+            text = ngettext("%(count)s backup is no longer pinned.", "%(count)s backups are no longer pinned.", done)
+            self.message_user(request, text % {"count": done}, messages.SUCCESS)
+
+    def _reason_wanted(self, request: HttpRequest, queryset: QuerySet[BackupHistory]) -> HttpResponse:
+        """The page between: its form sends the same action again."""
+        given = "reason" in request.POST
+        told = common(
+            request,
+            tab="backups",
+            rows=queryset,
+            selected=helpers.ACTION_CHECKBOX_NAME,
+            longest=catalog.LONGEST_REASON,
+            reason=request.POST.get("reason", ""),
+            is_wrong=given,
+            address=request.get_full_path(),
+        )
+        return render(request, "backups/pin.html", told, status=400 if given else 200)
+
+    def _of_one(self, request: HttpRequest, queryset: QuerySet[BackupHistory], route: str, otherwise: str) -> HttpResponse | None:
+        ids = list(queryset.values_list("pk", flat=True)[:2])
+        if len(ids) != 1:
+            return _told(request, otherwise)
+        return HttpResponseRedirect(reverse(route, args=ids))
+
+    def _each(
+        self, request: HttpRequest, queryset: QuerySet[BackupHistory], *, action: str, do: Callable[[BackupHistory], str]
+    ) -> int:
+        """How many of them it was done with. What could not be done is said, and noted; without room or a worker, the rest is
+        not tried.
+        """
+        rows, failed, done = list(queryset), [], 0
+        for place, row in enumerate(rows):
+            try:
+                _note(request, action, audit.Outcome.DONE, row, detail=do(row))
+                done += 1
+            except BackupsError as error:
+                error.scrub(stores.secrets())
+                refused = isinstance(error, RefusedError | UsageError | NoWorkerError)
+                _note(request, action, audit.Outcome.REFUSED if refused else audit.Outcome.FAILED, row, detail=str(error))
+                failed.append(f"{row.filename}: {error.message} {error.hint}".strip())
+                if isinstance(error, NoRoomError | NoWorkerError):
+                    failed += _not_tried(rows[place + 1 :])
+                    break
+        for text in failed[:SHOWN]:
+            self.message_user(request, text, messages.ERROR)
+        if more := len(failed) - SHOWN if len(failed) > SHOWN else 0:
+            self.message_user(request, _("%(count)s more could not be done.") % {"count": more}, messages.ERROR)
+        return done
+
+
+def _told(request: HttpRequest, text: str) -> HttpResponse:
+    """Said on the same page."""
+    messages.warning(request, text)
+    return HttpResponseRedirect(request.get_full_path())
+
+
+def _not_tried(rows: Sequence[BackupHistory]) -> list[str]:
+    if not rows:
+        return []
+    text = ngettext("%(count)s more was not tried.", "%(count)s more were not tried.", len(rows))
+    return [text % {"count": len(rows)}]
+
+
+def _note(request: HttpRequest, action: str, outcome: Any, row: BackupHistory, *, detail: str) -> None:
+    by = audit.By.of_request(request)
+    audit.note(action=action, outcome=outcome, object=row.filename, detail=detail, by=by)
+
+
+def _key_of(row: BackupHistory) -> str:
+    """By which the catalogue finds it and no other, in its own environment."""
+    return keys.object_key(environment=row.environment, filename=row.filename)

@@ -1,0 +1,266 @@
+"""What retention keeps and lets go of, and one backup deleted by its typed name: in the panel, on a real bucket."""
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
+from django.utils import timezone
+from pytest_django.fixtures import Settings
+
+from backups import tasks
+from backups.audited import AuditEntry
+from backups.models import BackupHistory, Heartbeat
+from backups.prune import BackupPruning, Fate, delete_one, pin
+from tests.conftest import keys_in
+from tests.integration import shelf
+
+pytestmark = pytest.mark.usefixtures("history")
+PRUNE = "/admin/backups/prune/"
+LIST = "/admin/backups/backuphistory/"
+
+
+class Queue:
+    """In the place of the task: how it was sent."""
+
+    def __init__(self) -> None:
+        self.sent: list[dict[str, Any]] = []
+
+    def apply_async(self, **how: Any) -> None:
+        """A message."""
+        self.sent.append(how)
+
+
+@pytest.fixture
+def queue(monkeypatch: pytest.MonkeyPatch) -> Queue:
+    """Somebody takes prunes from the queue."""
+    Heartbeat.objects.create(name="queue:backups", at=timezone.now())
+    made = Queue()
+    monkeypatch.setattr(tasks, "prune", made)
+    return made
+
+
+@pytest.fixture
+def pruner(browser_of: Callable[..., Client]) -> Client:
+    return browser_of("backup pruner")
+
+
+@pytest.fixture
+def viewer(browser_of: Callable[..., Client]) -> Client:
+    return browser_of("backup viewer")
+
+
+@pytest.fixture
+def retain(backups_settings: Settings) -> Callable[..., None]:
+    """Sets the rules."""
+
+    def retain(**rules: object) -> None:
+        backups_settings.BACKUPS = {**backups_settings.BACKUPS, "RETENTION": {"maximum_share": 1.0, **rules}}
+
+    return retain
+
+
+def shelve(name: str, *, days: float, verified: bool = True, **more: object) -> BackupHistory:
+    """A backup of so many days ago; its row."""
+    at = timezone.now() - timedelta(days=days)
+    proof = {"verified_at": at + timedelta(hours=1)} if verified else {}
+    return BackupHistory.objects.get(s3_key=shelf.put(name, at=at, **{**proof, **more}))  # type: ignore[arg-type]
+
+
+def page(client: Client, address: str = PRUNE, status: int = 200) -> str:
+    answer = client.get(address)
+    assert answer.status_code == status
+    return answer.content.decode().replace("\N{NO-BREAK SPACE}", " ")
+
+
+def delete_page(row: BackupHistory) -> str:
+    return reverse("backups_panel:delete", args=[row.pk])
+
+
+# What retention keeps
+
+
+def test_without_a_rule_everything_is_kept_and_the_way_to_a_rule_is_told(pruner: Client, bucket: str) -> None:
+    shelve("old", days=900)
+    text = page(pruner)
+    assert "Everything is kept" in text
+    assert "BACKUPS_RETENTION=" in text
+    assert "Type the environment" not in text
+
+
+def test_each_backup_stands_with_the_rule_that_decided_it_and_nothing_is_changed(
+    viewer: Client, bucket: str, retain: Callable[..., None], backups_settings: Settings
+) -> None:
+    retain(keep_last=1)
+    shelve("new", days=1)
+    old = shelve("old", days=3)
+    before = keys_in(backups_settings, bucket)
+
+    answer = viewer.get(PRUNE)
+
+    planned = BackupPruning().plan()
+    for fate, listed in ((Fate.OBSOLETE, "going"), (Fate.KEEP, "staying")):
+        shown = [(one.candidate.filename, one.reasons) for one, _row in answer.context[listed].lines]
+        assert shown == [(one.candidate.filename, one.reasons) for one in planned.of(fate)]
+    text = answer.content.decode()
+    assert "A prune would delete 1 backup" in text
+    assert "no rule keeps it" in text
+    assert old.filename in text
+    assert keys_in(backups_settings, bucket) == before
+
+
+def test_what_stops_the_prune_is_said(viewer: Client, bucket: str, retain: Callable[..., None]) -> None:
+    retain(keep_last=1)
+    shelve("new", days=1, verified=False)
+    shelve("old", days=3, verified=False)
+    text = page(viewer)
+    assert "no backup up to now is verified" in text
+    assert "icb db verify latest" in text
+
+
+def test_whoever_may_not_prune_sees_what_would_go_and_no_form(
+    viewer: Client, pruner: Client, bucket: str, retain: Callable[..., None]
+) -> None:
+    retain(keep_last=1)
+    shelve("new", days=1)
+    shelve("old", days=3)
+    assert 'name="name"' not in page(viewer)
+    assert 'name="name"' in page(pruner)
+
+
+def test_a_prune_is_queued_by_the_typed_name_of_the_environment_and_noted(
+    pruner: Client, bucket: str, retain: Callable[..., None], queue: Queue
+) -> None:
+    retain(keep_last=1)
+    answer = pruner.post(PRUNE, {"name": "testing"})
+    assert (answer.status_code, answer["Location"]) == (302, LIST)
+    assert queue.sent == [{"expires": 3600}]
+    noted = AuditEntry.objects.get()
+    assert (noted.action, noted.outcome, noted.object, noted.detail) == ("prune", "done", "testing", "queued")
+
+
+def test_another_name_queues_nothing_and_is_noted(pruner: Client, bucket: str, retain: Callable[..., None], queue: Queue) -> None:
+    retain(keep_last=1)
+    shelve("new", days=1)
+    shelve("old", days=3)
+    answer = pruner.post(PRUNE, {"name": "production"})
+    assert answer.status_code == 400
+    assert "Nothing was deleted." in answer.content.decode()
+    assert queue.sent == []
+    assert AuditEntry.objects.get().outcome == "refused"
+
+
+def test_without_a_worker_no_prune_is_queued(pruner: Client, bucket: str, retain: Callable[..., None]) -> None:
+    retain(keep_last=1)
+    answer = pruner.post(PRUNE, {"name": "testing"})
+    assert answer.status_code == 503
+    assert "icb up" in answer.content.decode()
+
+
+def test_without_a_rule_no_prune_is_queued(pruner: Client, bucket: str, queue: Queue) -> None:
+    answer = pruner.post(PRUNE, {"name": "testing"})
+    assert answer.status_code == 409
+    assert queue.sent == []
+
+
+def test_who_may_not_prune_is_refused_and_it_is_noted(viewer: Client, bucket: str, queue: Queue) -> None:
+    assert viewer.post(PRUNE, {"name": "testing"}).status_code == 403
+    assert queue.sent == []
+    assert AuditEntry.objects.get().action == "prune"
+
+
+def test_the_queries_are_as_many_for_many_backups_as_for_few(viewer: Client, bucket: str, retain: Callable[..., None]) -> None:
+    retain(keep_last=1)
+    shelve("new", days=1)
+    shelve("old", days=3)
+    with CaptureQueriesContext(connection) as few:
+        page(viewer)
+    for number in range(6):
+        shelve(f"n{number}", days=5 + number)
+    with CaptureQueriesContext(connection) as many:
+        page(viewer)
+    assert len(many) == len(few)
+
+
+# One
+
+
+def test_one_is_deleted_by_its_typed_filename_and_noted(pruner: Client, bucket: str, backups_settings: Settings) -> None:
+    shelve("new", days=1)
+    old = shelve("old", days=3)
+    assert old.filename in page(pruner, delete_page(old))
+
+    answer = pruner.post(delete_page(old), {"name": old.filename})
+
+    assert (answer.status_code, answer["Location"]) == (302, LIST)
+    assert [key for key in keys_in(backups_settings, bucket) if "old" in key] == []
+    old.refresh_from_db()
+    assert old.deleted_at is not None
+    noted = AuditEntry.objects.get()
+    assert (noted.action, noted.outcome, noted.object) == ("delete", "done", old.filename)
+
+
+@pytest.mark.parametrize("name", ["", "old", "backup"])
+def test_another_name_deletes_nothing_and_is_noted(pruner: Client, bucket: str, name: str) -> None:
+    shelve("new", days=1)
+    old = shelve("old", days=3)
+    answer = pruner.post(delete_page(old), {"name": name})
+    assert answer.status_code == 400
+    assert "Nothing was deleted." in answer.content.decode()
+    old.refresh_from_db()
+    assert old.deleted_at is None
+    assert AuditEntry.objects.get().outcome == "refused"
+
+
+def test_the_newest_verified_one_has_no_form_and_is_refused(pruner: Client, bucket: str) -> None:
+    new = shelve("new", days=1)
+    text = page(pruner, delete_page(new))
+    assert "No newer backup of this database is verified." in text
+    assert 'name="name"' not in text
+    answer = pruner.post(delete_page(new), {"name": new.filename})
+    assert answer.status_code == 409
+    assert "newest verified" in answer.content.decode()
+    assert AuditEntry.objects.get().outcome == "refused"
+
+
+def test_a_pinned_one_has_no_form_and_is_refused(pruner: Client, bucket: str) -> None:
+    shelve("new", days=1)
+    old = shelve("old", days=3)
+    pin(old.s3_key, reason="for the audit")
+    assert "for the audit" in page(pruner, delete_page(old))
+    assert 'name="name"' not in page(pruner, delete_page(old))
+    assert pruner.post(delete_page(old), {"name": old.filename}).status_code == 409
+
+
+def test_one_of_another_environment_has_no_form_and_is_refused(pruner: Client, bucket: str) -> None:
+    shelve("newer", days=1, environment="production")
+    theirs = shelve("theirs", days=3, environment="production")
+    assert "of the environment production" in page(pruner, delete_page(theirs))
+    assert pruner.post(delete_page(theirs), {"name": theirs.filename}).status_code == 409
+
+
+def test_of_a_failed_run_nothing_can_be_deleted(pruner: Client, bucket: str) -> None:
+    failed = shelve("failed", days=1, verified=False, status="failed", dump=None, manifest=False)
+    assert "nothing of it is stored" in page(pruner, delete_page(failed))
+
+
+def test_one_that_is_deleted_already_is_said_to_be(pruner: Client, bucket: str) -> None:
+    shelve("new", days=1)
+    old = shelve("old", days=3)
+    delete_one(old)
+    assert "It was deleted already" in page(pruner, delete_page(old))
+    assert pruner.post(delete_page(old), {"name": old.filename}).status_code == 404
+
+
+def test_who_may_not_delete_sees_no_page_of_it_and_is_refused(viewer: Client, bucket: str) -> None:
+    shelve("new", days=1)
+    old = shelve("old", days=3)
+    page(viewer, delete_page(old), status=403)
+    assert viewer.post(delete_page(old), {"name": old.filename}).status_code == 403
+    old.refresh_from_db()
+    assert old.deleted_at is None
+    assert [noted.action for noted in AuditEntry.objects.all()] == ["delete", "delete"]

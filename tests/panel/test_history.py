@@ -1,0 +1,421 @@
+"""The list of backups, as a browser sees it, and what can be done with those that are selected."""
+
+from collections.abc import Callable
+from datetime import timedelta
+
+import pytest
+from django.contrib.auth import get_user_model
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
+from django.utils import timezone
+
+from backups import tasks
+from backups.audited import AuditEntry
+from backups.models import BackupHistory, BackupRestore, Heartbeat
+from backups.storage import keys
+from tests.api.conftest import Messages
+from tests.integration import shelf
+
+pytestmark = pytest.mark.usefixtures("history")
+LIST = "/admin/backups/backuphistory/"
+
+
+@pytest.fixture
+def viewer(browser_of: Callable[..., Client]) -> Client:
+    return browser_of("backup viewer")
+
+
+@pytest.fixture
+def administrator(browser_of: Callable[..., Client]) -> Client:
+    return browser_of("backup administrator")
+
+
+@pytest.fixture
+def worker(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Somebody takes backups from the queue; the ids of the rows that messages were sent for."""
+    Heartbeat.objects.create(name="queue:backups", at=timezone.now())
+    sent: list[str] = []
+    monkeypatch.setattr(tasks, "restore", Messages(sent.append))
+    return sent
+
+
+def row(name: str = "one", **fields: object) -> BackupHistory:
+    """A succeeded backup in the history alone."""
+    at = fields.pop("created_at", timezone.now())
+    number = BackupHistory.objects.count()
+    given = {
+        "filename": f"backup-2026-11-22T1200-{name}-{number}.dump",
+        "description": name,
+        "environment": "testing",
+        "database": "shop",
+        "status": "succeeded",
+        "created_at": at,
+        "started_at": at,
+        "finished_at": at,
+        "duration_seconds": 68.0,
+        "size_bytes": 300 << 20,
+        "database_size_bytes": 2 << 30,
+        "bucket": "shop-backups",
+        "s3_key": f"testing/{name}",
+    }
+    return BackupHistory.objects.create(**(given | fields))
+
+
+def page(client: Client, query: str = "") -> str:
+    answer = client.get(LIST + query)
+    assert answer.status_code == 200
+    return answer.content.decode().replace("\N{NO-BREAK SPACE}", " ")
+
+
+def shown(client: Client, query: str = "") -> list[str]:
+    """The names on the page, from the top."""
+    return [line.row.description for line in client.get(LIST + query).context["cl"].lines]
+
+
+def act(client: Client, action: str, *rows: BackupHistory, **more: str):  # type: ignore[no-untyped-def]
+    """Selects rows and presses the button."""
+    given = {"action": action, "_selected_action": [str(one.pk) for one in rows], "index": "0", **more}
+    return client.post(LIST, given)
+
+
+def said(answer) -> list[str]:  # type: ignore[no-untyped-def]
+    """The messages that the next page shows."""
+    return [str(one) for one in answer.wsgi_request._messages]
+
+
+# What is shown
+
+
+def test_a_line_tells_status_proof_sizes_duration_who_and_what_keeps_it(viewer: Client) -> None:
+    user = get_user_model().objects.create_user("deploy")
+    row("release", verified_at=timezone.now() - timedelta(hours=2), triggered_by=user, pin_reason="before the audit")
+    text = page(viewer)
+    for expected in (
+        "Succeeded",
+        "Verified 2 h ago",
+        "300.0 MiB",
+        "2.0 GiB",
+        "1 min 8 s",
+        "deploy",
+        "Manual",
+        "before the audit",
+    ):
+        assert expected in text
+    assert "#bk-pin" in text
+
+
+def test_a_line_leads_to_its_backup(viewer: Client) -> None:
+    one = row()
+    assert f'href="{reverse("backups_panel:backup", args=[one.pk])}"' in page(viewer)
+
+
+def test_the_admin_s_address_of_a_backup_leads_to_its_page_too(viewer: Client) -> None:
+    one = row()
+    answer = viewer.get(reverse("admin:backups_backuphistory_change", args=[one.pk]))
+    assert (answer.status_code, answer["Location"]) == (302, reverse("backups_panel:backup", args=[one.pk]))
+
+
+def test_a_failed_one_says_why_in_its_line(viewer: Client) -> None:
+    row("daily", status="failed", size_bytes=None, error_message="The store answered 503 SlowDown.\nMore of it.")
+    text = page(viewer)
+    assert "The store answered 503 SlowDown." in text
+    assert "More of it" not in text
+    assert "nothing stored" in text
+
+
+def test_a_running_one_tells_how_far_it_is(viewer: Client) -> None:
+    progress = {"done_bytes": 650, "total_bytes": 1000, "stored_bytes": 4096}
+    row("now", status="running", size_bytes=None, duration_seconds=None, finished_at=None, progress=progress)
+    text = page(viewer)
+    assert "65% of 1,000 B" in text
+    assert "4.0 KiB" in text
+    assert "so far" in text
+
+
+def test_deleted_and_missing_ones_are_told_from_those_that_are_there(viewer: Client) -> None:
+    row("gone", deleted_at=timezone.now())
+    row("lost", missing_at=timezone.now())
+    row("here")
+    text = page(viewer)
+    assert "Deleted" in text
+    assert "Missing" in text
+    assert "3 in the history, 1 of them stored: 300.0 MiB" in text
+
+
+def test_what_users_have_typed_is_no_html(viewer: Client) -> None:
+    row("x", error_message="<script>alert(1)</script>", status="failed", pin_reason="<b>pin</b>")
+    text = page(viewer)
+    assert "<script>alert" not in text
+    assert "<b>pin" not in text
+
+
+def test_an_empty_history_says_how_to_make_the_first(viewer: Client, administrator: Client) -> None:
+    assert "icb db backup first" in page(viewer)
+    assert reverse("backups_panel:new") not in page(viewer)
+    assert reverse("backups_panel:new") in page(administrator)
+
+
+# What it can be narrowed to
+
+
+@pytest.mark.parametrize(
+    ("query", "names"),
+    [
+        ("?status=failed", ["failed"]),
+        ("?proof=verified", ["verified"]),
+        ("?proof=never", ["never"]),
+        ("?proof=failed", ["bad"]),
+        ("?backup_type=scheduled", ["nightly"]),
+        ("?environment=production", ["theirs"]),
+        ("?database=other", ["elsewhere"]),
+        ("?kept=pinned", ["pinned"]),
+        ("?kept=deleted", ["deleted"]),
+        ("?made=today&status=failed", ["failed"]),
+        ("?q=nightl", ["nightly"]),
+        ("?q=somebody", ["nightly"]),
+        ("?q=nobody-of-this-name", []),
+        ("?proof=nonsense", []),
+    ],
+)
+def test_the_list_can_be_narrowed(viewer: Client, query: str, names: list[str]) -> None:
+    now = timezone.now()
+    row("failed", status="failed")
+    row("verified", verified_at=now)
+    row("never") if query == "?proof=never" else None
+    row("bad", verified_at=now, bad_at=now) if query == "?proof=failed" else None
+    proven = {"verified_at": now} if query != "?proof=verified" else {"status": "cancelled"}
+    somebody = get_user_model().objects.create_user("somebody")
+    row("nightly", backup_type="scheduled", triggered_by=somebody, **proven)
+    row("theirs", environment="production", **proven)
+    row("elsewhere", database="other", **proven)
+    row("pinned", pin_reason="why", **proven)
+    row("deleted", deleted_at=now, **proven)
+    assert shown(viewer, query) == names
+
+
+def test_the_date_hierarchy_leads_from_months_to_days(viewer: Client) -> None:
+    day = timezone.now().replace(year=2024, month=3, day=5, hour=12)
+    row("march", created_at=day)
+    row("later in march", created_at=day + timedelta(days=3))
+    row("april", created_at=day + timedelta(days=30))
+    dates = viewer.get(LIST).context["cl"].dates
+    assert [one["title"] for one in dates["choices"]] == ["April 2024", "March 2024"]
+    march = dates["choices"][1]["link"]
+    assert shown(viewer, march) == ["later in march", "march"]
+    inside = viewer.get(LIST + march).context["cl"].dates
+    assert (inside["now"], [one["title"] for one in inside["choices"]]) == ("March", ["March 8", "March 5"])
+
+
+def test_a_facet_with_a_single_choice_is_not_shown(viewer: Client) -> None:
+    row()
+    assert "Environment" not in [facet["title"] for facet in viewer.get(LIST).context["cl"].facets]
+    row("theirs", environment="production")
+    assert "Environment" in [facet["title"] for facet in viewer.get(LIST).context["cl"].facets]
+
+
+def test_a_search_keeps_the_facets(viewer: Client) -> None:
+    row()
+    assert '<input type="hidden" name="status" value="succeeded">' in page(viewer, "?status=succeeded")
+
+
+# Order and pages
+
+
+def test_the_newest_come_first_and_each_column_sorts(viewer: Client) -> None:
+    now = timezone.now()
+    row("a", created_at=now - timedelta(days=2), size_bytes=3)
+    row("b", created_at=now - timedelta(days=1), size_bytes=1)
+    row("c", created_at=now, size_bytes=None, status="failed")
+    assert shown(viewer) == ["c", "b", "a"]
+    heads = viewer.get(LIST).context["cl"].headers
+    assert heads["age"].order == "descending"
+    assert shown(viewer, heads["stored"].address) == ["b", "a", "c"]
+    assert shown(viewer, viewer.get(LIST + heads["stored"].address).context["cl"].headers["stored"].address) == ["a", "b", "c"]
+    assert 'aria-sort="ascending"' in page(viewer, heads["stored"].address)
+
+
+def test_pages_are_of_fifty_and_lead_to_each_other(viewer: Client) -> None:
+    for number in range(51):
+        row(f"n{number}", created_at=timezone.now() - timedelta(hours=number))
+    first, second = page(viewer), page(viewer, "?p=2")
+    assert "1 to 50 of 51" in first
+    assert "51 to 51 of 51" in second
+    assert 'href="?p=2" rel="next"' in first
+    assert 'href="?" rel="prev"' in second or 'href="?p=1" rel="prev"' in second
+    assert shown(viewer, "?p=2") == ["n50"]
+
+
+def test_ten_thousand_rows_cost_the_queries_of_one_and_no_snapshot_is_read(viewer: Client) -> None:
+    row("first", table_snapshot={"tables": ["x" * 100]})
+    with CaptureQueriesContext(connection) as few:
+        page(viewer)
+    at = timezone.now()
+    BackupHistory.objects.bulk_create(
+        BackupHistory(
+            filename=f"many-{number}.dump",
+            description="many",
+            environment="testing",
+            database="shop",
+            status="succeeded",
+            created_at=at - timedelta(minutes=number),
+            size_bytes=1,
+        )
+        for number in range(10_000)
+    )
+    with CaptureQueriesContext(connection) as many:
+        assert "1 to 50 of 10,001" in page(viewer)
+    assert len(many) == len(few)
+    texts = [query["sql"] for query in many]
+    assert sum("COUNT(" in text for text in texts) == 1
+    for column in ("table_snapshot", "applied_migrations", "extensions", "warnings", '"guards"'):
+        assert not any(column in text for text in texts)
+
+
+# Who may do what
+
+
+@pytest.mark.parametrize(
+    ("group", "expected"),
+    [
+        ("backup viewer", {"compare"}),
+        ("backup operator", {"compare", "verify"}),
+        ("backup restorer", {"compare", "verify", "download"}),
+        ("backup pruner", {"compare", "pin", "unpin", "delete"}),
+        ("backup administrator", {"compare", "verify", "download", "pin", "unpin", "delete"}),
+    ],
+)
+def test_each_group_sees_the_actions_that_it_may_do(browser_of: Callable[..., Client], group: str, expected: set[str]) -> None:
+    row()
+    text = page(browser_of(group))
+    every = ("compare", "verify", "pin", "unpin", "download", "delete")
+    assert {name for name in every if f'name="action" value="{name}"' in text} == expected
+
+
+@pytest.mark.parametrize("action", ["verify", "pin", "unpin", "download", "delete"])
+def test_an_action_without_its_permission_is_answered_with_403_and_noted(viewer: Client, action: str) -> None:
+    one = row()
+    assert act(viewer, action, one, reason="x").status_code == 403
+    noted = AuditEntry.objects.get()
+    assert (noted.action, noted.outcome, noted.object) == (action, "refused", LIST)
+
+
+def test_whoever_may_not_see_the_list_is_told_so_and_it_is_noted(browser_of: Callable[..., Client]) -> None:
+    answer = browser_of().get(LIST)
+    assert answer.status_code == 403
+    assert "You may not do this" in answer.content.decode()
+    assert AuditEntry.objects.get().action == "list"
+
+
+def test_what_is_selected_must_be_backups(viewer: Client) -> None:
+    assert viewer.post(LIST, {"action": "compare", "_selected_action": ["x' OR 1"], "index": "0"}).status_code == 400
+
+
+def test_a_post_without_the_token_does_nothing(administrator: Client) -> None:
+    one = row(pin_reason="why")
+    strict = Client(HTTP_ACCEPT="text/html", enforce_csrf_checks=True)
+    strict.cookies = administrator.cookies
+    assert act(strict, "unpin", one).status_code == 403
+    one.refresh_from_db()
+    assert one.pin_reason == "why"
+
+
+# What can be done with the selected
+
+
+def test_two_are_compared_from_the_older_to_the_newer(viewer: Client) -> None:
+    new, old = row("new"), row("old", created_at=timezone.now() - timedelta(days=1))
+    answer = act(viewer, "compare", new, old)
+    assert (answer.status_code, answer["Location"]) == (302, reverse("backups_panel:diff", args=[old.pk, new.pk]))
+
+
+@pytest.mark.parametrize("number", [1, 3])
+def test_other_than_two_can_not_be_compared(viewer: Client, number: int) -> None:
+    answer = act(viewer, "compare", *(row(f"n{one}") for one in range(number)))
+    assert said(answer) == ["Select exactly two backups, to compare them."]
+
+
+def test_one_is_downloaded_from_its_address(administrator: Client) -> None:
+    one = row()
+    assert act(administrator, "download", one)["Location"] == reverse("backups_panel:download", args=[one.pk])
+    assert said(act(administrator, "download", one, row("two"))) == ["Select one backup, to download it."]
+
+
+def test_to_delete_one_the_next_page_asks_for_its_name(administrator: Client) -> None:
+    one = row()
+    assert act(administrator, "delete", one)["Location"] == reverse("backups_panel:delete", args=[one.pk])
+
+
+def test_verifications_are_queued_and_noted(administrator: Client, bucket: str, worker: list[str]) -> None:
+    one, other = (BackupHistory.objects.get(s3_key=shelf.put(name, minutes=place)) for place, name in enumerate(("a", "b")))
+    answer = act(administrator, "verify", one, other)
+    assert said(answer) == ["2 verifications are queued."]
+    assert {str(made.id) for made in BackupRestore.objects.filter(purpose="verification")} == set(worker)
+    assert sorted(AuditEntry.objects.filter(action="verify", outcome="done").values_list("object", flat=True)) == sorted(
+        [one.filename, other.filename]
+    )
+
+
+def test_without_room_the_rest_is_not_tried_and_that_is_said(
+    administrator: Client, bucket: str, worker: list[str], backups_settings: object
+) -> None:
+    backups_settings.BACKUPS = {**backups_settings.BACKUPS, "MAX_RUNNING": 1}  # type: ignore[attr-defined]
+    rows = [BackupHistory.objects.get(s3_key=shelf.put(f"n{one}", minutes=one)) for one in range(3)]
+    told = said(act(administrator, "verify", *rows))
+    assert told[0].startswith(f"{rows[1].filename}: 1 runs are queued or at work")
+    assert told[1:] == ["1 more was not tried.", "1 verification is queued."]
+    assert BackupRestore.objects.count() == 1
+
+
+def test_without_a_worker_nothing_is_queued(administrator: Client) -> None:
+    answer = act(administrator, "verify", row())
+    assert "icb up" in said(answer)[0]
+    assert not BackupRestore.objects.exists()
+
+
+def test_a_failed_run_can_not_be_verified(administrator: Client, worker: list[str]) -> None:
+    assert "There is nothing to verify" in said(act(administrator, "verify", row(status="failed")))[0]
+
+
+def test_a_pin_asks_for_its_reason_and_then_keeps_it_in_history_and_bucket(administrator: Client, bucket: str) -> None:
+    one = BackupHistory.objects.get(s3_key=shelf.put("kept"))
+    asked = act(administrator, "pin", one)
+    assert asked.status_code == 200
+    assert "Why must it be kept?" in asked.content.decode()
+    assert one.filename in asked.content.decode()
+
+    given = {"action": "pin", "_selected_action": [str(one.pk)], "reason": "  before   the audit "}
+    assert said(administrator.post(LIST, given)) == ["1 backup is pinned: before the audit"]
+    one.refresh_from_db()
+    assert one.pin_reason == "before the audit"
+    assert shelf._store().read(keys.pin_key(one.s3_key), limit_bytes=100) == b"before the audit\n"
+    noted = AuditEntry.objects.get(action="pin")
+    assert (noted.outcome, noted.object, noted.detail) == ("done", one.filename, "before the audit")
+
+
+@pytest.mark.parametrize("reason", ["", "   ", "x" * 201])
+def test_without_a_reason_that_can_be_kept_nothing_is_pinned(administrator: Client, reason: str) -> None:
+    one = row()
+    answer = act(administrator, "pin", one, reason=reason)
+    assert answer.status_code == 400
+    assert "Nothing was pinned." in answer.content.decode()
+    one.refresh_from_db()
+    assert one.pin_reason == ""
+
+
+def test_a_pin_is_taken_away_and_that_is_noted(administrator: Client, bucket: str) -> None:
+    one = BackupHistory.objects.get(s3_key=shelf.put("kept", pin_reason="why"))
+    assert said(act(administrator, "unpin", one)) == ["1 backup is no longer pinned."]
+    one.refresh_from_db()
+    assert one.pin_reason == ""
+    assert AuditEntry.objects.get(action="unpin").detail == "why"
+
+
+def test_what_can_not_be_pinned_is_said_and_noted_and_the_others_are(administrator: Client, bucket: str) -> None:
+    good = BackupHistory.objects.get(s3_key=shelf.put("good"))
+    lost = BackupHistory.objects.get(s3_key=shelf.put("lost", minutes=1, dump=None, manifest=False))
+    told = said(act(administrator, "pin", good, lost, reason="why"))
+    assert [text for text in told if text.startswith(lost.filename)]
+    assert told[-1] == "1 backup is pinned: why"
+    assert AuditEntry.objects.filter(action="pin", object=lost.filename).exclude(outcome="done").count() == 1
