@@ -266,7 +266,7 @@ def _status_line(entry: dict[str, object]) -> str:
 
 def _process_line(process: dict[str, Any]) -> str:
     if not process["running"]:
-        state = "not running now; it is started again"
+        state = "not running now; started again in a moment, unless all of it is being stopped"
     else:
         state = f"{'running' if process['ready'] else 'starting'}   {process['address'] or ''}   process {process['pid']}"
     restarts = f"   restarts: {process['restarts']}" if process["restarts"] else ""
