@@ -66,6 +66,7 @@ class RestoreBackup(Page):
     """Of one backup, onto a target that the settings name."""
 
     tab = "restores"
+    action = "restore"
     needs = Action.RESTORE
     needs_to_post: ClassVar[Action | None] = Action.RESTORE
 

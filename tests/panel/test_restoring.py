@@ -86,7 +86,7 @@ def test_a_wrong_name_touches_nothing_and_is_noted(
     assert "Nothing was touched" in words(answer)
     assert 'aria-invalid="true"' in answer.content.decode()
     assert not BackupRestore.objects.exists()
-    assert AuditEntry.objects.get(outcome="refused").action == "restorebackup"
+    assert AuditEntry.objects.get(outcome="refused").action == "restore"
 
 
 @pytest.mark.usefixtures("target")
@@ -113,7 +113,7 @@ def test_a_damaged_database_is_restored_and_put_back(
     assert restorer.post(page + "undo/", {"confirm": source.database}).status_code == 302
     assert purchases(source) is None
     assert "was put back to what it was before this restore" in words(restorer.get(page))
-    assert [entry.action for entry in AuditEntry.objects.filter(outcome="done").order_by("at")] == ["restorebackup", "undo"]
+    assert [entry.action for entry in AuditEntry.objects.filter(outcome="done").order_by("at")] == ["restore", "undo"]
 
 
 def test_what_stands_against_it_is_said_and_there_is_no_field_for_the_name(
