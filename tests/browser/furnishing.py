@@ -69,12 +69,12 @@ def furnish(site: Site) -> Furnished:
     """Makes it, in an empty history."""
     site.make_shop()
     user = get_user_model().objects.get(username="administrator")
-    verified = _backup("daily", user=user)
+    verified = backed_up("daily", user=user)
     BackupVerification(filename=verified.filename, database=SHOP, user=user).run()
     restored = DatabaseRestore(target=site.shop, filename=verified.filename, confirm=site.shop.database, user=user).run()
     with connect(site.shop) as session:
         session.execute("INSERT INTO event SELECT n, md5(n::text) FROM generate_series(5001, 5600) n; DELETE FROM shop.purchase")
-    newest = _backup("before release 4-2", user=user)
+    newest = backed_up("before release 4-2", user=user)
     _put(site, UNKNOWN, b"-- somebody's own")
     audit.note(
         action="prune",
@@ -87,7 +87,8 @@ def furnish(site: Site) -> Furnished:
     return Furnished(verified, newest, *_rows(verified), restored, _restoring(site, newest))
 
 
-def _backup(description: str, *, user: object) -> BackupHistory:
+def backed_up(description: str, *, user: object = None) -> BackupHistory:
+    """A backup of the shop, made here."""
     return DatabaseBackup(description=description, database=SHOP, save_local=True, user=user).run()
 
 
