@@ -92,9 +92,11 @@ class Report:
     def lead(self) -> str:
         """What that means, in a sentence or two."""
         if not self.is_restore and self.row.verdict == Verdict.BAD:
-            return _("It can’t be relied on. Make a new one now, then see what is wrong with this one.")
+            return _("It can't be relied on. Make a new one now, then see what is wrong with this one.")
         if not self.is_restore and self.row.verdict != Verdict.GOOD:
             return _("That says nothing about the backup: mend the cause, and try again.")
+        if not self.is_restore and self.copies:
+            return _("Another copy is, and that is enough to restore from. What to do about this one is told below.")
         if not self.is_restore and self.row.level != Level.RESTORED:
             return _("That does not prove yet that it can be restored.")
         if not self.compared:
@@ -119,9 +121,8 @@ class Report:
     @property
     def compared_when(self) -> str:
         """The heading of the report."""
-        if not self.is_restore:
-            return _("Compared with the manifest")
-        return _("Compared before the swap") if self.row.mode == RestoreMode.SWAP else _("Compared with the manifest")
+        was_swapped = self.is_restore and self.row.mode == RestoreMode.SWAP and self.row.status == Status.SUCCEEDED
+        return _("Compared before the swap") if was_swapped else _("Compared with the manifest")
 
     @property
     def lines(self) -> list[Line]:
@@ -142,7 +143,7 @@ class Report:
         else:
             yield _ok(_("Rows of every table"), _("each has as many as the backup counted"), f"{tables}, {rows}")
         if self._was_apart:  # in place they are left as they are
-            yield _bad(_("Extensions")) if "extension" in wrong else _ok(_("Extensions"), _("each of the backup’s is there"))
+            yield _bad(_("Extensions")) if "extension" in wrong else _ok(_("Extensions"), _("each of the backup's is there"))
         yield _bad(_("Indexes")) if "index" in wrong else _ok(_("Indexes"), _("none is invalid"))
         for difference in differences:
             yield _bad(str(difference.get("words", "")))
@@ -184,8 +185,15 @@ class Report:
         return _("The target is as it was: a restore loads beside it, and this one never came to the swap.")
 
     @property
+    def is_of_another(self) -> bool:
+        """Whether another backup is to be taken: what was loaded from this one was not what it should hold."""
+        return self.is_restore and bool(self.compared) and not self.compared.get("equal")
+
+    @property
     def again(self) -> str:
-        """The command that tries it once more; "" where what was chosen is not known."""
+        """The next command: tries it once more, or shows the other backups; "" where what was chosen is not known."""
+        if self.is_of_another:
+            return "icb db list"
         name = self.row.backup.filename if self.row.backup else self.row.source_key.rpartition("/")[2]
         if not name or (self.is_restore and self.row.mode == RestoreMode.BESIDE):
             return ""

@@ -52,7 +52,7 @@ _BESIDE: tuple[Stage, ...] = (
 )
 _STORED: tuple[Stage, ...] = (
     (gettext_lazy("Find its copies"), ("checking",)),
-    (gettext_lazy("Read every copy: size and SHA-256 must be the manifest’s"), ("reading",)),
+    (gettext_lazy("Read every copy: size and SHA-256 must be the manifest's"), ("reading",)),
 )
 _READABLE: tuple[Stage, ...] = (
     _STORED[0],
