@@ -105,12 +105,12 @@ class Running:
         """The same in words; empty where nobody can tell."""
         if self.left is None:
             return ""
-        return _("about %(time)s left") % {"time": _whole(self.left)} if self.left >= _FEW_SECONDS else _("a few seconds left")
+        return _("about %(time)s left") % {"time": whole(self.left)} if self.left >= _FEW_SECONDS else _("a few seconds left")
 
     @property
     def told_so_far(self) -> str:
         """In whole seconds."""
-        return _("%(time)s so far") % {"time": _whole(self.so_far)}
+        return _("%(time)s so far") % {"time": whole(self.so_far)}
 
     @property
     def silent_for(self) -> float | None:
@@ -164,7 +164,7 @@ class Running:
             (_("Rows of every table counted in that snapshot"), ""),
             (_("Size and SHA-256 compared with the store; the manifest signed and written last"), ""),
         )
-        return [_step(place - where, text, detail) for place, (text, detail) in enumerate(told)]
+        return [step_at(place - where, text, detail) for place, (text, detail) in enumerate(told)]
 
     @property
     def _destinations(self) -> str:
@@ -190,12 +190,13 @@ class Running:
         return int(self._told.get(name) or 0)
 
 
-def _whole(seconds: float) -> str:
+def whole(seconds: float) -> str:
     """As figures.duration, without tenths of seconds: they change too fast to be read."""
     return figures.NO_BREAK.join(f"{amount}{figures.NO_BREAK}{unit}" for amount, unit in figures.parts(int(seconds)))
 
 
-def _step(distance: int, text: str, detail: str) -> Step:
+def step_at(distance: int, text: str, detail: str = "") -> Step:
+    """One that is so many steps ahead of where the run is; negative for one that is done."""
     if distance < 0:
         return Step(mark="check", state=_("done"), kind="", text=text)
     if distance == 0:

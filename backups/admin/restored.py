@@ -1,9 +1,5 @@
-"""A restore or a verification: its steps while it is at work, then what it found, and the way back."""
+"""A restore or a verification: the page of its steps while it is at work, then of what it found, and the way back."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import datetime, timedelta
-from functools import cached_property
 from typing import Any, ClassVar
 from uuid import UUID
 
@@ -12,142 +8,25 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
 
-from backups import access, asking, conf, health, next_command
+from backups import access, asking, health
 from backups.access import Action
 from backups.admin.page import Page, found
+from backups.admin.restore_report import Report
+from backups.admin.restoring_now import Restoring
 from backups.asking import UNENDED
 from backups.cancelling import cancel
 from backups.exceptions import BackupsError, UsageError
 from backups.heartbeats import BACKUPS
-from backups.models import BackupRestore, RestoreMode, RestorePurpose, Status
-from backups.types import Check, State
-
-# As a restore and a verification tell them, in their order; several phases are one step.
-_RESTORE = (
-    (gettext_lazy("Checks: the backup, the server, the room for it"), ("checking", "")),
-    (
-        gettext_lazy("Download and prove the bytes: signature and SHA-256, before anything reads them"),
-        ("reading", "downloading", "proving"),
-    ),
-    (gettext_lazy("Load beside the target, which goes on working"), ("backing up what is there", "loading", "loading in place")),
-    (gettext_lazy("Compare with the manifest"), ("comparing",)),
-    (
-        gettext_lazy("Make it ready: history carried over, sessions emptied where that was wanted"),
-        ("neutralizing", "carrying the history over"),
-    ),
-    (gettext_lazy("Swap the two names, in one transaction"), ("swapping",)),
-)
-_VERIFICATION = (
-    (gettext_lazy("Checks: the backup, the server, the room for it"), ("checking", "")),
-    (gettext_lazy("Download and prove the bytes: signature and SHA-256"), ("reading", "downloading", "proving")),
-    (gettext_lazy("Decode the whole archive, or load it into a scratch database"), ("decoding", "loading")),
-    (gettext_lazy("Compare with the manifest"), ("comparing",)),
-    (gettext_lazy("Ask the assertions of the settings"), ("asserting",)),
-)
-
-
-@dataclass(frozen=True)
-class Told:
-    """What the page says of a row beside its fields."""
-
-    row: BackupRestore
-
-    @property
-    def is_restore(self) -> bool:
-        """Or a verification."""
-        return self.row.purpose == RestorePurpose.RESTORE
-
-    @property
-    def is_unended(self) -> bool:
-        """Queued, or at work."""
-        return self.row.status in UNENDED
-
-    @property
-    def is_queued(self) -> bool:
-        """Whether nobody has begun it."""
-        return self.row.status == Status.PENDING and self.row.started_at is None
-
-    @property
-    def progress(self) -> Mapping[str, Any]:
-        """What it told last."""
-        return self.row.progress or {}
-
-    @property
-    def percent(self) -> int | None:
-        """Of the bytes of the step that it is at; None where it does not count any."""
-        done, total = self.progress.get("done_bytes"), self.progress.get("total_bytes")
-        return min(100, 100 * int(done or 0) // int(total)) if total else None
-
-    @property
-    def seconds(self) -> float:
-        """Since it was begun, or asked for."""
-        return max(0.0, (timezone.now() - (self.row.started_at or self.row.created_at)).total_seconds())
-
-    @property
-    def steps(self) -> list[dict[str, str]]:
-        """All of them, in their order: done, now, to do."""
-        all_steps = _RESTORE if self.is_restore else _VERIFICATION
-        phase = str(self.progress.get("phase", ""))
-        where = next((place for place, (_text, phases) in enumerate(all_steps) if phase in phases), 0)
-        where = -1 if self.is_queued else where
-        return [_step(str(text), place - where) for place, (text, _phases) in enumerate(all_steps)]
-
-    @property
-    def report(self) -> Mapping[str, Any]:
-        """How it compared; empty where nothing was compared."""
-        return self.row.comparison_report or {}
-
-    @property
-    def said(self) -> tuple[str, str]:
-        """What went wrong: its first line, and the rest."""
-        first, _newline, rest = self.row.error_message.partition("\n")
-        return first, rest
-
-    @property
-    def untouched(self) -> str:
-        """What a failed or cancelled one has left as it was."""
-        if not self.is_restore:
-            return _("A verification only reads. The backup and every database are as they were.")
-        if self.row.started_at is None:
-            return _("Everything: it had not begun.")
-        if self.row.mode == RestoreMode.IN_PLACE:
-            return _("It runs in one transaction: unless the words above say otherwise, all of the target is as it was.")
-        return _("The target is as it was: a restore loads beside it, and this one never came to the swap.")
-
-    @cached_property
-    def way_back(self) -> "WayBack | None":
-        """What could be put back; None where there is nothing, or it is not this site's to do."""
-        if not self.is_restore or not self.row.kept_database or self.row.status != Status.SUCCEEDED:
-            return None
-        try:
-            target = asking.target_of(self.row)
-        except BackupsError as error:
-            return WayBack(database=self.row.kept_database, until=self._until, command="", problem=str(error))
-        command = next_command.undo(target, kept=self.row.kept_database)
-        return WayBack(database=self.row.kept_database, until=self._until, command=command)
-
-    @property
-    def _until(self) -> datetime | None:
-        days = conf.current().keep_replaced_days
-        return self.row.finished_at + timedelta(days=days) if days and self.row.finished_at else None
-
-
-@dataclass(frozen=True, kw_only=True)
-class WayBack:
-    """What was kept. `until` is None where it stays until somebody lets go of it; `problem` says why this site can't."""
-
-    database: str
-    until: datetime | None
-    command: str
-    problem: str = ""
+from backups.models import BackupRestore, RestorePurpose
+from backups.types import State
 
 
 class Restore(Page):
     """The page of one."""
 
     tab = "restores"
+    action = "retrieve"  # as the API's operation, where one may not
 
     def get(self, request: HttpRequest, id: UUID) -> HttpResponse:
         """Its steps, or what came of it."""
@@ -155,25 +34,29 @@ class Restore(Page):
 
     def told(self, row: BackupRestore, *, wrong: BackupsError | None = None, status: int = 200) -> HttpResponse:
         """The page; with what was wrong in what somebody has typed."""
-        told = Told(row)
-        template = "backups/restore_running.html" if told.is_unended else "backups/restore.html"
-        return self.show(template, status=status, row=row, told=told, worker=_missing_worker(told), wrong=wrong)
+        if row.status in UNENDED:
+            command = f"icb db cancel {str(row.id)[:8]}"
+            return self.show("backups/restore_running.html", status=status, cancel_command=command, **_running(row))
+        report = Report(row)
+        may_undo = report.is_kept and access.may(self.request, Action.RESTORE)
+        back = report.way_back() if may_undo else None
+        return self.show("backups/restore.html", status=status, row=row, report=report, back=back, wrong=wrong)
 
 
 class Live(Page):
     """What is fetched each second. One that has ended has a page to show instead."""
 
     tab = "restores"
+    action = "retrieve"
 
     def get(self, request: HttpRequest, id: UUID) -> HttpResponse:
-        """The part."""
+        """The part; `said` is at what something was last said aloud."""
         row = _row(id)
         if "HX-Request" not in request.headers:
             return HttpResponseRedirect(reverse("backups_panel:restore", args=[row.pk]))
         if row.status not in UNENDED:
             return HttpResponse(headers={"HX-Refresh": "true"})  # https://htmx.org/reference/#response_headers
-        told = Told(row)
-        return self.show("backups/parts/restore_live.html", row=row, told=told, worker=_missing_worker(told))
+        return self.show("backups/parts/restore_live.html", is_part=True, said=request.GET.get("said", ""), **_running(row))
 
 
 class StopRestore(Page):
@@ -181,7 +64,10 @@ class StopRestore(Page):
 
     tab = "restores"
     action = "cancel"
-    http_method_names = ["post"]
+
+    def get(self, request: HttpRequest, id: UUID) -> HttpResponse:
+        """To its page: so somebody comes here who had to sign in anew."""
+        return HttpResponseRedirect(reverse("backups_panel:restore", args=[id]))
 
     def post(self, request: HttpRequest, id: UUID) -> HttpResponse:
         """And leads back to its page."""
@@ -197,6 +83,7 @@ class StopRestore(Page):
 class Undo(Restore):
     """Swaps back what was replaced."""
 
+    action = "undo"
     needs_to_post: ClassVar[Action | None] = Action.RESTORE
 
     def get(self, request: HttpRequest, id: UUID) -> HttpResponse:
@@ -227,14 +114,7 @@ def _row(id: UUID) -> BackupRestore:
     return row
 
 
-def _missing_worker(told: Told) -> Check | None:
-    check = health.worker_of(BACKUPS) if told.is_queued else None
-    return check if check is not None and check.state is not State.OK else None
-
-
-def _step(text: str, distance: int) -> dict[str, str]:
-    if distance < 0:
-        return {"mark": "check", "state": _("done"), "kind": "", "text": text}
-    if distance == 0:
-        return {"mark": "turn", "state": _("now"), "kind": "now", "text": text}
-    return {"mark": "ring", "state": _("to do"), "kind": "todo", "text": text}
+def _running(row: BackupRestore) -> dict[str, Any]:
+    running = Restoring(row=row, now=timezone.now())
+    check = health.worker_of(BACKUPS) if running.is_queued else None
+    return {"row": row, "running": running, "worker": check if check is not None and check.state is not State.OK else None}

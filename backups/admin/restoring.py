@@ -16,7 +16,7 @@ from backups.admin.restored import Live, Restore, StopRestore, Undo
 from backups.exceptions import BackupsError, OfRunError, UsageError
 from backups.heartbeats import BACKUPS
 from backups.models import BackupHistory
-from backups.plan import NOT_IN_A_BACKUP, Level, Plan
+from backups.plan import NOT_IN_A_BACKUP, HistoryPlace, Level, Plan
 from backups.types import State
 
 _NEUTRALIZE = {"yes": True, "no": False}
@@ -27,6 +27,47 @@ class Planned:
     """What the page says of a plan beside its own words."""
 
     plan: Plan
+
+    @property
+    def is_of_the_history(self) -> bool:
+        """Whether it replaces the very database that this page comes from: users and sessions with it."""
+        return self.plan.history is HistoryPlace.TARGET
+
+    @property
+    def is_production(self) -> bool:
+        """Whether backups of the target are backups of production."""
+        environments = self.plan.there.database.environments if self.plan.there.database else ()
+        own = (conf.current().environment,) if self.is_of_the_history else ()
+        return "production" in (*environments, *own)
+
+    @property
+    def newer(self) -> BackupHistory | None:
+        """The newest backup of the same database, if that is a newer one."""
+        manifest = self.plan.manifest
+        if manifest is None:
+            return None
+        rows = BackupHistory.objects.of_environment(manifest.environment).succeeded()
+        rows = rows.filter(database=manifest.database, system_identifier=manifest.snapshot.system_identifier)
+        newer = rows.filter(missing_at=None, created_at__gt=manifest.started_at).exclude(id=manifest.id)
+        return newer.defer("table_snapshot").newest_first().first()
+
+    @property
+    def steps(self) -> list[tuple[str, str]]:
+        """What will happen, each with how."""
+        plan, told = self.plan, {"database": self.plan.target.database}
+        steps = [(_("Download and prove the bytes"), _("signature and SHA-256, before anything reads them"))]
+        beside = _("beside %(database)s, which goes on working") % told if plan.there.database else ""
+        steps.append((_("Load it under another name"), beside))
+        steps.append((_("Compare with the manifest"), _("rows of every table, extensions, indexes, sequences, constraints")))
+        if plan.choices.neutralize:
+            steps.append(
+                (_("Empty sessions and tokens, disable scheduled tasks"), _("in what was loaded, before it is in place"))
+            )
+        if plan.history is not HistoryPlace.ELSEWHERE:
+            steps.append((_("Carry the history over"), _("what was backed up and restored since then, and the audit")))
+        if plan.there.is_empty:
+            return [*steps, (_("Give it the name %(database)s") % told, "")]
+        return [*steps, (_("Swap the two names"), _("in one transaction; who is connected then is sent away"))]
 
     @property
     def against(self) -> list[Any]:
@@ -66,6 +107,7 @@ class RestoreBackup(Page):
     """Of one backup, onto a target that the settings name."""
 
     tab = "restores"
+    action = "restore"
     needs = Action.RESTORE
     needs_to_post: ClassVar[Action | None] = Action.RESTORE
 

@@ -6,6 +6,8 @@ import pytest
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
+from pytest_django.fixtures import Settings
 
 from backups.models import BackupRestore
 
@@ -54,3 +56,16 @@ def test_it_takes_as_many_queries_for_many_as_for_few(viewer: Client) -> None:
         viewer.get(LIST)
     assert len(many) == len(few)
     assert not any("comparison_report" in query["sql"] for query in many)
+
+
+def test_the_way_back_is_told_with_its_last_day(viewer: Client, backups_settings: Settings) -> None:
+    backups_settings.BACKUPS = {**backups_settings.BACKUPS, "KEEP_REPLACED_DAYS": 3}
+    some(1, kept_database="shop_before", finished_at=timezone.now())
+    assert "kept until" in viewer.get(LIST).content.decode()
+
+
+def test_a_verification_names_no_database_that_somebody_could_take_for_a_target(viewer: Client) -> None:
+    some(1, purpose="verification", level="restored", verdict="bad", status="failed", target_database="verify_1a2b3c4d")
+    page = viewer.get(LIST).content.decode()
+    assert "verify_1a2b3c4d" not in page
+    assert "The backup is bad" in page

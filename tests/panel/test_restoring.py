@@ -83,10 +83,12 @@ def test_a_wrong_name_touches_nothing_and_is_noted(
     alive(monkeypatch)
     answer = restorer.post(plan_of(backup), {"target": "source", "confirm": "shop"})
     assert answer.status_code == 400
-    assert "Nothing was touched" in words(answer)
-    assert 'aria-invalid="true"' in answer.content.decode()
+    page = answer.content.decode()
+    assert re.search(
+        r'name="confirm"[^>]*aria-describedby="wrong".*id="wrong" role="alert">Say the name of the database', page, re.S
+    )
     assert not BackupRestore.objects.exists()
-    assert AuditEntry.objects.get(outcome="refused").action == "restorebackup"
+    assert AuditEntry.objects.get(outcome="refused").action == "restore"
 
 
 @pytest.mark.usefixtures("target")
@@ -108,12 +110,13 @@ def test_a_damaged_database_is_restored_and_put_back(
     assert f"{source.database} was restored" in report
     assert "All 3 tables hold exactly the rows that the backup counted: 6,200." in report
 
-    assert restorer.post(page + "undo/", {"confirm": "shop"}).status_code == 400
+    wrong = restorer.post(page + "undo/", {"confirm": "shop"})
+    assert (wrong.status_code, 'aria-describedby="wrong"' in wrong.content.decode()) == (400, True)
     assert purchases(source) == 1000
     assert restorer.post(page + "undo/", {"confirm": source.database}).status_code == 302
     assert purchases(source) is None
     assert "was put back to what it was before this restore" in words(restorer.get(page))
-    assert [entry.action for entry in AuditEntry.objects.filter(outcome="done").order_by("at")] == ["restorebackup", "undo"]
+    assert [entry.action for entry in AuditEntry.objects.filter(outcome="done").order_by("at")] == ["restore", "undo"]
 
 
 def test_what_stands_against_it_is_said_and_there_is_no_field_for_the_name(
@@ -168,7 +171,39 @@ def test_a_restore_is_cancelled_only_by_who_may_restore(browser_of: BrowserOf, b
         source_key="x", target_host="db1", target_port=1, target_database="shop", target_environment="testing"
     )
     address = f"/admin/backups/restores/{row.id}/cancel/"
+    assert browser_of("backup viewer").get(address)["Location"] == f"/admin/backups/restores/{row.id}/"
     assert browser_of("backup operator").post(address).status_code == 403
     assert browser_of("backup restorer").post(address).status_code == 302
     row.refresh_from_db()
     assert row.status == "cancelled"
+
+
+def test_a_viewer_is_told_what_was_kept_and_the_server_is_not_asked_for_it(browser_of: BrowserOf) -> None:
+    row = BackupRestore.objects.create(
+        source_key="x",
+        target_host="192.0.2.1",
+        target_port=5432,
+        target_database="shop",
+        target_environment="testing",
+        status="succeeded",
+        kept_database="shop_before_20261122T133100",
+    )
+    page = browser_of("backup viewer").get(f"/admin/backups/restores/{row.id}/").content.decode()
+    assert "shop_before_20261122T133100" in page
+    assert 'name="confirm"' not in page
+
+
+@pytest.mark.usefixtures("target")
+def test_a_newer_backup_of_the_same_database_is_told_of(restorer: Client, backup: BackupHistory) -> None:
+    assert "Newer one" not in words(restorer.get(plan_of(backup)))
+    DatabaseBackup(description="hourly", database="source").run()
+    assert re.search(r"Newer one ?hourly", words(restorer.get(plan_of(backup))))
+
+
+def test_before_the_site_s_own_database_is_replaced_it_is_said_that_one_may_have_to_sign_in(
+    restorer: Client, bucket: str, backups_settings: Settings
+) -> None:
+    backups_settings.BACKUPS = {**backups_settings.BACKUPS, "RESTORE_TARGETS": ["default"]}
+    said = words(restorer.get(plan_of(DatabaseBackup(description="own").run())))
+    assert "users and sessions come from the backup: you may have to sign in again" in said
+    assert "Carry the history over" in said

@@ -59,6 +59,15 @@ const lost = (is) => () => { for (const note of document.querySelectorAll("[data
 for (const name of ["htmx:responseError", "htmx:sendError"]) document.addEventListener(name, lost(true));
 document.addEventListener("htmx:afterSwap", lost(false));
 
+/* What is gone, or is not for this viewer any more, is not asked for again: after a restore over the site's own database, so it may be. */
+document.addEventListener("htmx:responseError", (event) => {
+    const part = event.detail.elt;
+    if (![401, 403, 404, 410].includes(event.detail.xhr.status) || !part.matches(".live")) return;
+    const still = part.cloneNode(true);
+    for (const name of ["hx-get", "hx-trigger"]) still.removeAttribute(name);
+    part.replaceWith(still);
+});
+
 /* One box selects all rows of a page. Without a script it could do nothing, so it is hidden. */
 for (const all of document.querySelectorAll("[data-pick-all]")) {
     const boxes = () => all.closest("table").querySelectorAll("tbody .pick input");
