@@ -96,7 +96,9 @@ class NoRoomError(RefusedError):
 class OfRunError(RefusedError):
     """Another run has to do with it: `which` it is ("backup" or "restore"), and its `id`."""
 
-    def __init__(self, message: str = "", *, detail: str = "", hint: str = "", which: str, id: UUID) -> None:
+    def __init__(
+        self, message: str = "", *, detail: str = "", hint: str = "", which: str = "backup", id: UUID | None = None
+    ) -> None:
         super().__init__(message, detail=detail, hint=hint)
         self.which, self.id = which, id
 
