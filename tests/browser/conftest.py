@@ -4,6 +4,7 @@ Site and browser are there for as long as tests of this package run, and are gon
 server, and at the event loop of this thread.
 """
 
+import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -30,6 +31,7 @@ NO_BROWSER = (
     "NO BROWSER IS HERE, SO NOBODY HAS LOOKED AT THE PANEL. Install one (Debian, Ubuntu: apt install chromium; "
     "elsewhere: .venv/bin/playwright install chromium), then run the tests again."
 )
+collect_ignore = [] if os.environ.get("ICB_SCREENSHOTS") else ["test_pictures.py"]
 WindowOf = Callable[..., Window]
 
 

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 from datetime import timedelta
-from types import SimpleNamespace
 
 from django.contrib.auth import get_user_model
 from django.urls import reverse
@@ -14,7 +13,7 @@ from backups.models import BackupHistory, BackupRestore
 from backups.restore import DatabaseRestore
 from backups.verify import BackupVerification
 from tests.browser.site import SHOP, Site
-from tests.conftest import connect, s3_client
+from tests.conftest import connect
 
 PANEL = "backups_panel"
 PLAIN = ("overview", "health", "new", "prune", "storage")  # pages that are of nothing in particular
@@ -69,13 +68,13 @@ def furnish(site: Site) -> Furnished:
     """Makes it, in an empty history."""
     site.make_shop()
     user = get_user_model().objects.get(username="administrator")
-    verified = backed_up("daily", user=user)
+    verified = backed_up("daily", save_local=True, user=user)
     BackupVerification(filename=verified.filename, database=SHOP, user=user).run()
     restored = DatabaseRestore(target=site.shop, filename=verified.filename, confirm=site.shop.database, user=user).run()
     with connect(site.shop) as session:
         session.execute("INSERT INTO event SELECT n, md5(n::text) FROM generate_series(5001, 5600) n; DELETE FROM shop.purchase")
     newest = backed_up("before release 4-2", user=user)
-    _put(site, UNKNOWN, b"-- somebody's own")
+    site.put(UNKNOWN, b"-- somebody's own")
     audit.note(
         action="prune",
         outcome=audit.Outcome.REFUSED,
@@ -87,9 +86,9 @@ def furnish(site: Site) -> Furnished:
     return Furnished(verified, newest, *_rows(verified), restored, _restoring(site, newest))
 
 
-def backed_up(description: str, *, user: object = None) -> BackupHistory:
-    """A backup of the shop, made here."""
-    return DatabaseBackup(description=description, database=SHOP, save_local=True, user=user).run()
+def backed_up(description: str, *, database: str = SHOP, save_local: bool = False, user: object = None) -> BackupHistory:
+    """A backup, made here; of the shop, where no other alias is given."""
+    return DatabaseBackup(description=description, database=database, save_local=save_local, user=user).run()
 
 
 def _rows(of: BackupHistory) -> tuple[BackupHistory, BackupHistory]:
@@ -140,8 +139,3 @@ def _restoring(site: Site, backup: BackupHistory) -> BackupRestore:
         started_at=now,
         progress={"phase": "loading", "at": now.isoformat()},
     )
-
-
-def _put(site: Site, key: str, body: bytes) -> None:
-    client = s3_client(SimpleNamespace(STORAGES=site.storages))
-    client.put_object(Bucket=site.storages["backups"]["OPTIONS"]["bucket_name"], Key=key, Body=body)

@@ -2,13 +2,14 @@
 nothing else uses.
 """
 
+import json
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
-from uuid import uuid4
 
 from django.conf import settings
 from django.contrib.auth import get_user_model
@@ -51,14 +52,22 @@ class Site:
         finally:
             self.held.unlink()
 
+    @property
+    def bucket(self) -> str:
+        """Its name."""
+        return str(self.storages["backups"]["OPTIONS"]["bucket_name"])
+
+    def put(self, key: str, body: bytes) -> None:
+        """Somebody puts an object of his own into the bucket."""
+        self._s3().put_object(Bucket=self.bucket, Key=key, Body=body)
+
     def forget(self) -> None:
         """No backup, no restore, no note, no object is there any more; the users stay."""
         with connection.cursor() as cursor:
             tables = "backup_history, admin.backup_restore, admin.backup_incident, admin.backup_audit"
             cursor.execute(f"TRUNCATE admin.{tables}")
-        bucket, client = self.storages["backups"]["OPTIONS"]["bucket_name"], s3_client(SimpleNamespace(STORAGES=self.storages))
-        for item in client.list_objects_v2(Bucket=bucket).get("Contents", []):
-            client.delete_object(Bucket=bucket, Key=item["Key"])
+        shutil.rmtree(self.ours["LOCAL_FOLDER"], ignore_errors=True)
+        _empty(self._s3(), self.bucket)
 
     def make_shop(self) -> None:
         """The shop as it was at first, and nothing kept of what restores have replaced."""
@@ -67,6 +76,9 @@ class Site:
         with connect(self.shop) as session:
             session.execute(SOURCE_SQL)
 
+    def _s3(self) -> Any:
+        return s3_client(SimpleNamespace(STORAGES=self.storages))
+
 
 @contextmanager
 def opened(admin: Server, folder: Path) -> Iterator[Site]:
@@ -74,21 +86,21 @@ def opened(admin: Server, folder: Path) -> Iterator[Site]:
 
     Whoever enters it may use the database by Django's connection, which is lent to the site's for as long as it is being made.
     """
-    database, shop = replace(admin, database=f"panel_{uuid4().hex[:8]}"), replace(admin, database=SHOP)
+    database, shop = replace(admin, database="panel"), replace(admin, database=SHOP)
     held = folder / "held"
     folders = _waiting_program(folder / "programs", while_there=held)
     ours = {**settings.BACKUPS, **OURS, "LOCAL_FOLDER": folder / "local", "RESTORE_TARGETS": [SHOP], "CLIENT_FOLDERS": folders}
-    storages = _storages(f"panel-{uuid4().hex[:8]}")
+    storages = _storages("shop-backups")
     store = storages["backups"]["OPTIONS"]
     environment = environment_of(database, aliases={SHOP: shop}, store=store, ours=ours)
     environment |= {"BACKUPS_RESTORE_TARGETS": SHOP, "BACKUPS_MAX_RUNNING": "10", "BACKUPS_CREATE_PER_MINUTE": "1000"}
+    environment["BACKUPS_HEALTH"] = json.dumps({"versioning": False})  # the embedded S3 server keeps none
     new_database(admin, database.database)
     try:
-        s3_client(SimpleNamespace(STORAGES=storages)).create_bucket(Bucket=store["bucket_name"])
         with connected_to(database.database):
             call_command("migrate", verbosity=0)
             _make_users()
-        with workshop_of(environment, folder) as workshop:
+        with _bucket(storages), workshop_of(environment, folder) as workshop:
             workshop.worker()
             with served(workshop.env, log=folder / "gunicorn.log") as url:
                 site = Site(url, database, shop, ours, storages, workshop, held)
@@ -114,6 +126,23 @@ def connected_to(database: str) -> Iterator[None]:
     finally:
         connection.close()
         connection.settings_dict["NAME"] = before
+
+
+@contextmanager
+def _bucket(storages: dict[str, Any]) -> Iterator[None]:
+    """Is there, for the length of the block."""
+    client, name = s3_client(SimpleNamespace(STORAGES=storages)), storages["backups"]["OPTIONS"]["bucket_name"]
+    client.create_bucket(Bucket=name)
+    try:
+        yield
+    finally:
+        _empty(client, name)
+        client.delete_bucket(Bucket=name)
+
+
+def _empty(client: Any, bucket: str) -> None:
+    for item in client.list_objects_v2(Bucket=bucket).get("Contents", []):
+        client.delete_object(Bucket=bucket, Key=item["Key"])
 
 
 def _storages(bucket: str) -> dict[str, Any]:

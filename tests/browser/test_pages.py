@@ -4,6 +4,7 @@ from contextlib import suppress
 from urllib.parse import urlsplit
 
 import pytest
+from django.contrib import admin
 from django.urls import Resolver404, resolve, reverse
 
 from backups.admin.urls import urlpatterns
@@ -12,7 +13,8 @@ from tests.browser.furnishing import LISTS, PAGES, PANEL, PLAIN, Furnished, empt
 from tests.browser.site import GROUPS, Site
 from tests.browser.window import LOOKS, Look, Window
 
-OVERVIEW = "/admin/backups"
+# An address of the panel's may be the API's, too: below which part of it who has which.
+PLACES = (("/admin/backups", "backups.admin.urls"), ("/admin", tuple(admin.site.get_urls())))
 # Parts of pages, files, and what is only ever done.
 NO_PAGES = {
     *("running", "checks", "backup-live", "restore-live"),
@@ -25,7 +27,7 @@ NEEDS = {
     "verify": {"verify"},
     "download": {"download", "storage-download"},
     "restore": {"restore-backup", "undo"},
-    "prune": {"prune", "delete", "pin", "unpin", "storage-delete"},
+    "prune": {"delete", "pin", "unpin", "storage-delete"},
     "see_audit": {"backups_auditentry_changelist"},
 }
 MAY = {
@@ -46,9 +48,9 @@ def forbidden_to(group: str) -> set[str]:
 def name_of(address: str) -> str:
     """Of the address of the panel or the admin; "" for one that is neither's."""
     path = urlsplit(address).path
-    for inside, urlconf in ((path.removeprefix(OVERVIEW), "backups.admin.urls"), (path, None)):
+    for root, urlconf in PLACES:
         with suppress(Resolver404):
-            return resolve(f"/{inside.removeprefix('/')}", urlconf=urlconf).url_name or ""
+            return resolve(path.removeprefix(root), urlconf=urlconf).url_name or ""
     return ""
 
 
@@ -66,14 +68,14 @@ def test_whoever_is_not_signed_in_sees_the_page_to_sign_in(window_of: WindowOf) 
     assert "Log in" in page.title()
 
 
-def test_every_page_of_the_panel_is_looked_at_here(furnished: Furnished) -> None:
-    looked_at = {name_of(furnished.address_of(page)) for page in PAGES}
-    assert {pattern.name for pattern in urlpatterns} - NO_PAGES <= looked_at
-
-
 @pytest.mark.parametrize("page", [*PLAIN, *LISTS])
 def test_a_page_is_whole_where_there_is_no_backup_yet(empty_site: Site, window_of: WindowOf, page: str) -> None:
     window_of("administrator").visit(empty_address_of(page), looks=LOOKS)
+
+
+def test_every_page_of_the_panel_is_looked_at_here(furnished: Furnished) -> None:
+    looked_at = {name_of(furnished.address_of(page)) for page in PAGES}
+    assert {pattern.name for pattern in urlpatterns} - NO_PAGES <= looked_at
 
 
 @pytest.mark.parametrize("page", PAGES)
