@@ -13,7 +13,7 @@ from backups.admin.navigation import tabs
 from backups.admin.zone import in_viewers_zone
 from backups.exceptions import BackupsError
 
-# The first that an error is one of; the API answers with the same.
+# The first that an error is one of; any other is 503: something that is needed did not do its part.
 _STATUSES: tuple[tuple[type[BackupsError], int], ...] = (
     (exceptions.UsageError, 400),
     (exceptions.BackupNotFoundError, 404),
