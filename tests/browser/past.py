@@ -46,7 +46,7 @@ def make(site: Site) -> tuple[BackupHistory, BackupHistory]:
     site.put(UNKNOWN, b"-- somebody's own" * 4000)
     now, own = timezone.now(), backed_up("daily", database="default")
     BackupVerification(filename=own.filename).run()
-    _move(own, now - timedelta(hours=6, minutes=40))
+    _move(own, now - timedelta(minutes=14))
     _move(verified, now - timedelta(hours=7, minutes=12))
     _move(newest, now - timedelta(minutes=27))
     verified.refresh_from_db()

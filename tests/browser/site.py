@@ -163,6 +163,7 @@ def _waiting_program(folder: Path, *, while_there: Path) -> list[str]:
     folders = [str(one) for one in settings.BACKUPS["CLIENT_FOLDERS"]]
     real = next(program.path for program in programs.find("pg_dump", folders=folders) if program.major == 17)
     folder.mkdir()
+    (folder / "pg_dumpall").symlink_to(Path(real).with_name("pg_dumpall"))
     made = folder / "pg_dump"
     made.write_text(
         f'#!/bin/bash\nexport PATH=/usr/bin:/bin\ncase " $* " in *" --snapshot="*)\n'

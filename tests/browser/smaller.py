@@ -1,4 +1,4 @@
-"""Makes a browser's PNG smaller: a palette of its 256 commonest colours, of which all others take the nearest.
+"""Makes a browser's PNG smaller: a palette of 256 colours, of which each pixel takes the nearest.
 
 https://www.w3.org/TR/png-3/
 """
@@ -12,6 +12,7 @@ from pathlib import Path
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 BYTES = 3  # of a pixel: red, green, blue
 COLOURS = 256
+ALIKE = 64  # as _distance has it
 
 
 def make_smaller(path: Path) -> None:
@@ -22,7 +23,7 @@ def make_smaller(path: Path) -> None:
     assert header[8:] == bytes((8, 2, 0, 0, 0)), f"{path} is another kind of PNG"
     rows = list(_rows(zlib.decompress(b"".join(data for kind, data in chunks if kind == b"IDAT")), width))
     counted = Counter(row[x : x + BYTES] for row in rows for x in range(0, len(row), BYTES))
-    palette = [colour for colour, _count in counted.most_common(COLOURS)]
+    palette = _palette(counted)
     nearest = {colour: _nearest(colour, palette) for colour in counted}
     pixels = b"".join(b"\0" + bytes(nearest[row[x : x + BYTES]] for x in range(0, len(row), BYTES)) for row in rows)
     made = (
@@ -34,8 +35,21 @@ def make_smaller(path: Path) -> None:
     path.write_bytes(SIGNATURE + b"".join(_chunk(kind, data) for kind, data in made))
 
 
+def _palette(counted: Counter[bytes]) -> list[bytes]:
+    """The commonest; of those that nobody can tell apart only one, so that what is rare but different has its place."""
+    chosen: list[bytes] = []
+    for colour, _count in counted.most_common():
+        if len(chosen) < COLOURS and all(_distance(colour, other) > ALIKE for other in chosen):
+            chosen.append(colour)
+    return chosen
+
+
 def _nearest(colour: bytes, palette: list[bytes]) -> int:
-    return min(range(len(palette)), key=lambda n: sum((one - other) ** 2 for one, other in zip(colour, palette[n], strict=True)))
+    return min(range(len(palette)), key=lambda n: _distance(colour, palette[n]))
+
+
+def _distance(one: bytes, other: bytes) -> int:
+    return sum((a - b) ** 2 for a, b in zip(one, other, strict=True))
 
 
 def _chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:

@@ -98,9 +98,11 @@ class Window:
         grave = [_told(one) for one in found if one["impact"] in GRAVE]
         assert grave == [], f"{where}:\n" + "\n".join(grave)
 
-    def picture(self, path: Path) -> None:
-        """The whole page, into a file."""
-        self.page.screenshot(path=path, full_page=True, animations="disabled")
+    def picture(self, path: Path, *, highest: int) -> None:
+        """The page from its top, at most so many pixels of it, into a file."""
+        height = min(highest, self.page.evaluate("document.documentElement.scrollHeight"))
+        clip = {"x": 0, "y": 0, "width": self.look.width, "height": height}
+        self.page.screenshot(path=path, full_page=True, clip=clip, animations="disabled")
 
     def _said(self, message: ConsoleMessage) -> None:
         if message.type in ("error", "warning") and not message.text.startswith("Failed to load resource"):
