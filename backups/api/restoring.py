@@ -51,7 +51,7 @@ class Restoring(OfBackups):
             202: OpenApiResponse(RestoreSerializer, description="Queued. Poll the address in Location."),
             200: OpenApiResponse(PlanSerializer, description="The plan (`dry_run`)."),
         },
-        problems=[400, 404, 409, 415],
+        problems=[404, 409, 415],
         examples=[examples.ORDER, examples.RESTORING, examples.PLAN],
         makes_run=True,
         tag="restores",
@@ -81,7 +81,7 @@ class Undoing(Restores):
         needs=Action.RESTORE,
         request=ConfirmSerializer,
         answers={200: UndoneSerializer},
-        problems=[400, 404, 409, 415],
+        problems=[404, 409, 415],
         examples=[examples.CONFIRM, examples.UNDONE],
         tag="restores",
     )
