@@ -29,7 +29,7 @@ from tests.services import new_home
 
 AT = datetime(2026, 11, 22, 3, 4, 5, tzinfo=UTC)
 RUN = "0a1b2c3d-0000-4000-8000-000000000000"
-ROUNDS = 20
+ROUNDS = 8
 WEIRD = "we \"ird'=n\name ü%s --x"
 KILLED = """
 import json, sys
