@@ -1,5 +1,7 @@
 """What every operation has in common: who may, how often, in which form; and that it is noted who was refused."""
 
+import json
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -11,16 +13,19 @@ from rest_framework.permissions import BasePermission
 from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 from rest_framework.throttling import BaseThrottle
+from rest_framework.utils.json import strict_constant
 from rest_framework.viewsets import ViewSet
 
 from backups import access, audit
 from backups.access import Action
 from backups.api import problems
 from backups.api.authentication import TokenAuthentication
+from backups.api.fields import refused
 from backups.api.negotiation import AlwaysJSON
 from backups.api.throttling import CreateThrottle, ReadThrottle
 
 _TOKENS = ([b"Bearer"], [b"bearer"], [b"Token"], [b"token"])  # what TokenAuthentication has looked at
+TWICE = "It stands there more than once."
 LARGEST_BODY = 64 << 10  # bytes; the largest that can be meant is far below
 
 
@@ -28,16 +33,25 @@ class Body(JSONParser):
     """JSON, of a size and depth that can be meant."""
 
     def parse(self, stream: Any, media_type: str | None = None, parser_context: Any = None) -> Any:
-        """Raises ParseError."""
+        """Raises ParseError, and ValidationError for a name that stands twice in an object."""
         data = stream.read(LARGEST_BODY + 1)
         if len(data) > LARGEST_BODY:
             raise ParseError(f"The body is larger than {LARGEST_BODY:,} bytes.")
-        from io import BytesIO
-
+        encoding = (parser_context or {}).get("encoding") or "utf-8"
         try:
-            return super().parse(BytesIO(data), media_type, parser_context)
+            return json.loads(data.decode(encoding), object_pairs_hook=_once_each, parse_constant=strict_constant)
         except RecursionError as error:
             raise ParseError("The body is nested too deeply.") from error
+        except ValueError as error:
+            raise ParseError(f"The body is no JSON: {error}") from error
+
+
+def _once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Of two values of a name the last would win, and the first may be what was meant. Raises ValidationError."""
+    counts = Counter(name for name, _value in pairs)
+    if twice := [name for name, count in counts.items() if count > 1]:
+        raise refused(twice, TWICE)
+    return dict(pairs)
 
 
 class Permitted(BasePermission):
@@ -106,6 +120,8 @@ class Operations(ViewSet):
 
     def query(self, kind: type[Any]) -> Any:
         """What the address asks for. Raises ValidationError."""
+        if twice := [name for name, values in self.request.query_params.lists() if len(values) > 1]:
+            raise refused(twice, TWICE)
         return _valid(kind(data=self.request.query_params.dict()))
 
     def body(self, kind: type[Any]) -> Any:
