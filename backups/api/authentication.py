@@ -24,9 +24,9 @@ class TokenAuthentication(KnoxTokenAuthentication):  # type: ignore[misc]  # kno
 
     def authenticate(self, request: Request) -> tuple[Any, Token] | None:
         """The user and the token; None where the request brings none. Raises AuthenticationFailed; Throttled for a flood."""
-        words = get_authorization_header(request).split()
-        if not words or words[0].lower() not in WORDS:
+        if not has_token(request):
             return None
+        words = get_authorization_header(request).split()
         token = self._token(words[1]) if len(words) == 2 and len(words[1]) <= LONGEST else None
         reason = _what_is_wrong(token)
         if token is None or reason:
@@ -60,6 +60,12 @@ class TokenAuthentication(KnoxTokenAuthentication):  # type: ignore[misc]  # kno
         if audit.refusals_of(by.address) >= audit.REFUSALS_A_MINUTE:
             raise Throttled(wait=60)
         audit.note(action="authenticate", outcome=audit.Outcome.REFUSED, object=request.path, detail=reason, by=by)
+
+
+def has_token(request: Request) -> bool:
+    """Whether a request brings one, right or wrong. The case of the scheme is nobody's: RFC 9110, section 11.1."""
+    words = get_authorization_header(request).split(maxsplit=1)
+    return bool(words) and words[0].lower() in WORDS
 
 
 def _what_is_wrong(token: Token | None) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from drf_spectacular.openapi import AutoSchema
-from rest_framework.authentication import SessionAuthentication, get_authorization_header
+from rest_framework.authentication import SessionAuthentication
 from rest_framework.exceptions import NotFound, ParseError
 from rest_framework.parsers import JSONParser
 from rest_framework.permissions import BasePermission
@@ -19,12 +19,11 @@ from rest_framework.viewsets import ViewSet
 from backups import access, audit
 from backups.access import Action
 from backups.api import problems
-from backups.api.authentication import TokenAuthentication
+from backups.api.authentication import TokenAuthentication, has_token
 from backups.api.fields import refused
 from backups.api.negotiation import AlwaysJSON
 from backups.api.throttling import CreateThrottle, ReadThrottle
 
-_TOKENS = ([b"Bearer"], [b"bearer"], [b"Token"], [b"token"])  # what TokenAuthentication has looked at
 TWICE = "It stands there more than once."
 LARGEST_BODY = 64 << 10  # bytes; the largest that can be meant is far below
 
@@ -104,7 +103,7 @@ class Operations(ViewSet):
 
     def note_refusal(self, request: Request, problem: problems.Problem) -> None:
         """Into the audit, as what fails is; but for a wrong token, which whoever has looked at it has noted."""
-        if problem.kind == "not-authenticated" and get_authorization_header(request).split(maxsplit=1)[:1] in _TOKENS:
+        if problem.kind == "not-authenticated" and has_token(request):
             return
         name = getattr(self, "action", None) or "unknown"
         by = audit.By.of_request(request, channel=audit.Channel.API)

@@ -36,7 +36,9 @@ class ReadThrottle(SimpleRateThrottle):
 
 
 class CreateThrottle(BaseThrottle):
-    """Of a user: what makes a run. Counts the runs that were made, so put it only on what makes one."""
+    """Of a user: what makes a run. Counts the runs that were made, so put it only on what makes one. Whoever is not known makes
+    none, and is to be told that, however many runs of nobody's there are.
+    """
 
     scope: ClassVar[str] = "backups_create"
 
@@ -44,7 +46,7 @@ class CreateThrottle(BaseThrottle):
         """Whether there were fewer in the time."""
         del view
         rate = _rate(self.scope)
-        if rate is None or request.method in ("GET", "HEAD", "OPTIONS"):
+        if rate is None or request.method in ("GET", "HEAD", "OPTIONS") or not request.user.is_authenticated:
             return True
         # The parsing of a rate is the framework's.
         number, self._seconds = SimpleRateThrottle.parse_rate(self, rate)  # type: ignore[arg-type]
