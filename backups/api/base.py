@@ -2,24 +2,26 @@
 
 import json
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from drf_spectacular.openapi import AutoSchema
-from rest_framework.authentication import SessionAuthentication
-from rest_framework.exceptions import NotFound, ParseError
+from rest_framework.exceptions import ParseError
 from rest_framework.parsers import JSONParser
 from rest_framework.permissions import BasePermission
 from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
+from rest_framework.response import Response
 from rest_framework.throttling import BaseThrottle
 from rest_framework.utils.json import strict_constant
+from rest_framework.views import APIView
 from rest_framework.viewsets import ViewSet
 
 from backups import access, audit
 from backups.access import Action
 from backups.api import problems
-from backups.api.authentication import TokenAuthentication, has_token
+from backups.api.authentication import SessionAuthentication, TokenAuthentication, forged_name, has_token
 from backups.api.fields import refused
 from backups.api.negotiation import AlwaysJSON
 from backups.api.throttling import CreateThrottle, ReadThrottle
@@ -63,25 +65,24 @@ class Permitted(BasePermission):
         return view.operation is None or access.may(request, view.operation.needs)
 
 
-class Operations(ViewSet):
-    """The operations on one noun. Each method says by `operation` what it needs."""
+class Face(APIView):
+    """What any view of the API does before it answers, and where it does not. `operation` says what it needs, None where there is
+    nothing for the request's method.
+    """
 
-    authentication_classes = (TokenAuthentication, SessionAuthentication)
+    authentication_classes: Sequence[Any] = (TokenAuthentication, SessionAuthentication)
     permission_classes = (Permitted,)
-    parser_classes = (Body,)
-    renderer_classes = (JSONRenderer,)
-    content_negotiation_class = AlwaysJSON
-    schema = AutoSchema()
-    http_method_names = ["get", "head", "post", "delete"]
-
-    @property
-    def operation(self) -> Any:
-        """The method that answers, with what it needs; None where there is none for the request's method."""
-        return getattr(self, self.action) if self.action in self.action_map.values() else None
+    operation: Any
 
     def get_exception_handler(self) -> Callable[..., Any]:
         """Ours, whatever the site has."""
         return problems.handle
+
+    def handle_exception(self, error: Exception) -> Response:
+        """A problem, in JSON whatever the rest is in."""
+        response: Response = super().handle_exception(error)
+        self.request.accepted_renderer, self.request.accepted_media_type = JSONRenderer(), JSONRenderer.media_type
+        return response
 
     def get_throttles(self) -> list[BaseThrottle]:
         """How often one may ask; and, where it makes a run, how often for that."""
@@ -96,20 +97,37 @@ class Operations(ViewSet):
     def check_throttles(self, request: Request) -> None:
         """Was done."""
 
-    def require_visible(self) -> None:
-        """What one may not see is not there."""
-        if not access.may(self.request, Action.VIEW):
-            raise NotFound
-
     def note_refusal(self, request: Request, problem: problems.Problem) -> None:
         """Into the audit, as what fails is; but for a wrong token, which whoever has looked at it has noted."""
         if problem.kind == "not-authenticated" and has_token(request):
             return
         name = getattr(self, "action", None) or "unknown"
         by = audit.By.of_request(request, channel=audit.Channel.API)
-        detail = "\n".join(filter(None, (problem.message, problem.detail)))
+        if by.user is None:
+            by = replace(by, actor=forged_name(request))
+        detail = "\n".join(filter(None, (problem.reason or problem.message, problem.detail)))
         outcome = audit.Outcome.REFUSED if problem.status < 500 else audit.Outcome.FAILED
         audit.note(action=name, outcome=outcome, object=request.path, detail=detail, by=by)
+
+
+class Operations(Face, ViewSet):
+    """The operations on one noun. Each method says by `operation` what it needs."""
+
+    parser_classes = (Body,)
+    renderer_classes = (JSONRenderer,)
+    content_negotiation_class = AlwaysJSON
+    schema = AutoSchema()
+    http_method_names = ["get", "head", "post", "delete"]
+
+    @property
+    def operation(self) -> Any:
+        """The method that answers, with what it needs; None where there is none for the request's method."""
+        return getattr(self, self.action) if self.action in self.action_map.values() else None
+
+    def require_visible(self) -> None:
+        """What one may not see is not there; but that somebody has asked for it is noted. Raises Problem."""
+        if not access.may(self.request, Action.VIEW):
+            raise problems.hidden()
 
     def note(self, *, object: str, target: str = "", detail: str = "", failed: bool = False) -> None:
         """What was done, into the audit."""
