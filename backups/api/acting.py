@@ -85,7 +85,7 @@ class Acting(OfBackups):
         row = self.found(id)
         level = self.body(LevelSerializer)["level"]
         made = asking.for_verification(row, level=level, user=request.user)
-        self.note(object=row.filename, target=str(made.id), detail=str(level))
+        self.note(object=row.filename, target=str(made.id), detail=str(level), queued=True)
         told = RestoreSerializer(made, context={"request": request}).data
         return Response(told, status=202, headers={"Location": url_of("restore", made.id, request)})
 

@@ -86,7 +86,7 @@ class Backups(OfBackups):
         self.require_visible()  # else the row would be made, and then not be there
         row, is_new = creating.ask_for(request, self.body(creating.NewBackupSerializer))
         if is_new:
-            self.note(object=row.filename, target=row.database)
+            self.note(object=row.filename, target=row.database, queued=True)
         headers = {"Location": url_of("backup", row.id, request)}
         seconds = creating.seconds_to_wait(request)
         if has_waited := seconds > 0 and creating.wait_for(row, seconds=seconds):

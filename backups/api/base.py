@@ -129,9 +129,14 @@ class Operations(Face, ViewSet):
         if not access.may(self.request, Action.VIEW):
             raise problems.hidden()
 
-    def note(self, *, object: str, target: str = "", detail: str = "", failed: bool = False) -> None:
-        """What was done, into the audit."""
-        outcome = audit.Outcome.FAILED if failed else audit.Outcome.DONE
+    def limit(self, throttle: BaseThrottle) -> None:
+        """Where only the body tells what is wanted. Raises Throttled."""
+        if not throttle.allow_request(self.request, self):
+            self.throttled(self.request, throttle.wait() or 1.0)
+
+    def note(self, *, object: str, target: str = "", detail: str = "", queued: bool = False) -> None:
+        """What was done, or is only asked for, into the audit."""
+        outcome = audit.Outcome.QUEUED if queued else audit.Outcome.DONE
         by = audit.By.of_request(self.request, channel=audit.Channel.API)
         audit.note(action=str(self.action), outcome=outcome, object=object, target=target, detail=detail, by=by)
 

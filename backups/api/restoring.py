@@ -15,6 +15,7 @@ from backups.api.one import OfBackups
 from backups.api.restores import Restores
 from backups.api.rows import RestoreSerializer, url_of
 from backups.api.schema import operation
+from backups.api.throttling import PlanThrottle
 from backups.api.told import PlanSerializer, UndoneSerializer
 from backups.types import Server
 
@@ -64,10 +65,11 @@ class Restoring(OfBackups):
         order = self.body(RestoreOrderSerializer)
         target, neutralize = order["target"], order["neutralize"]
         if order["dry_run"]:
+            self.limit(PlanThrottle())
             return Response(documents.plan(asking.restore_of(row, target=target, neutralize=neutralize).plan()))
         _require_named(asking.allowed_target(target), order["confirm"])
         made = asking.for_restore(row, target=target, confirm=order["confirm"], neutralize=neutralize, user=request.user)
-        self.note(object=row.filename, target=asking.allowed_target(target).address, detail=str(made.id))
+        self.note(object=row.filename, target=asking.allowed_target(target).address, detail=str(made.id), queued=True)
         told = RestoreSerializer(made, context={"request": request}).data
         return Response(told, status=202, headers={"Location": url_of("restore", made.id, request)})
 

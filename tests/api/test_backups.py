@@ -193,7 +193,7 @@ def test_a_backup_is_asked_for_and_answered_at_once_with_where_to_look(
     assert sent == [str(row.id)]
     assert admin_client.get(response["Location"]).json()["status"] == "pending"
     entry = AuditEntry.objects.get()
-    assert (entry.action, entry.outcome, entry.object, entry.channel) == ("create", "done", row.filename, "api")
+    assert (entry.action, entry.outcome, entry.object, entry.channel) == ("create", "queued", row.filename, "api")
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from pytest_django.fixtures import Settings
 
 from backups import tasks
 from backups.api import creating
+from backups.backup import DatabaseBackup
 from backups.models import AuditEntry, BackupHistory
 from backups.types import Server
 from tests.api.conftest import JSON, Make, Messages, problem
@@ -45,6 +46,18 @@ def test_who_has_made_so_many_runs_makes_no_other_and_it_is_noted(admin_client: 
     problem(response, 429, "throttled")
     assert 0 < int(response["Retry-After"]) <= 61
     assert [(entry.action, entry.outcome) for entry in AuditEntry.objects.all()] == [("create", "refused")]
+
+
+def test_plans_are_made_no_oftener_than_runs(
+    settings: Settings, admin_client: Client, source: Server, bucket: str, backups_settings: Settings
+) -> None:
+    settings.REST_FRAMEWORK = {**settings.REST_FRAMEWORK, "DEFAULT_THROTTLE_RATES": {"backups_create": "2/min"}}
+    backups_settings.BACKUPS = {**backups_settings.BACKUPS, "RESTORE_TARGETS": ["source"]}
+    url = f"{LIST}{DatabaseBackup(description='good', database='source').run().id}/restore/"
+    for status in (200, 200, 429):
+        response = admin_client.post(url, {"target": "source", "dry_run": True}, content_type="application/json")
+        assert response.status_code == status, response.content
+    assert int(response["Retry-After"]) > 0
 
 
 @pytest.mark.usefixtures("rates")

@@ -90,7 +90,7 @@ def test_a_verification_is_queued_and_found_with_its_backup(
     queued.make_restore(row.id)
     (listed,) = admin_client.get(f"{LIST}{backup.id}/").json()["verifications"]
     assert (listed["level"], listed["verdict"], listed["url"]) == ("stored", "good", response["Location"])
-    assert audited() == [("verify", "done", backup.filename)]
+    assert audited() == [("verify", "queued", backup.filename)]
 
 
 def test_a_verification_that_nobody_would_carry_out_is_not_queued(admin_client: Client, backup: BackupHistory) -> None:
@@ -142,6 +142,30 @@ def test_what_only_a_local_copy_has_is_streamed(admin_client: Client, source: Se
     assert response["Content-Disposition"] == f'attachment; filename="{row.filename}"'
 
 
+def test_who_only_looks_at_a_download_hears_its_size_and_gets_no_address(
+    admin_client: Client, source: Server, bucket: str
+) -> None:
+    stored = DatabaseBackup(description="good", database="source").run()
+    local = DatabaseBackup(description="here", database="source", upload_to_s3=False, save_local=True).run()
+    for row in (stored, local):
+        response = admin_client.head(f"{LIST}{row.id}/download/")
+        assert (response.status_code, "Location" in response, response.content) == (200, False, b"")
+        assert (response["Content-Length"], response["Content-Type"]) == (str(row.size_bytes), "application/octet-stream")
+        assert row.filename in response["Content-Disposition"]
+    failed = made("shop", status="failed")
+    assert admin_client.head(f"{LIST}{failed.id}/download/").status_code == 409
+    assert [outcome for _action, outcome, _object in audited()] == ["refused"]
+
+
+def test_a_copy_that_can_not_be_read_is_no_download_in_the_audit(admin_client: Client, source: Server, bucket: str) -> None:
+    row = DatabaseBackup(description="here", database="source", upload_to_s3=False, save_local=True).run()
+    place = Path(row.local_path)
+    place.unlink()
+    place.mkdir()
+    assert admin_client.get(f"{LIST}{row.id}/download/").status_code >= 400
+    assert not AuditEntry.objects.filter(outcome="done").exists()
+
+
 def test_nothing_of_another_environment_no_failed_run_and_nothing_that_is_gone_is_downloaded(
     admin_client: Client, backup: BackupHistory, bucket: str, backups_settings: Settings
 ) -> None:
@@ -180,7 +204,7 @@ def test_a_restore_is_planned_then_queued_with_the_name_and_can_be_undone(
     assert (undone.status_code, undone.json()["database"], rows_of(source, "event")) == (200, source.database, 0)
     problem(post(admin_client, undo, {"confirm": source.database}), 409, "refused")
     assert [(action, outcome) for action, outcome, _object in audited()] == [
-        *(("restore", "refused"), ("restore", "refused"), ("restore", "done"), ("restore", "refused")),
+        *(("restore", "refused"), ("restore", "refused"), ("restore", "queued"), ("restore", "refused")),
         *(("undo", "refused"), ("undo", "done"), ("undo", "refused")),
     ]
     from tests.conftest import drop_database
