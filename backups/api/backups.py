@@ -10,7 +10,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from backups.access import Action
-from backups.api import creating, examples
+from backups.api import creating, examples, links
 from backups.api.conditional import etag_of, tagged, unchanged, versions_of
 from backups.api.filters import BackupsQuery, backups_of
 from backups.api.one import OfBackups
@@ -106,8 +106,9 @@ class Backups(OfBackups):
     )
     def retrieve(self, request: Request, id: UUID) -> Response:
         """With its progress while it is made, its restores and verifications, and what can be done with it."""
-        restores = BackupRestore.objects.filter(backup_id=id)
-        etag = etag_of(request, versions_of(BackupHistory.objects.filter(id=id), restores))
+        rows, restores = BackupHistory.objects.filter(id=id), BackupRestore.objects.filter(backup_id=id)
+        known = rows.only("environment", "database", "status", "created_at", "deleted_at")
+        etag = etag_of(request, versions_of(rows, restores), links.basis(request, *known))
         if (same := unchanged(request, etag)) is not None:
             return same
         return tagged(Response(self.told(self.found(id))), etag)

@@ -47,6 +47,10 @@ class Strict(serializers.Serializer[Any]):
         return super().to_internal_value(data)
 
 
+class NothingSerializer(Strict):
+    """Nothing is to be said."""
+
+
 def refused(names: Collection[str], message: str) -> serializers.ValidationError:
     """What is wrong with all these fields, said of the first NAMED of them."""
     first = sorted(names)[:NAMED]

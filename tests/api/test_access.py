@@ -31,6 +31,7 @@ NEEDS: dict[str, tuple[str, str, object]] = {
     "downloadBackup": ("download", "restore", None),
     "restoreBackup": ("restore", "restore", {"target": "nowhere"}),
     "undoRestore": ("restore", "restore", {"confirm": "x"}),
+    "cancelRestore": ("view", "read", {}),  # and what the kind of its run needs
     "listRestores": ("view", "read", None),
     "getRestore": ("view", "read", None),
     "listStorage": ("view", "read", None),

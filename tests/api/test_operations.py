@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -17,7 +17,9 @@ from pytest_django.fixtures import Settings
 
 from backups import health, queued, tasks
 from backups.backup import DatabaseBackup
+from backups.exceptions import ObjectMissingError
 from backups.models import AuditEntry, BackupHistory, BackupRestore
+from backups.storage.local import LocalStore
 from backups.types import Server
 from tests.api.conftest import Messages, problem
 from tests.conftest import connect, s3_client
@@ -157,12 +159,17 @@ def test_who_only_looks_at_a_download_hears_its_size_and_gets_no_address(
     assert [outcome for _action, outcome, _object in audited()] == ["refused"]
 
 
-def test_a_copy_that_can_not_be_read_is_no_download_in_the_audit(admin_client: Client, source: Server, bucket: str) -> None:
+def test_a_copy_that_can_not_be_read_is_no_download_in_the_audit(
+    admin_client: Client, source: Server, bucket: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     row = DatabaseBackup(description="here", database="source", upload_to_s3=False, save_local=True).run()
-    place = Path(row.local_path)
-    place.unlink()
-    place.mkdir()
-    assert admin_client.get(f"{LIST}{row.id}/download/").status_code >= 400
+
+    def gone(_self: LocalStore, _key: str) -> Iterator[bytes]:
+        raise ObjectMissingError("It went just now.")
+        yield b""
+
+    monkeypatch.setattr(LocalStore, "stream", gone)
+    problem(admin_client.get(f"{LIST}{row.id}/download/"), 404, "object-missing")
     assert not AuditEntry.objects.filter(outcome="done").exists()
 
 
