@@ -1,8 +1,8 @@
 """The API by its own description: schemathesis asks a real server, over a real PostgreSQL and S3 protocol, whatever the schema
 allows and much that it does not. No answer may be a failure of the server, or one that the schema does not have.
 
-Bounded and repeatable: EXAMPLES of each operation that fit, and as many that don't, the same each time; FEW where only address and
-headers can differ.
+Bounded and repeatable: EXAMPLES of each operation that fit, and as many that don't, the same each time; FEW where only address
+and headers can differ.
 """
 
 from collections import Counter
