@@ -3,14 +3,14 @@
 A face says who may; here it is decided whether it can be now, and the row is queued.
 """
 
-import logging
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
 from django.db import router, transaction
 from kombu.exceptions import OperationalError as BrokerError
 
-from backups import access, catalog, conf, health, prune, queued, tasks
+from backups import access, catalog, conf, health, history, prune, queued, tasks
 from backups.backup import DatabaseBackup
 from backups.exceptions import (
     InTheWayError,
@@ -23,6 +23,7 @@ from backups.exceptions import (
 from backups.heartbeats import BACKUPS
 from backups.models import BackupHistory, BackupRestore, Level, RestorePurpose, Status
 from backups.plan import Choices
+from backups.postgres.named_lock import named_lock
 from backups.postgres.swap import Swapped
 from backups.restore import DatabaseRestore
 from backups.types import Server, State
@@ -30,8 +31,6 @@ from backups.undo import RestoreUndo
 
 UNENDED = (Status.PENDING, Status.RUNNING)
 PRUNE_EXPIRES_SECONDS = 3600
-
-logger = logging.getLogger(__name__)
 
 
 def for_backup(
@@ -55,7 +54,7 @@ def for_backup(
         description=description, database=database, upload_to_s3=upload_to_s3, save_local=save_local, user=user
     )
     require_worker()
-    with _handed_out(), transaction.atomic(using=router.db_for_write(BackupHistory)):
+    with transaction.atomic(using=router.db_for_write(BackupHistory)):
         access.hold_room()  # from here to the end of the transaction, others who ask wait
         if (known := _known(user, key, digest)) is not None:
             return known, False
@@ -74,7 +73,7 @@ def for_verification(row: BackupHistory, *, level: str = Level.RESTORED, user: A
         what = "was deleted" if row.deleted_at is not None else f"is no whole backup: it is {row.status}"
         raise RefusedError(f"{row.filename} {what}, so there is nothing to verify.", hint="Choose one that has succeeded.")
     require_worker()
-    with _handed_out(), transaction.atomic(using=router.db_for_write(BackupHistory)):
+    with transaction.atomic(using=router.db_for_write(BackupHistory)):
         access.hold_room()
         _require_no_verification_of(row)
         access.require_room()
@@ -100,8 +99,8 @@ def for_restore(row: BackupHistory, *, target: str, confirm: str, neutralize: bo
     """The queued row of a restore of that backup onto the alias `target`, whose database `confirm` names. What stands against it
     is said before it is queued.
 
-    Raises UsageError for another name, InTheWayError, NoRoomError, NoWorkerError, TargetNotAllowedError, and as
-    DatabaseRestore and its plan do.
+    Raises UsageError for another name, InTheWayError, RunningError while an undo is at work there, NoRoomError, NoWorkerError,
+    TargetNotAllowedError, and as DatabaseRestore and its plan do.
     """
     story = restore_of(row, target=target, neutralize=neutralize)
     require_named(story.target, confirm)
@@ -109,7 +108,7 @@ def for_restore(row: BackupHistory, *, target: str, confirm: str, neutralize: bo
     plan.require_possible()
     plan.require_decided()
     require_worker()
-    with _handed_out(), transaction.atomic(using=router.db_for_write(BackupHistory)):
+    with _turn(story.target), transaction.atomic(using=router.db_for_write(BackupHistory)):
         access.hold_room()
         _require_no_restore_onto(story.target.database)
         access.require_room()
@@ -138,14 +137,16 @@ class Undone:
 def undo(row: BackupRestore, *, confirm: str) -> Undone:
     """Swaps back what a restore has replaced. `confirm` is the name of the target's database.
 
-    Raises RefusedError where nothing is kept of it, InTheWayError while something is restored onto it, UsageError,
-    TargetNotAllowedError, and as RestoreUndo does.
+    Raises RefusedError where nothing is kept of it, InTheWayError while something is restored onto it, RunningError while another
+    undo is at work there, UsageError, TargetNotAllowedError, and as RestoreUndo does.
     """
     target = target_of(row)
     require_named(target, confirm)
-    _require_no_restore_onto(target.database)
     story = RestoreUndo(target=target, kept=row.kept_database, confirm=confirm)
-    return Undone(swapped=story.run(), target=target, problems=tuple(story.problems))
+    with _turn(target):
+        _require_no_restore_onto(target.database)
+        swapped = story.run()
+    return Undone(swapped=swapped, target=target, problems=tuple(story.problems))
 
 
 def for_prune() -> None:
@@ -206,17 +207,13 @@ def require_worker() -> None:
         )
 
 
-class _handed_out:  # noqa: N801 - read as what it is at its use
-    """A broker that can't be reached after the row is written loses nothing: what nobody took is handed out again."""
+def _turn(target: Server) -> AbstractContextManager[object]:
+    """Of whoever would put something in the place of that database: to look whether anything is in the way, and then to do it.
 
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, _kind: Any, error: BaseException | None, _traceback: Any) -> bool:
-        if not isinstance(error, BrokerError | OSError):
-            return False
-        logger.error("The broker could not be reached; the row waits until it is handed out again: %s", error)
-        return True
+    Nobody waits for a turn, so nobody waits for two. It is a session of its own: an undo ends those in its target, where the
+    history may lie. Raises RunningError, and ConnectError.
+    """
+    return named_lock(history.server(), f"replace {target.database}")
 
 
 def _known(user: Any, key: str, digest: str) -> BackupHistory | None:

@@ -19,6 +19,7 @@ from backups.audited import AuditEntry, Channel, Outcome
 from backups.tokens import Token
 
 LOG = logging.getLogger(__name__)
+LONGEST_DETAIL = 2_000  # characters: what somebody sends may come back in a refusal, and the entry is kept for good
 REFUSALS_A_MINUTE = 30  # of one address that nobody is known of: so many are kept, and answered with their reason
 
 __all__ = ["By", "Channel", "Outcome", "address_of", "note", "refusals_of"]
@@ -93,7 +94,7 @@ def note(*, action: str, outcome: Outcome | str, object: str = "", target: str =
         object=_plain(str(object))[:300],
         target=_plain(str(target))[:300],
         outcome=outcome,
-        detail=detail.replace("\0", "�"),
+        detail=_short(_plain(detail)),
     )
     try:
         LOG.info("%s", _line(entry))
@@ -113,6 +114,10 @@ def refusals_of(address: str) -> int:
 
 def _plain(text: str) -> str:
     return text.replace("\0", "�")
+
+
+def _short(detail: str) -> str:
+    return detail if len(detail) <= LONGEST_DETAIL else f"{detail[: LONGEST_DETAIL - 1]}…"
 
 
 def _line(entry: AuditEntry) -> str:

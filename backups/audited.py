@@ -21,6 +21,7 @@ class Outcome(models.TextChoices):
     """What came of it."""
 
     DONE = "done", "Done"
+    QUEUED = "queued", "Queued"  # it was asked for; what came of it stands in the row of the run
     REFUSED = "refused", "Refused"
     FAILED = "failed", "Failed"
 

@@ -10,6 +10,9 @@ from django.http import HttpResponse, HttpResponseBase, HttpResponseRedirect, St
 from backups import catalog, conf, stores
 from backups.exceptions import ObjectMissingError, RefusedError
 from backups.models import BackupHistory, Status
+from backups.storage.local import LocalStore
+from backups.storage.s3 import S3Store
+from backups.types import StoredObject
 
 LASTS_SECONDS = 300
 BYTES = "application/octet-stream"
@@ -28,18 +31,40 @@ def download_of(row: BackupHistory) -> Download:
 
     Raises RefusedError for any other backup, ObjectMissingError where no store that is configured has it, and StorageError.
     """
+    store, held = _found(row)
+    if isinstance(store, S3Store):
+        url = store.presigned(held.key, filename=row.filename, seconds=LASTS_SECONDS)
+        return Download(response=_redirect(url), place="an address of the store")
+    pieces = store.stream(held.key)
+    first = next(pieces, b"")  # whether it can be read is known before anything is answered, or noted
+    response = StreamingHttpResponse(_after(first, pieces), headers=_headers(row.filename, held.size_bytes))
+    return Download(response=response, place="the local copy")
+
+
+def head_of(row: BackupHistory) -> HttpResponse:
+    """What HEAD is answered: how large the file would be, and its name. Nothing is given away by it, and no address is signed.
+
+    Raises as `download_of` does.
+    """
+    return without_bytes(row.filename, _found(row)[1].size_bytes)
+
+
+def without_bytes(filename: str, size_bytes: int) -> HttpResponse:
+    """The same of any file."""
+    return HttpResponse(headers=_headers(filename, size_bytes))
+
+
+def _found(row: BackupHistory) -> tuple[S3Store | LocalStore, StoredObject]:
     _require_ours(row)
     key, configured = catalog.key_of(row), stores.configured()
-    if configured.s3 is not None and configured.s3.bucket == row.bucket and configured.s3.head(key) is not None:
-        url = configured.s3.presigned(key, filename=row.filename, seconds=LASTS_SECONDS)
-        return Download(response=_redirect(url), place="an address of the store")
-    local = configured.local
-    if local is None or not row.local_path or (held := local.head(key)) is None:
-        raise ObjectMissingError(
-            f"No store that is configured has {row.filename}.", hint="Choose another backup, or see: icb db list"
-        )
-    streamed = _stream(local.stream(key), filename=row.filename, size_bytes=held.size_bytes)
-    return Download(response=streamed, place="the local copy")
+    s3, local = configured.s3, configured.local
+    if s3 is not None and s3.bucket == row.bucket and (held := s3.head(key)) is not None:
+        return s3, held
+    if local is not None and row.local_path and (held := local.head(key)) is not None:
+        return local, held
+    raise ObjectMissingError(
+        f"No store that is configured has {row.filename}.", hint="Choose another backup, or see: icb db list"
+    )
 
 
 def _require_ours(row: BackupHistory) -> None:
@@ -59,13 +84,15 @@ def _redirect(url: str) -> HttpResponse:
     return response
 
 
-def _stream(pieces: Iterator[bytes], *, filename: str, size_bytes: int) -> StreamingHttpResponse:
-    return StreamingHttpResponse(
-        pieces,
-        content_type=BYTES,
-        headers={
-            "Content-Length": str(size_bytes),
-            "Content-Disposition": f'attachment; filename="{filename}"',
-            "Cache-Control": "no-store",
-        },
-    )
+def _headers(filename: str, size_bytes: int) -> dict[str, str]:
+    return {
+        "Content-Type": BYTES,
+        "Content-Length": str(size_bytes),
+        "Content-Disposition": f'attachment; filename="{filename}"',
+        "Cache-Control": "no-store",
+    }
+
+
+def _after(first: bytes, pieces: Iterator[bytes]) -> Iterator[bytes]:
+    yield first
+    yield from pieces

@@ -32,8 +32,8 @@ def issue(*, name: str, scope: Scope, days: int, username: str = "", role: str =
 
     Raises UsageError, RefusedError, HistoryError.
     """
-    name = _checked(name, days)
     try:
+        name = _checked(name, days)
         with transaction.atomic(using=router.db_for_write(Token)):
             user = _user(username) if username else _own_user(name, role=role, group=_group(role, scope))
             token, text = _make(name, user=user, scope=scope, days=days)
@@ -61,7 +61,8 @@ def every() -> list[Token]:
 
 
 def revoke(which: str, *, by: audit.By) -> Token:
-    """Takes back a token, by its name or the beginning that `every` shows: from now on it opens nothing. Noted in the audit.
+    """Takes back a token, by its name or the beginning that `every` shows: from now on it opens nothing. Noted in the audit, also
+    where it is refused.
 
     Raises UsageError where there is none, RefusedError where it is revoked already, HistoryError.
     """
@@ -72,6 +73,9 @@ def revoke(which: str, *, by: audit.By) -> Token:
         token.refresh_from_db()
     except DatabaseError as error:
         raise history.unreachable(error) from error
+    except BackupsError as error:
+        audit.note(action="token revoke", outcome=audit.Outcome.REFUSED, object=_shown(which), detail=error.message, by=by)
+        raise
     audit.note(action="token revoke", outcome=audit.Outcome.DONE, object=token.name, detail=token.shown, by=by)
     return token
 
@@ -119,13 +123,18 @@ def _own_user(name: str, *, role: str, group: Group) -> Any:
     model = get_user_model()
     slug = "".join(character if character.isascii() and character.isalnum() else "-" for character in name.lower())
     username = f"token-{slug}"[:150]
-    user: Any = model._default_manager.filter(**{model.USERNAME_FIELD: username}).first()
+    named = model._default_manager.filter(**{model.USERNAME_FIELD: username})
+    user: Any = named.first()
     if user is None:
         user = model(**{model.USERNAME_FIELD: username})
         user.set_unusable_password()
-        user.save()
-        user.groups.add(group)
-        return user
+        try:
+            with transaction.atomic(using=router.db_for_write(Token)):
+                user.save()
+                user.groups.add(group)
+            return user
+        except IntegrityError:  # somebody else has made it meanwhile
+            user = named.get()
     others = user.is_staff or user.is_superuser or user.has_usable_password() or not user.is_active
     if others or set(user.groups.all()) != {group} or user.user_permissions.exists():
         raise RefusedError(
@@ -146,11 +155,17 @@ def _group(role: str, scope: Scope) -> Group:
     return group
 
 
+def _shown(which: str) -> str:
+    before, prefix, rest = which.partition(PREFIX)
+    most = SHOWN - len(PREFIX)
+    return f"{before}{prefix}{rest[:most]}…" if len(rest) > most else which
+
+
 def _named(which: str) -> Token:
     """By its name, by its beginning as the list shows it, or by the whole token, as it was found where it should not be. Of
     several of a name, the one that is not revoked, else the newest. Errors show no more of what was typed than the list does.
     """
-    shown = f"{which[:SHOWN]}…" if which.startswith(PREFIX) and len(which) > SHOWN else which
+    shown = _shown(which)
     candidates: list[Token] = list(Token.objects.filter(Q(name=which) | Q(digest=hash_token(which))))
     if not candidates and which.startswith(PREFIX) and len(which.rstrip("…")) >= SHORTEST:
         candidates = [token for token in Token.objects.all() if token.shown.startswith(which.rstrip("…"))]

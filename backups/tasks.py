@@ -13,6 +13,7 @@ from uuid import UUID
 
 from celery import Task, shared_task
 from django.db import transaction
+from kombu.exceptions import OperationalError as BrokerError
 
 from backups import heartbeats, queued, upkeep
 from backups.exceptions import BackupsError, RunningError
@@ -53,8 +54,15 @@ def hand_out(rows: Iterable[BackupHistory | BackupRestore]) -> None:
     """Sends the messages for queued rows, once they are committed. One that nobody takes in time expires, and comes again."""
     for row in rows:
         task = make_backup if isinstance(row, BackupHistory) else restore
-        send = partial(task.apply_async, args=[str(row.id)], expires=EXPIRES_SECONDS)
-        transaction.on_commit(send)
+        transaction.on_commit(partial(_send, task, row.id))
+
+
+def _send(task: Any, row_id: UUID) -> None:
+    """A broker that can't be reached loses nothing."""
+    try:
+        task.apply_async(args=[str(row_id)], expires=EXPIRES_SECONDS)
+    except (BrokerError, OSError) as error:
+        logger.error("The broker could not be reached; %s waits until it is handed out again: %s", row_id, error)
 
 
 @shared_task(**_LONG)

@@ -11,7 +11,7 @@ from backups import asking, catalog
 from backups.access import Action
 from backups.admin.page import Page, found
 from backups.cancelling import cancel
-from backups.downloading import download_of
+from backups.downloading import download_of, head_of
 from backups.exceptions import UsageError
 from backups.models import BackupHistory, Level
 from backups.prune import pin, unpin
@@ -41,7 +41,7 @@ class Verify(Acting):
         if level not in Level.values:
             raise UsageError(f"There is no level {level[:20]!r}.", hint=f"There are {', '.join(Level.values)}.")
         made = asking.for_verification(row, level=level, user=request.user)
-        self.note(object=row.filename, target=str(made.id), detail=level)
+        self.note(object=row.filename, target=str(made.id), detail=level, queued=True)
         return self.done(_("The verification is queued."), to=reverse("backups_panel:restore", args=[made.id]))
 
 
@@ -95,6 +95,8 @@ class Download(Page):
     def get(self, request: HttpRequest, id: UUID) -> HttpResponseBase:
         """By an address of the store's, or streamed; who has fetched what is in the audit."""
         row = found(_rows(), id)
+        if request.method == "HEAD":
+            return head_of(row)
         taken = download_of(row)
         self.note(object=row.filename, target=taken.place)
         return taken.response

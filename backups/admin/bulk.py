@@ -80,7 +80,7 @@ class BulkActions(Base):
                 raise RefusedError(_("There is nothing to verify: it is no whole backup."))
             return str(asking.for_verification(row, user=request.user).id)
 
-        done = self._each(request, queryset, action="verify", do=ask)
+        done = self._each(request, queryset, action="verify", do=ask, outcome=audit.Outcome.QUEUED)
         if done:
             text = ngettext("%(count)s verification is queued.", "%(count)s verifications are queued.", done)
             self.message_user(request, text % {"count": done}, messages.SUCCESS)
@@ -127,7 +127,13 @@ class BulkActions(Base):
         return HttpResponseRedirect(reverse(route, args=ids))
 
     def _each(
-        self, request: HttpRequest, queryset: QuerySet[BackupHistory], *, action: str, do: Callable[[BackupHistory], str]
+        self,
+        request: HttpRequest,
+        queryset: QuerySet[BackupHistory],
+        *,
+        action: str,
+        do: Callable[[BackupHistory], str],
+        outcome: audit.Outcome = audit.Outcome.DONE,
     ) -> int:
         """How many of them it was done with. What could not be done is said, and noted; without room or a worker, the rest is
         not tried.
@@ -135,7 +141,7 @@ class BulkActions(Base):
         rows, failed, done = list(queryset), [], 0
         for place, row in enumerate(rows):
             try:
-                _note(request, action, audit.Outcome.DONE, row, detail=do(row))
+                _note(request, action, outcome, row, detail=do(row))
                 done += 1
             except BackupsError as error:
                 error.scrub(stores.secrets())

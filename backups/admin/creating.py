@@ -104,7 +104,7 @@ class Create(Page):
             other = error.id if isinstance(error, OfRunError) and error.which == "backup" else None
             return self.failed(error, template="backups/new.html", other=other, **_told(form))
         if is_new:
-            self.note(object=row.filename, target=row.database)
+            self.note(object=row.filename, target=row.database, queued=True)
         return self.done(_("The backup is queued."), to=address_of(row))
 
 

@@ -55,7 +55,7 @@ class Prune(Page):
             self.note_refusal("Another name was typed than the environment's.")
             return self._plan(is_wrong=True, status=400)
         asking.for_prune()
-        self.note(object=environment, detail="queued")
+        self.note(object=environment, queued=True)
         text = _("The prune is queued. What it deletes is marked as deleted here; what it can't delete is told as an incident.")
         return self.done(text, to=reverse(LIST))
 

@@ -92,10 +92,11 @@ class Page(View):
         """What the audit calls it: as the API's operation of the same name."""
         return type(self).__name__.lower()
 
-    def note(self, *, object: str, target: str = "", detail: str = "") -> None:
-        """What was done, into the audit."""
+    def note(self, *, object: str, target: str = "", detail: str = "", queued: bool = False) -> None:
+        """What was done, or is only asked for, into the audit."""
         by = audit.By.of_request(self.request)
-        audit.note(action=self.action, outcome=audit.Outcome.DONE, object=object, target=target, detail=detail, by=by)
+        outcome = audit.Outcome.QUEUED if queued else audit.Outcome.DONE
+        audit.note(action=self.action, outcome=outcome, object=object, target=target, detail=detail, by=by)
 
     def note_refusal(self, detail: str, *, failed: bool = False) -> None:
         """What was refused, or failed, into the audit."""

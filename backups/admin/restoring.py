@@ -128,7 +128,7 @@ class RestoreBackup(Page):
         except OfRunError as error:
             address = reverse(f"backups_panel:{error.which}", args=[error.id])
             return self.failed(error, other=address)
-        self.note(object=row.filename, target=asking.allowed_target(target).address, detail=str(made.id))
+        self.note(object=row.filename, target=asking.allowed_target(target).address, detail=str(made.id), queued=True)
         return self.done(_("The restore is queued."), to=reverse("backups_panel:restore", args=[made.id]))
 
     def _planned(self, row: BackupHistory, given: Any, *, wrong: BackupsError | None = None, status: int = 200) -> HttpResponse:

@@ -13,7 +13,7 @@ from backups import browsing, conf, stores
 from backups.access import Action
 from backups.admin.page import Page
 from backups.browsing import Folder, Item
-from backups.downloading import LASTS_SECONDS
+from backups.downloading import LASTS_SECONDS, without_bytes
 from backups.exceptions import ObjectMissingError, UsageError
 
 PAGE = 200
@@ -112,9 +112,12 @@ class DownloadObject(Page):
         key = request.GET.get("key", "")
         browsing.own(key.rpartition("/")[0] + "/")
         store = stores.configured().require_s3()
-        if store.head(key) is None:
+        if (there := store.head(key)) is None:
             raise ObjectMissingError(f"There is no object {key} in the bucket {store.bucket}.")
-        url = store.presigned(key, filename=key.rpartition("/")[2].replace('"', ""), seconds=LASTS_SECONDS)
+        name = key.rpartition("/")[2].replace('"', "")
+        if request.method == "HEAD":
+            return without_bytes(name, there.size_bytes)
+        url = store.presigned(key, filename=name, seconds=LASTS_SECONDS)
         self.note(object=key, target="an address of the store")
         response = HttpResponseRedirect(url)
         response["Cache-Control"] = "no-store"

@@ -11,7 +11,7 @@ from rest_framework.response import Response
 from backups import asking, catalog, conf, documents
 from backups.access import Action
 from backups.api import examples
-from backups.api.fields import Strict, Text
+from backups.api.fields import NothingSerializer, Strict, Text
 from backups.api.one import OfBackups
 from backups.api.rows import RestoreSerializer, url_of
 from backups.api.schema import operation
@@ -33,10 +33,6 @@ class ReasonSerializer(Strict):
     """Why it must be kept."""
 
     reason = Text(max_length=catalog.LONGEST_REASON, help_text="Somebody will ask.")
-
-
-class NothingSerializer(Strict):
-    """Nothing is to be said."""
 
 
 class Acting(OfBackups):
@@ -85,7 +81,7 @@ class Acting(OfBackups):
         row = self.found(id)
         level = self.body(LevelSerializer)["level"]
         made = asking.for_verification(row, level=level, user=request.user)
-        self.note(object=row.filename, target=str(made.id), detail=str(level))
+        self.note(object=row.filename, target=str(made.id), detail=str(level), queued=True)
         told = RestoreSerializer(made, context={"request": request}).data
         return Response(told, status=202, headers={"Location": url_of("restore", made.id, request)})
 

@@ -6,8 +6,9 @@ from typing import Any
 from django.utils import timezone
 from knox.auth import TokenAuthentication as KnoxTokenAuthentication
 from knox.crypto import hash_token
+from rest_framework.authentication import SessionAuthentication as FrameworkSessionAuthentication
 from rest_framework.authentication import get_authorization_header
-from rest_framework.exceptions import AuthenticationFailed, Throttled
+from rest_framework.exceptions import AuthenticationFailed, PermissionDenied, Throttled
 from rest_framework.request import Request
 
 from backups import audit
@@ -24,9 +25,9 @@ class TokenAuthentication(KnoxTokenAuthentication):  # type: ignore[misc]  # kno
 
     def authenticate(self, request: Request) -> tuple[Any, Token] | None:
         """The user and the token; None where the request brings none. Raises AuthenticationFailed; Throttled for a flood."""
-        words = get_authorization_header(request).split()
-        if not words or words[0].lower() not in WORDS:
+        if not has_token(request):
             return None
+        words = get_authorization_header(request).split()
         token = self._token(words[1]) if len(words) == 2 and len(words[1]) <= LONGEST else None
         reason = _what_is_wrong(token)
         if token is None or reason:
@@ -60,6 +61,30 @@ class TokenAuthentication(KnoxTokenAuthentication):  # type: ignore[misc]  # kno
         if audit.refusals_of(by.address) >= audit.REFUSALS_A_MINUTE:
             raise Throttled(wait=60)
         audit.note(action="authenticate", outcome=audit.Outcome.REFUSED, object=request.path, detail=reason, by=by)
+
+
+class SessionAuthentication(FrameworkSessionAuthentication):
+    """The admin's session. Where a request may be forged (CSRF) it is nobody's; the audit has whose session it came with."""
+
+    def authenticate(self, request: Request) -> tuple[Any, None] | None:
+        """The user; None without a session. Raises PermissionDenied."""
+        try:
+            return super().authenticate(request)
+        except PermissionDenied:
+            request.session_of = request._request.user  # type: ignore[attr-defined]
+            raise
+
+
+def forged_name(request: Request) -> str:
+    """The name of the user with whose session a request came that was taken for a forged one; empty for any other."""
+    user = getattr(request, "session_of", None)
+    return str(user.get_username()) if user is not None else ""
+
+
+def has_token(request: Request) -> bool:
+    """Whether a request brings one, right or wrong. The case of the scheme is nobody's: RFC 9110, section 11.1."""
+    words = get_authorization_header(request).split(maxsplit=1)
+    return bool(words) and words[0].lower() in WORDS
 
 
 def _what_is_wrong(token: Token | None) -> str:

@@ -10,7 +10,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from backups.access import Action
-from backups.api import creating, examples
+from backups.api import creating, examples, links
 from backups.api.conditional import etag_of, tagged, unchanged, versions_of
 from backups.api.filters import BackupsQuery, backups_of
 from backups.api.one import OfBackups
@@ -23,7 +23,7 @@ IDEMPOTENCY_KEY = OpenApiParameter(
     "Idempotency-Key",
     {"type": "string", "maxLength": creating.LONGEST_KEY},
     OpenApiParameter.HEADER,
-    description="The same key from the same user is the same backup, however often it is sent.",
+    description="The same key from the same user with the same token is the same backup, however often it is sent.",
 )
 PREFER = OpenApiParameter(
     "Prefer", str, OpenApiParameter.HEADER, description=f"`wait=60`: until it is made, {creating.LONGEST_WAIT} seconds at most."
@@ -74,24 +74,24 @@ class Backups(OfBackups):
             202: OpenApiResponse(BackupSerializer, description="Queued. Poll the address in Location."),
             201: OpenApiResponse(BackupSerializer, description="Made, while you waited (`Prefer: wait`)."),
         },
-        problems=[409, 415, 422, 500],
+        problems=[404, 409, 415, 422, 500],
         examples=[examples.NEW, examples.QUEUED],
         makes_run=True,
     )
     def create(self, request: Request) -> Response:
         """A worker makes it. Answers at once, or with `Prefer: wait=60` as soon as it is made; a backup that fails meanwhile is a
-        problem of the type urn:icb:problem:failed.
+        problem of the type urn:icb:problem:failed. Where many wait already the answer comes at once, without Preference-Applied.
         """
         self.require_visible()  # else the row would be made, and then not be there
         row, is_new = creating.ask_for(request, self.body(creating.NewBackupSerializer))
         if is_new:
-            self.note(object=row.filename, target=row.database)
+            self.note(object=row.filename, target=row.database, queued=True)
         headers = {"Location": url_of("backup", row.id, request)}
-        if seconds := creating.seconds_to_wait(request):
-            creating.wait_for(row, seconds=seconds)
+        seconds = creating.seconds_to_wait(request)
+        if has_waited := seconds > 0 and creating.wait_for(row, seconds=seconds):
             creating.require_made(row, request)
             headers["Preference-Applied"] = f"wait={seconds}"
-        status = 201 if seconds and row.status == Status.SUCCEEDED else 202
+        status = 201 if has_waited and row.status == Status.SUCCEEDED else 202
         return Response(self.told(self.found(row.id)), status=status, headers=headers)
 
     @operation(
@@ -105,8 +105,9 @@ class Backups(OfBackups):
     )
     def retrieve(self, request: Request, id: UUID) -> Response:
         """With its progress while it is made, its restores and verifications, and what can be done with it."""
-        restores = BackupRestore.objects.filter(backup_id=id)
-        etag = etag_of(request, versions_of(BackupHistory.objects.filter(id=id), restores))
+        rows, restores = BackupHistory.objects.filter(id=id), BackupRestore.objects.filter(backup_id=id)
+        known = rows.only("environment", "database", "status", "created_at", "deleted_at")
+        etag = etag_of(request, versions_of(rows, restores), links.basis(request, *known))
         if (same := unchanged(request, etag)) is not None:
             return same
         return tagged(Response(self.told(self.found(id))), etag)

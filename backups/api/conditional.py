@@ -30,9 +30,11 @@ def version(marks: Iterable[tuple[str, str]]) -> str:
     return hashlib.sha256("".join(f"{pk} {mark}\n" for pk, mark in marks).encode()).hexdigest()
 
 
-def etag_of(request: Request, version: str) -> str:
-    """Weak, since the same may be written in more than one way; of this address as it was asked for, query and host included."""
-    asked = f"{request.build_absolute_uri()}\n{version}"
+def etag_of(request: Request, version: str, basis: str = "") -> str:
+    """Weak, since the same may be written in more than one way; of this address as it was asked for, query and host included.
+    `basis` is what the answer depends on besides.
+    """
+    asked = f"{request.build_absolute_uri()}\n{version}\n{basis}"
     return f'W/"{hashlib.sha256(asked.encode()).hexdigest()[:32]}"'
 
 

@@ -3,11 +3,13 @@
 import hashlib
 import json
 import re
+import threading
 import time
 from typing import Any
 
 from django.db import connections, router
 from rest_framework import serializers
+from rest_framework.exceptions import NotFound
 from rest_framework.request import Request
 
 from backups import access, asking
@@ -20,6 +22,8 @@ from backups.storage import keys
 
 LONGEST_WAIT = 120  # seconds: proxies give up soon after
 LOOK_SECONDS = 0.5
+MOST_WAITING = 4  # of one process at a time: half of the threads that a server of ours has, and the rest answers meanwhile
+WAITING = threading.BoundedSemaphore(MOST_WAITING)
 LONGEST_KEY = 255
 
 
@@ -64,14 +68,23 @@ def seconds_to_wait(request: Request) -> int:
     return min(int(found[1]), LONGEST_WAIT) if found else 0
 
 
-def wait_for(row: BackupHistory, *, seconds: float) -> BackupHistory:
-    """Looks until it has ended, or the time is over. Between the looks it holds no connection to the database."""
-    deadline = time.monotonic() + seconds
-    while row.status in asking.UNENDED and time.monotonic() < deadline:
-        connections[router.db_for_read(BackupHistory)].close()
-        time.sleep(min(LOOK_SECONDS, max(0.0, deadline - time.monotonic())))
-        row.refresh_from_db(fields=["status"])
-    return row
+def wait_for(row: BackupHistory, *, seconds: float) -> bool:
+    """Looks until it has ended, or the time is over; False, at once, where MOST_WAITING others wait already. Between the looks
+    it holds no connection to the database. Raises NotFound where the row goes meanwhile.
+    """
+    if not WAITING.acquire(blocking=False):
+        return False
+    try:
+        deadline = time.monotonic() + seconds
+        while row.status in asking.UNENDED and time.monotonic() < deadline:
+            connections[router.db_for_read(BackupHistory)].close()
+            time.sleep(min(LOOK_SECONDS, max(0.0, deadline - time.monotonic())))
+            row.refresh_from_db(fields=["status"])
+    except BackupHistory.DoesNotExist as error:
+        raise NotFound(f"The backup {row.id} is not in the history any more: it was there when you began to wait.") from error
+    finally:
+        WAITING.release()
+    return True
 
 
 def require_made(row: BackupHistory, request: Request) -> None:

@@ -5,31 +5,32 @@ from typing import Any
 
 from django.templatetags.static import static
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
-from rest_framework.authentication import SessionAuthentication
 
 from backups.access import Action
-from backups.api.authentication import TokenAuthentication
-from backups.api.base import Operations, Permitted
+from backups.api.authentication import SessionAuthentication
+from backups.api.base import Face, Operations
 from backups.api.schema import SETTINGS
 
 _VIEW = SimpleNamespace(needs=Action.VIEW, makes_run=False)
 
 
-class Schema(SpectacularAPIView):
+class Schema(Face, SpectacularAPIView):
     """OpenAPI 3.1: YAML, or JSON for `?format=json`."""
 
-    authentication_classes = (TokenAuthentication, SessionAuthentication)
-    permission_classes = (Permitted,)
+    authentication_classes = Face.authentication_classes
+    permission_classes = Face.permission_classes
+    http_method_names = ("get", "head")
     custom_settings = SETTINGS
     action, operation = "schema", _VIEW
 
 
-class Docs(SpectacularSwaggerSplitView):
+class Docs(Face, SpectacularSwaggerSplitView):
     """Swagger UI."""
 
     schema = None
     authentication_classes = (SessionAuthentication,)
-    permission_classes = (Permitted,)
+    permission_classes = Face.permission_classes
+    http_method_names = ("get", "head")
     url_name = "backups_api:schema"
     title = "Backups"
     action, operation = "docs", _VIEW

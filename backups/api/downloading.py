@@ -11,7 +11,7 @@ from backups.access import Action
 from backups.api import examples
 from backups.api.one import OfBackups
 from backups.api.schema import operation
-from backups.downloading import BYTES, download_of
+from backups.downloading import BYTES, download_of, head_of
 
 
 class Downloading(OfBackups):
@@ -29,8 +29,10 @@ class Downloading(OfBackups):
         examples=[examples.MISSING],
     )
     def download(self, request: Request, id: UUID) -> HttpResponseBase:
-        """`pg_restore` alone brings it back. Who has fetched what is in the audit."""
+        """`pg_restore` alone brings it back. Who has fetched what is in the audit. HEAD tells its size, and signs nothing."""
         row = self.found(id)
+        if request.method == "HEAD":
+            return head_of(row)
         found = download_of(row)
         self.note(object=row.filename, target=found.place)
         return found.response

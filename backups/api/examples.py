@@ -57,10 +57,10 @@ _WHOLE = {
     "progress": {},
     "restores": [],
     "verifications": [],
-    "links": {"contents": f"{_URL}contents/"},
+    "links": {"contents": f"{_URL}contents/", "verify": f"{_URL}verify/"},
 }
 _NOT_YET = dict.fromkeys(("started_at", "finished_at", "duration_seconds", "size_bytes", "database_size_bytes", "verified_at"))
-_WAITS = {**_WHOLE, **_NOT_YET, "status": "pending", "checksum": "", "table_snapshot": {}}
+_WAITS = {**_WHOLE, **_NOT_YET, "status": "pending", "checksum": "", "table_snapshot": {}, "links": {"cancel": f"{_URL}cancel/"}}
 
 
 def _answer(value: Any, *statuses: str) -> OpenApiExample:
@@ -106,6 +106,7 @@ _RESTORE: dict[str, Any] = {
     "restored_by": "deploy",
     "url": f"https://site.example/admin/backups/restores/{_RESTORE_ID}/",
     "backup": _URL,
+    "links": {},
 }
 RESTORES = _answer({"results": [_RESTORE], "next": None})
 RESTORE = _answer(_RESTORE)
@@ -164,6 +165,7 @@ _NOT_DONE = {"status": "pending", "started_at": None, "finished_at": None, "dura
 LEVEL = _request({"level": "restored"})
 VERIFYING = _answer(_RESTORE | _NOT_DONE | {"verdict": "", "size_bytes": None, "comparison_report": {}}, "202")
 CANCELLED = _answer({"id": _ID, "kind": "backup", "name": _NAME, "was_queued": False}, "202")
+CANCELLED_RESTORE = _answer({"id": _RESTORE_ID, "kind": "restore", "name": "shop_rehearsal", "was_queued": True}, "202")
 REASON = _request({"reason": "before the audit"})
 PINNED = _answer({"filename": _NAME, "is_pinned": True, "reason": "before the audit", "before": ""})
 UNPINNED = _answer({"filename": _NAME, "is_pinned": False, "reason": "", "before": "before the audit"})

@@ -41,18 +41,19 @@ class Page:
 def page_of(rows: QuerySet[Any], *, ordering: str, size: int, cursor: str = "") -> Page:
     """One page. `ordering` is a field, with - before it for the largest first; of rows with the same value the id decides.
 
-    Raises ValidationError for a cursor that is none of this ordering.
+    Raises ValidationError for a cursor that is none of these rows in this order.
     """
+    order = f"{rows.model._meta.label}.{ordering}"
     name, descends = ordering.removeprefix("-"), ordering.startswith("-")
     field = rows.model._meta.get_field(name)
     rows = rows.annotate(placed_by=Coalesce(name, Value(-1, output_field=field)) if field.null else F(name))
     if cursor:
-        rows = rows.filter(_after(*_read(cursor, ordering), descends=descends))
+        rows = rows.filter(_after(*_read(cursor, order), descends=descends))
     sign = "-" if descends else ""
     rows = rows.annotate(row_version=RawSQL("xmin::text", ())).order_by(f"{sign}placed_by", f"{sign}pk")
     found = list(rows.values_list("pk", "placed_by", "row_version")[: size + 1])
     some = found[:size]
-    following = _write(ordering, some[-1]) if len(found) > size else ""
+    following = _write(order, some[-1]) if len(found) > size else ""
     return Page([pk for pk, *_rest in some], version((str(pk), mark) for pk, _value, mark in found), following)
 
 
@@ -70,14 +71,14 @@ def _after(value: Any, pk: str, *, descends: bool) -> Q:
     return Q(**{f"placed_by__{way}": value}) | Q(placed_by=value, **{f"pk__{way}": pk})
 
 
-def _write(ordering: str, row: tuple[Any, Any, Any]) -> str:
+def _write(order: str, row: tuple[Any, Any, Any]) -> str:
     value = row[1].isoformat() if hasattr(row[1], "isoformat") else row[1]
-    return signing.dumps([value, str(row[0])], salt=_SALT + ordering)
+    return signing.dumps([value, str(row[0])], salt=_SALT + order)
 
 
-def _read(cursor: str, ordering: str) -> tuple[Any, str]:
+def _read(cursor: str, order: str) -> tuple[Any, str]:
     try:
-        value, pk = signing.loads(cursor, salt=_SALT + ordering)
+        value, pk = signing.loads(cursor, salt=_SALT + order)
     except (signing.BadSignature, ValueError) as error:
         raise ValidationError(
             {"cursor": ["This is not the cursor of a page in this order. Begin with the first page."]}

@@ -67,7 +67,7 @@ logger = logging.getLogger(__name__)
 
 
 class Problem(Exception):  # noqa: N818 - RFC 9457's word
-    """A problem that only this face has. `members` are told beside the usual ones."""
+    """A problem that only this face has. `members` are told beside the usual ones; `reason` is for the audit alone."""
 
     def __init__(
         self,
@@ -78,11 +78,12 @@ class Problem(Exception):  # noqa: N818 - RFC 9457's word
         detail: str = "",
         hint: str = "",
         headers: dict[str, str] | None = None,
+        reason: str = "",
         **members: Any,
     ) -> None:
         super().__init__(message)
         self.status, self.kind, self.message, self.detail, self.hint = status, kind, message, detail, hint
-        self.headers, self.members = headers or {}, members
+        self.headers, self.members, self.reason = headers or {}, members, reason
 
 
 def handle(error: Exception, context: dict[str, Any]) -> Response:
@@ -90,9 +91,14 @@ def handle(error: Exception, context: dict[str, Any]) -> Response:
     set_rollback()
     problem = _problem_of(error, context["request"])
     request, view = context["request"], context["view"]
-    if problem.status in _REFUSALS or request.method in ("POST", "DELETE"):
+    if problem.status in _REFUSALS or problem.reason or request.method in ("POST", "DELETE"):
         view.note_refusal(request, problem)
     return response_of(problem, instance=request.path)
+
+
+def hidden() -> Problem:
+    """Of what one may not see: as of what there is none of."""
+    return Problem("Not found.", status=404, kind="not-found", reason="The permission to view is missing.")
 
 
 def response_of(problem: Problem, *, instance: str) -> Response:

@@ -10,7 +10,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from backups.access import Action
-from backups.api import examples
+from backups.api import examples, links
 from backups.api.base import Operations
 from backups.api.conditional import etag_of, tagged, unchanged, versions_of
 from backups.api.filters import RestoresQuery, restores_of
@@ -44,7 +44,7 @@ class Restores(Operations):
         """`purpose` tells them apart. With the ETag of the page before, an unchanged page is 304."""
         query = self.query(RestoresQuery)
         page = page_of(restores_of(query), ordering=query["ordering"], size=query["page_size"], cursor=query.get("cursor", ""))
-        etag = etag_of(request, page.version)
+        etag = etag_of(request, page.version, links.basis(request))
         if (same := unchanged(request, etag)) is not None:
             return same
         rows = BackupRestore.objects.filter(pk__in=page.ids).select_related("restored_by").in_bulk()
@@ -64,7 +64,7 @@ class Restores(Operations):
     )
     def retrieve(self, request: Request, id: UUID) -> Response:
         """With its progress while it is at work, and how it compared when it was done."""
-        etag = etag_of(request, versions_of(BackupRestore.objects.filter(id=id)))
+        etag = etag_of(request, versions_of(BackupRestore.objects.filter(id=id)), links.basis(request))
         if (same := unchanged(request, etag)) is not None:
             return same
         return tagged(Response(self.told(self.found(id))), etag)

@@ -3,19 +3,22 @@
 from uuid import UUID
 
 from drf_spectacular.utils import OpenApiResponse
-from rest_framework.exceptions import ValidationError
+from rest_framework.exceptions import PermissionDenied, ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from backups import asking, documents
+from backups import access, asking, documents
 from backups.access import Action
-from backups.api import examples
-from backups.api.fields import Flag, Strict, Text
+from backups.api import examples, links
+from backups.api.base import Permitted
+from backups.api.fields import Flag, NothingSerializer, Strict, Text
 from backups.api.one import OfBackups
 from backups.api.restores import Restores
 from backups.api.rows import RestoreSerializer, url_of
 from backups.api.schema import operation
-from backups.api.told import PlanSerializer, UndoneSerializer
+from backups.api.throttling import PlanThrottle
+from backups.api.told import CancelledSerializer, PlanSerializer, UndoneSerializer
+from backups.cancelling import cancel
 from backups.types import Server
 
 
@@ -64,16 +67,40 @@ class Restoring(OfBackups):
         order = self.body(RestoreOrderSerializer)
         target, neutralize = order["target"], order["neutralize"]
         if order["dry_run"]:
+            self.limit(PlanThrottle())
             return Response(documents.plan(asking.restore_of(row, target=target, neutralize=neutralize).plan()))
         _require_named(asking.allowed_target(target), order["confirm"])
         made = asking.for_restore(row, target=target, confirm=order["confirm"], neutralize=neutralize, user=request.user)
-        self.note(object=row.filename, target=asking.allowed_target(target).address, detail=str(made.id))
+        self.note(object=row.filename, target=asking.allowed_target(target).address, detail=str(made.id), queued=True)
         told = RestoreSerializer(made, context={"request": request}).data
         return Response(told, status=202, headers={"Location": url_of("restore", made.id, request)})
 
 
-class Undoing(Restores):
-    """Of one restore."""
+class ActingOnRestores(Restores):
+    """On one restore or verification."""
+
+    @operation(
+        id="cancelRestore",
+        summary="Stop a restore or verification that is queued or running",
+        needs=Action.VIEW,
+        request=NothingSerializer,
+        answers={202: OpenApiResponse(CancelledSerializer, description="It was asked to stop, and does so within seconds.")},
+        problems=[404, 409, 415],
+        examples=[examples.CANCELLED_RESTORE],
+        tag="restores",
+    )
+    def cancel(self, request: Request, id: UUID) -> Response:
+        """It removes what it had begun, and the target is as it was; one that is queued never begins. 409 where it has ended.
+
+        For a restore this needs the permission to restore, too; for a verification that to verify.
+        """
+        row = self.found(id)
+        self.body(NothingSerializer)
+        if not access.may(request, links.to_cancel(row)):
+            raise PermissionDenied(Permitted.message)
+        cancelled = cancel(str(row.id))
+        self.note(object=str(row.id), target=row.target_database)
+        return Response(documents.cancelled(cancelled), status=202)
 
     @operation(
         id="undoRestore",

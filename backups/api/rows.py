@@ -7,22 +7,23 @@ from rest_framework import serializers
 from rest_framework.reverse import reverse
 
 from backups import documents
+from backups.api import links
 from backups.api.fields import Moment
 from backups.models import BackupHistory, BackupRestore, Level, RestorePurpose, Verdict
 
-NAMESPACE = "backups_api"
 OF_A_LIST = (
     *("id", "filename", "description", "backup_type", "environment", "database", "status", "created_at", "started_at"),
     *("finished_at", "duration_seconds", "size_bytes", "database_size_bytes", "checksum", "bucket", "s3_key", "local_path"),
     *("postgres_version", "application_version", "error_message", "stored_at", "readable_at", "verified_at", "bad_at"),
     *("missing_at", "deleted_at", "pin_reason", "triggered_by", "url"),
 )
+LINKS = serializers.DictField(child=serializers.URLField())
 PROGRESS = ("phase", "done_bytes", "total_bytes", "stored_bytes", "table", "at")
 
 
 def url_of(name: str, row_id: object, request: Any, **more: object) -> str:
     """The absolute address of an operation on a row."""
-    made: str = reverse(f"{NAMESPACE}:{name}", kwargs={"id": row_id, **more}, request=request)
+    made: str = reverse(f"{links.NAMESPACE}:{name}", kwargs={"id": row_id, **more}, request=request)
     return made
 
 
@@ -86,6 +87,7 @@ class RestoreSerializer(_Row):
     restored_by = serializers.SerializerMethodField(help_text="Whose request it was: a user's name.")
     url = serializers.SerializerMethodField()
     backup = serializers.SerializerMethodField(help_text="The address of the backup.")
+    links = serializers.SerializerMethodField(help_text="What you can do with it now, by name.")
 
     class Meta:
         model = BackupRestore
@@ -93,7 +95,7 @@ class RestoreSerializer(_Row):
             *("id", "backup_id", "source"),
             *(name for name in documents.RESTORE if name not in ("id", "backup_id")),
             *("level", "verdict", "created_at", "undone_at", "cancel_requested_at", "progress", "error_message", "restored_by"),
-            *("url", "backup"),
+            *("url", "backup", "links"),
         )
         read_only_fields = fields
 
@@ -107,6 +109,10 @@ class RestoreSerializer(_Row):
     @extend_schema_field(serializers.URLField(allow_null=True))
     def get_backup(self, row: BackupRestore) -> str | None:
         return url_of("backup", row.backup_id, self.context["request"]) if row.backup_id else None
+
+    @extend_schema_field(LINKS)
+    def get_links(self, row: BackupRestore) -> dict[str, str]:
+        return links.of_restore(row, self.context["request"], address=url_of)
 
 
 class TableSerializer(serializers.Serializer[Any]):
@@ -145,7 +151,7 @@ class BackupSerializer(BackupItemSerializer):
     guards = serializers.ListField(child=serializers.CharField(), read_only=True)
     restores = serializers.SerializerMethodField()
     verifications = serializers.SerializerMethodField()
-    links = serializers.SerializerMethodField(help_text="What can be done with it, by name.")
+    links = serializers.SerializerMethodField(help_text="What you can do with it now, by name.")
 
     class Meta:
         model = BackupHistory
@@ -187,9 +193,6 @@ class BackupSerializer(BackupItemSerializer):
         )
         return RestoreSerializer(newest, many=True, context=self.context).data
 
-    @extend_schema_field(serializers.DictField(child=serializers.URLField()))
+    @extend_schema_field(LINKS)
     def get_links(self, row: BackupHistory) -> dict[str, str]:
-        return {name: self.address(name if name != "restore" else "restore-backup", row) for name in LINKS}
-
-
-LINKS = ("contents", "verify", "cancel", "pin", "download", "restore")
+        return links.of_backup(row, self.context["request"], address=url_of)

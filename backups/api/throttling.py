@@ -35,8 +35,20 @@ class ReadThrottle(SimpleRateThrottle):
         return self.cache_format % {"scope": self.scope, "ident": ident}
 
 
+class PlanThrottle(ReadThrottle):
+    """Of a user: what reads stores and servers as a run does, but makes no row. As often as runs, and beside them."""
+
+    scope = "backups_plan"
+
+    def get_rate(self) -> str | None:
+        """That of runs."""
+        return _rate(CreateThrottle.scope)
+
+
 class CreateThrottle(BaseThrottle):
-    """Of a user: what makes a run. Counts the runs that were made, so put it only on what makes one."""
+    """Of a user: what makes a run. Counts the runs that were made, so put it only on what makes one. Whoever is not known makes
+    none, and is to be told that, however many runs of nobody's there are.
+    """
 
     scope: ClassVar[str] = "backups_create"
 
@@ -44,7 +56,7 @@ class CreateThrottle(BaseThrottle):
         """Whether there were fewer in the time."""
         del view
         rate = _rate(self.scope)
-        if rate is None or request.method in ("GET", "HEAD", "OPTIONS"):
+        if rate is None or request.method in ("GET", "HEAD", "OPTIONS") or not request.user.is_authenticated:
             return True
         # The parsing of a rate is the framework's.
         number, self._seconds = SimpleRateThrottle.parse_rate(self, rate)  # type: ignore[arg-type]

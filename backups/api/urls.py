@@ -15,7 +15,7 @@ from backups.api.downloading import Downloading
 from backups.api.negotiation import negotiated, page_of, show
 from backups.api.outside import Missing
 from backups.api.restores import Restores
-from backups.api.restoring import Restoring, Undoing
+from backups.api.restoring import ActingOnRestores, Restoring
 from backups.api.wellbeing import Wellbeing
 
 app_name = "backups_api"
@@ -49,6 +49,7 @@ urlpatterns = [
     path("docs/", admin.site.admin_view(Docs.as_view()), name="docs"),
     path("restores/", _to(Restores, get="list"), name="restores"),
     path("restores/<uuid:id>/", _to(Restores, "admin:backups_backuprestore_change", get="retrieve"), name="restore"),
-    path("restores/<uuid:id>/undo/", _to(Undoing, post="undo"), name="undo"),
+    path("restores/<uuid:id>/cancel/", _to(ActingOnRestores, post="cancel"), name="cancel-restore"),
+    path("restores/<uuid:id>/undo/", _to(ActingOnRestores, post="undo"), name="undo"),
     re_path(r"^(?P<rest>[\s\S]+)\Z", _rest),  # <path:rest> ends at a newline
 ]

@@ -1,6 +1,7 @@
 """Who asks the API: nobody, people with and without permissions, tokens of each scope; and workers that seem to be alive."""
 
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -10,6 +11,7 @@ import pytest
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Permission
 from django.core.cache import cache
+from django.db import connections
 from django.test import Client
 from django.utils import timezone
 from knox.crypto import create_token_string, hash_token
@@ -83,6 +85,21 @@ class Messages:
     def apply_async(self, *, args: list[str], **_how: object) -> None:
         """A message about the row of that id."""
         self.take(*args)
+
+
+def in_a_thread(do: Callable[[], Any]) -> Future[Any]:
+    """As another request, or a worker, does it at the same time; the result is awaited by `.result(timeout=…)`."""
+
+    def run() -> Any:
+        try:
+            return do()
+        finally:
+            connections.close_all()
+
+    threads = ThreadPoolExecutor(max_workers=1)
+    done = threads.submit(run)
+    threads.shutdown(wait=False)
+    return done
 
 
 def _permit(user: Any, *actions: str) -> None:

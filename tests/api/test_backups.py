@@ -12,7 +12,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from backups import tasks
+from backups import audit, tasks
 from backups.management import report
 from backups.models import AuditEntry, BackupHistory, Heartbeat
 from backups.types import Server
@@ -193,7 +193,7 @@ def test_a_backup_is_asked_for_and_answered_at_once_with_where_to_look(
     assert sent == [str(row.id)]
     assert admin_client.get(response["Location"]).json()["status"] == "pending"
     entry = AuditEntry.objects.get()
-    assert (entry.action, entry.outcome, entry.object, entry.channel) == ("create", "done", row.filename, "api")
+    assert (entry.action, entry.outcome, entry.object, entry.channel) == ("create", "queued", row.filename, "api")
 
 
 @pytest.mark.parametrize(
@@ -218,6 +218,26 @@ def test_a_body_that_can_t_be_meant_is_refused_by_the_name_of_its_field(
     told = problem(post(admin_client, body), 400, "invalid")
     assert [one["field"] for one in told["errors"]] == [field]
     assert not BackupHistory.objects.exists()
+
+
+def test_of_many_fields_that_there_are_none_of_the_first_are_named_and_the_entry_stays_small(admin_client: Client) -> None:
+    body = {"description": "x", **{f"{number:04}{'y' * 200}": 1 for number in range(217)}}
+    told = problem(post(admin_client, body), 400, "invalid")
+    assert [one["field"][:4] for one in told["errors"]] == ["0000", "0001", "0002", "0003", "0004", ""]
+    assert told["errors"][-1]["message"] == "And 212 more."
+    assert len(json.dumps(told)) < 3_000
+    assert len(AuditEntry.objects.get().detail) <= audit.LONGEST_DETAIL
+
+
+def test_a_field_that_stands_twice_is_refused_by_its_name(admin_client: Client, alive: None, bucket: str) -> None:
+    body = '{"description": "x", "save_local": false, "save_local": true}'
+    told = problem(admin_client.post(LIST, body, content_type="application/json"), 400, "invalid")
+    assert told["errors"] == [{"field": "save_local", "message": "It stands there more than once."}]
+
+
+def test_a_parameter_that_stands_twice_is_refused_by_its_name(admin_client: Client) -> None:
+    told = problem(admin_client.get(f"{LIST}?status=failed&status=succeeded"), 400, "invalid")
+    assert told["errors"] == [{"field": "status", "message": "It stands there more than once."}]
 
 
 @pytest.mark.parametrize(

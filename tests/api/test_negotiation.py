@@ -3,10 +3,11 @@
 from wsgiref.util import setup_testing_defaults
 
 import pytest
+from django.contrib.auth import get_user_model
 from django.test import Client
 from django.urls import resolve, reverse
 
-from backups.models import BackupHistory
+from backups.models import AuditEntry, BackupHistory
 from ichrisbirch_site.wsgi import application
 from tests.api.conftest import BROWSER, problem
 from tests.integration.health import made
@@ -84,6 +85,8 @@ def test_the_admin_keeps_its_own_protection_from_forged_requests(admin_client: C
     assert (forged.status_code, b"CSRF" in forged.content) == (403, True)
     by_json = client.post(LIST, {"description": "x"}, content_type="application/json")
     assert "CSRF" in problem(by_json, 403, "forbidden")["title"]
+    entry = AuditEntry.objects.get(channel="api")
+    assert (entry.outcome, entry.actor, entry.user) == ("refused", get_user_model().objects.get().get_username(), None)
 
 
 @pytest.mark.parametrize("nowhere", ["nobody/restore/", "a%0Aline/restore/", "%0A"])

@@ -97,6 +97,7 @@ def test_what_is_too_long_or_can_not_be_stored_is_noted_all_the_same() -> None:
     made.refresh_from_db()
     assert (len(made.action), len(made.object), len(made.target), len(made.actor)) == (30, 300, 300, 200)
     assert "\0" not in made.target + made.detail
+    assert len(entry(detail="d" * 99_999).detail) == audit.LONGEST_DETAIL
 
 
 def test_each_note_is_a_line_of_the_log_that_can_not_look_like_two(caplog: pytest.LogCaptureFixture) -> None:

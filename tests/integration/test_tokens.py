@@ -6,18 +6,20 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.contrib.auth.models import User
-from django.db import connection
+from django.contrib.auth.models import Group, User
+from django.db import connection, transaction
 from django.utils import timezone
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.test import APIRequestFactory
 from rest_framework.views import APIView
 
-from backups import audit, keyring
+from backups import audit, history, keyring
 from backups.access import Scope
 from backups.api.authentication import TokenAuthentication
 from backups.models import AuditEntry, Token
+from tests.api.conftest import in_a_thread
+from tests.conftest import connect, until
 from tests.integration.conftest import Run
 
 pytestmark = pytest.mark.usefixtures("history", "groups")
@@ -248,10 +250,34 @@ def test_a_whole_token_that_was_found_somewhere_is_taken_back_and_not_repeated(r
 def test_making_and_taking_back_are_noted(run: Run) -> None:
     run("token_create", "deploy", "--scope", "run")
     run("token_create", "deploy", "--scope", "run")
+    run("token_create", "  ", "--scope", "run")
     run("token_revoke", "deploy")
+    run("token_revoke", "deploy")
+    run("token_revoke", "Bearer icb_" + "0" * 64)
     noted = list(AuditEntry.objects.order_by("at").values_list("action", "outcome", "object", "channel"))
     assert noted == [
         ("token create", "done", "deploy", "command"),
         ("token create", "refused", "deploy", "command"),
+        ("token create", "refused", "  ", "command"),
         ("token revoke", "done", "deploy", "command"),
+        ("token revoke", "refused", "deploy", "command"),
+        ("token revoke", "refused", "Bearer icb_00000000…", "command"),
     ]
+    assert "0" * 9 not in "".join(AuditEntry.objects.values_list("detail", flat=True))
+
+
+def test_two_who_make_the_same_user_at_the_same_moment_both_get_their_token() -> None:
+    with transaction.atomic():
+        user = User(username="token-a-b")
+        user.set_unusable_password()
+        user.save()
+        user.groups.add(Group.objects.get(name="backup operator"))
+        other = in_a_thread(lambda: issue("a b"))
+        until(_waits_for_a_transaction)
+    token, _text = other.result(timeout=60)
+    assert token.user == user
+
+
+def _waits_for_a_transaction() -> bool:
+    with connect(history.server()) as session:
+        return bool(session.execute("SELECT FROM pg_locks WHERE locktype = 'transactionid' AND NOT granted").fetchall())

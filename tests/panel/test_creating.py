@@ -60,7 +60,7 @@ def test_what_was_asked_for_is_queued_noted_and_shown(operator: Client, sent: Ke
     assert row.filename.endswith("-before-reindex.dump")
     assert sent.ids == [str(row.id)]
     noted = AuditEntry.objects.get()
-    assert (noted.action, noted.outcome, noted.object, noted.channel) == ("create", "done", row.filename, "web")
+    assert (noted.action, noted.outcome, noted.object, noted.channel) == ("create", "queued", row.filename, "web")
     page = operator.get(answer["Location"]).content.decode()
     assert "Queued, waits for a worker" in page
     queued.make_backup(row.id)

@@ -38,6 +38,14 @@ def test_a_browser_is_led_to_the_store_for_five_minutes(restorer: Client, source
     )
 
 
+def test_who_only_looks_gets_no_address(restorer: Client, source: Server, bucket: str) -> None:
+    row = DatabaseBackup(description="good", database="source").run()
+    for place in (address(row), f"/admin/backups/storage/download/?key={row.s3_key}"):
+        answer = restorer.head(place)
+        assert (answer.status_code, answer.get("Content-Length"), "Location" in answer) == (200, str(row.size_bytes), False)
+    assert not AuditEntry.objects.exists()
+
+
 def test_what_only_a_local_copy_has_is_streamed(restorer: Client, source: Server, bucket: str) -> None:
     row = DatabaseBackup(description="here", database="source", upload_to_s3=False, save_local=True).run()
     answer = restorer.get(address(row))

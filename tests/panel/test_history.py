@@ -352,7 +352,7 @@ def test_verifications_are_queued_and_noted(administrator: Client, bucket: str, 
     answer = act(administrator, "verify", one, other)
     assert said(answer) == ["2 verifications are queued."]
     assert {str(made.id) for made in BackupRestore.objects.filter(purpose="verification")} == set(worker)
-    assert sorted(AuditEntry.objects.filter(action="verify", outcome="done").values_list("object", flat=True)) == sorted(
+    assert sorted(AuditEntry.objects.filter(action="verify", outcome="queued").values_list("object", flat=True)) == sorted(
         [one.filename, other.filename]
     )
 
