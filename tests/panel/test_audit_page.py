@@ -17,7 +17,17 @@ def test_it_shows_who_did_what_and_why_it_was_refused(browser_of: Callable[..., 
     note(action="create", outcome=Outcome.QUEUED, object="backup-y.dump", by=by)
     client = browser_of("backup administrator")
     page = client.get(AUDIT).content.decode()
-    for told in ("deploy", "token ci", "10.0.0.1", "backup-x.dump", "&lt;b&gt;no", "Refused", '<span class="pill run">', "Queued", "1 to 2 of 2"):
+    for told in (
+        "deploy",
+        "token ci",
+        "10.0.0.1",
+        "backup-x.dump",
+        "&lt;b&gt;no",
+        "Refused",
+        '<span class="pill run">',
+        "Queued",
+        "1 to 2 of 2",
+    ):
         assert told in page
     assert "1 to 1 of 1" in client.get(f"{AUDIT}?outcome__exact=refused").content.decode()
     assert "1 to 1 of 1" in client.get(f"{AUDIT}?q=backup-y").content.decode()
