@@ -28,10 +28,8 @@ def run() -> None:
             import django
 
             from ichrisbirch_site.embedded.database import prepare_database
-            from ichrisbirch_site.loading import loading
 
-            with loading():
-                django.setup()
+            django.setup()
             prepare_database(os.environ)
     execute_from_command_line(sys.argv)
 

@@ -5,7 +5,6 @@ if __name__ == "__main__":  # python -m backups.backup: the same as manage.py db
 
     raise SystemExit(main("db_backup"))
 
-import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -14,8 +13,8 @@ from uuid import uuid4
 
 from django.utils import timezone
 
-from backups import conf, history, interrupts, stores
-from backups.exceptions import BegunError, ObjectExistsError, StorageError, UsageError
+from backups import conf, history, interrupts, naming, stores
+from backups.exceptions import BegunError, UsageError
 from backups.manifest import serialize
 from backups.models import BackupHistory, BackupType, Status
 from backups.postgres import commands, snapshot
@@ -35,8 +34,6 @@ from backups.storage.store import Store
 from backups.types import Globals, OnProgress, Progress, Server, Snapshot, silent
 from backups.unfinished import Unfinished
 from backups.watching import alive, watched
-
-NAME_ATTEMPTS = 5  # seconds to try, where others make backups of the same description
 
 
 class DatabaseBackup:
@@ -111,7 +108,7 @@ class DatabaseBackup:
     @property
     def key(self) -> str:
         """The key of the dump, in S3 and below the local folder."""
-        return keys.object_key(environment=self.settings.environment, filename=self.row.filename)
+        return naming.key_of(self.row)
 
     @property
     def run_id(self) -> str:
@@ -124,14 +121,8 @@ class DatabaseBackup:
         Raises BegunError where that moment has its backup already, HistoryError, and ObjectExistsError.
         """
         self.row.slot = slot
-        self._record()
+        naming.record(self.row, destinations=self.destinations, local=self.stores.local)
         return self.row
-
-    def _require_free_slot(self) -> None:
-        if self.row.slot and history.has_slot(self.row):
-            raise BegunError(
-                f"The backup of {self.row.database} for {self.row.slot} was asked for already.", hint="icb db list shows it."
-            )
 
     def run(self) -> BackupHistory:
         """Makes the backup; returns its row, succeeded.
@@ -146,7 +137,7 @@ class DatabaseBackup:
             try:
                 if not self.is_queued:
                     self.row.started_at = timezone.now()
-                    self._record()
+                    naming.record(self.row, destinations=self.destinations, local=self.stores.local)
                 self._make()
             except BaseException as error:
                 if self.row.status == Status.SUCCEEDED:  # a signal came when all was done
@@ -180,34 +171,6 @@ class DatabaseBackup:
             require_held(session)
             with interrupts.held():  # what has its manifest is a backup, and its row must say so
                 self._seal(program, dumped, seen, cluster, [lacking] if lacking else [])
-
-    def _record(self) -> None:
-        """The row, with a filename that no row, object or file has: the minute, else the second, or one of the next."""
-        for attempt in range(1 + NAME_ATTEMPTS):
-            moment = timezone.now()
-            self.row.filename = keys.filename(at=moment, description=self.description, with_seconds=attempt > 0)
-            self.row.created_at = moment
-            self.row.s3_key = self.key if self.row.bucket else ""
-            local = self.stores.local
-            self.row.local_path = local.location(self.key) if local is not None and local in self.destinations else ""
-            if not self._taken() and history.add(self.row):
-                return
-            self._require_free_slot()
-            if 0 < attempt < NAME_ATTEMPTS:
-                time.sleep(1 - moment.microsecond / 1e6)
-        raise ObjectExistsError(
-            f"There is a backup {self.row.filename} already.", hint="Choose another description, or wait a second."
-        )
-
-    def _taken(self) -> bool:
-        """Whether a destination has the key already. One that can't be asked is left to the preflight, which has the words."""
-        for store in self.destinations:
-            try:
-                if store.head(self.key) is not None or store.head(keys.manifest_key(self.key)) is not None:
-                    return True
-            except StorageError:
-                continue
-        return False
 
     def _preflight(self) -> tuple[ClientProgram, int]:
         """Whatever would make the backup fail later is found here, in seconds. Returns pg_dump, and the bytes of all tables."""

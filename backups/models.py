@@ -12,6 +12,7 @@ from django.db import models
 from django.utils import timezone
 
 from backups.audited import AuditEntry as AuditEntry
+from backups.fields import LargeJSONField
 from backups.querysets import BackupHistoryQuerySet, BackupRestoreQuerySet
 from backups.tokens import Token as Token
 
@@ -102,7 +103,7 @@ class BackupHistory(models.Model):
     local_path = models.TextField(blank=True)
     upload_id = models.TextField(blank=True, help_text="The multipart upload while it runs, so that it can be aborted.")
     manifest_etag = models.CharField(max_length=128, blank=True, help_text="Tells a changed manifest from ours in a listing.")
-    table_snapshot = models.JSONField(default=dict, blank=True, help_text="tables: schema, table, rows, bytes; total rows, bytes")
+    table_snapshot = LargeJSONField(default=dict, blank=True, help_text="tables: schema, table, rows, bytes; total rows, bytes")
     postgres_version = models.CharField(max_length=50, blank=True)
     pg_dump_version = models.CharField(max_length=50, blank=True)
     compression = models.CharField(max_length=20, blank=True)

@@ -13,3 +13,5 @@ urlpatterns = [
     path("", include("backups.urls")),
     path("", RedirectView.as_view(pattern_name="admin:index")),
 ]
+
+handler400 = "backups.api.outside.unreadable"

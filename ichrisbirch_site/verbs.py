@@ -11,7 +11,6 @@ from typing import Any
 from ichrisbirch_site import embedded
 from ichrisbirch_site.embedded import EmbeddedError, Home, Service
 from ichrisbirch_site.embedded.database import prepare_database
-from ichrisbirch_site.loading import loading
 
 PROJECT = embedded.PROJECT
 
@@ -31,11 +30,10 @@ def _command(family: str, verb: str, words: list[str]) -> int:
     helps = not embedded.needed_by([verb, *words])
     if not helps:
         embedded.ensure_running_or_exit(os.environ)
-    with loading():
-        _django()
-        from django.core.management import load_command_class
+    _django()
+    from django.core.management import load_command_class
 
-        command = load_command_class("backups", f"{family}_{verb.replace('-', '_')}")
+    command = load_command_class("backups", f"{family}_{verb.replace('-', '_')}")
     if not helps:
         prepare_database(os.environ)
     command.run_from_argv([f"icb {family}", verb, *words])

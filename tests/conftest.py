@@ -80,6 +80,13 @@ def new_database(admin: Server, name: str = "") -> Server:
     return server
 
 
+def copy_database(original: Server, copy: Server) -> None:
+    """Makes a database as another one of the same server is; nobody may be connected to that."""
+    names = map(sql.Identifier, (copy.database, original.database))
+    with connect(replace(copy, database="postgres")) as connection:
+        connection.execute(sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(*names))
+
+
 def drop_database(server: Server) -> None:
     """Drops a database and whoever is connected to it."""
     with connect(replace(server, database="postgres")) as connection:

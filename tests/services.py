@@ -10,6 +10,7 @@ import json
 import os
 import shutil
 import signal
+import tempfile
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import asdict
@@ -24,6 +25,9 @@ from ichrisbirch_site.embedded.processes import Process
 
 RUNS = embedded.PROJECT / ".icb" / "tests"
 RUN = "TESTS_FOLDER"  # the variable that tells the processes of a run where its folder is
+
+MEMORY = Path("/dev/shm")
+MEMORY_BYTES = 8 << 30  # that must be free
 
 # No crash of the machine has to be survived here; kill -9 has, so commits stay synchronous.
 POSTGRES_SETTINGS = {"fsync": "off", "full_page_writes": "off", "max_connections": "200"}
@@ -74,7 +78,7 @@ def begin(*, start: bool) -> None:
     clear_environment()
     os.environ["ENVIRONMENT"] = "testing"
     os.environ["ICB_FOLDER"] = os.environ[RUN] = str(run)
-    home.credentials()
+    keep_in_memory(home)
     if start:
         services.ensure(services.all_of(home), say=lambda line: None)
 
@@ -86,9 +90,20 @@ def begin_worker(*, start: bool) -> None:
         return
     home.make(home.folder)
     os.environ["ICB_FOLDER"] = str(home.folder)
-    home.credentials()
+    keep_in_memory(home)
     if start:
         services.ensure(services.all_of(home), say=lambda line: None)
+
+
+def keep_in_memory(home: Home) -> None:
+    """Lets PostgreSQL's files lie in memory, where there is plenty: tests make and drop thousands of databases of 300 files each,
+    and a file system on a disk looks long for a place for a file where many have just been deleted.
+    """
+    home.credentials()
+    if MEMORY.is_dir() and os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free > MEMORY_BYTES:
+        folder = Path(tempfile.mkdtemp(prefix="icb-tests-", dir=MEMORY))
+        folder.chmod(0o711)  # where another user has to run it
+        home.remember(postgres_folder=str(folder / "postgres"))
 
 
 def end() -> None:
@@ -152,7 +167,9 @@ def postgres15() -> Iterator[PostgreSQL]:
     bins = [folder for folder in programs.of_the_distribution() if programs.version(folder)[:1] == (15,)]
     if not bins:
         pytest.skip("the distribution's PostgreSQL 15 is not installed")
-    server = PostgreSQL(new_home("postgres15", postgres_bin=bins[0]))
+    home = new_home("postgres15", postgres_bin=bins[0])
+    keep_in_memory(home)
+    server = PostgreSQL(home)
     services.ensure([server], say=lambda line: None)
     yield server
     services.stop(server)

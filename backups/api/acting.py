@@ -72,7 +72,7 @@ class Acting(OfBackups):
         needs=Action.VERIFY,
         request=LevelSerializer,
         answers={202: OpenApiResponse(RestoreSerializer, description="Queued. Poll the address in Location.")},
-        problems=[400, 404, 409, 415],
+        problems=[404, 409, 415],
         examples=[examples.LEVEL, examples.VERIFYING],
         makes_run=True,
     )
@@ -91,7 +91,7 @@ class Acting(OfBackups):
         needs=Action.RUN,
         request=NothingSerializer,
         answers={202: OpenApiResponse(CancelledSerializer, description="It was asked to stop, and does so within seconds.")},
-        problems=[400, 404, 409, 415],
+        problems=[404, 409, 415],
         examples=[examples.CANCELLED],
     )
     def cancel(self, request: Request, id: UUID) -> Response:
@@ -108,7 +108,7 @@ class Acting(OfBackups):
         needs=Action.PRUNE,
         request=ReasonSerializer,
         answers={200: PinnedSerializer},
-        problems=[400, 404, 409, 415],
+        problems=[404, 409, 415],
         examples=[examples.REASON, examples.PINNED],
     )
     def pin(self, request: Request, id: UUID) -> Response:
@@ -123,7 +123,7 @@ class Acting(OfBackups):
         summary="Let the retention policy judge a backup again",
         needs=Action.PRUNE,
         answers={200: PinnedSerializer},
-        problems=[400, 404, 409],
+        problems=[404, 409],
         examples=[examples.UNPINNED],
     )
     def unpin(self, request: Request, id: UUID) -> Response:

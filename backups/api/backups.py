@@ -49,7 +49,6 @@ class Backups(OfBackups):
         needs=Action.VIEW,
         parameters=[BackupsQuery, IF_NONE_MATCH],
         answers={200: BackupPageSerializer, 304: SAME},
-        problems=[400],
         examples=[examples.PAGE],
     )
     def list(self, request: Request) -> Response:
@@ -75,7 +74,7 @@ class Backups(OfBackups):
             202: OpenApiResponse(BackupSerializer, description="Queued. Poll the address in Location."),
             201: OpenApiResponse(BackupSerializer, description="Made, while you waited (`Prefer: wait`)."),
         },
-        problems=[400, 404, 409, 415, 422, 500],
+        problems=[404, 409, 415, 422, 500],
         examples=[examples.NEW, examples.QUEUED],
         makes_run=True,
     )

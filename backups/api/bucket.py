@@ -66,7 +66,6 @@ class Bucket(Operations):
         needs=Action.VIEW,
         parameters=[FolderQuery],
         answers={200: FolderSerializer},
-        problems=[400],
         examples=[examples.FOLDER],
         tag="storage",
     )

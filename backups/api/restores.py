@@ -37,7 +37,6 @@ class Restores(Operations):
         needs=Action.VIEW,
         parameters=[RestoresQuery, IF_NONE_MATCH],
         answers={200: RestorePageSerializer, 304: SAME},
-        problems=[400],
         examples=[examples.RESTORES],
         tag="restores",
     )

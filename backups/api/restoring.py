@@ -54,7 +54,7 @@ class Restoring(OfBackups):
             202: OpenApiResponse(RestoreSerializer, description="Queued. Poll the address in Location."),
             200: OpenApiResponse(PlanSerializer, description="The plan (`dry_run`)."),
         },
-        problems=[400, 404, 409, 415],
+        problems=[404, 409, 415],
         examples=[examples.ORDER, examples.RESTORING, examples.PLAN],
         makes_run=True,
         tag="restores",
@@ -85,7 +85,7 @@ class ActingOnRestores(Restores):
         needs=Action.VIEW,
         request=NothingSerializer,
         answers={202: OpenApiResponse(CancelledSerializer, description="It was asked to stop, and does so within seconds.")},
-        problems=[400, 404, 409, 415],
+        problems=[404, 409, 415],
         examples=[examples.CANCELLED_RESTORE],
         tag="restores",
     )
@@ -108,7 +108,7 @@ class ActingOnRestores(Restores):
         needs=Action.RESTORE,
         request=ConfirmSerializer,
         answers={200: UndoneSerializer},
-        problems=[400, 404, 409, 415],
+        problems=[404, 409, 415],
         examples=[examples.CONFIRM, examples.UNDONE],
         tag="restores",
     )

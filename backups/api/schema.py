@@ -61,6 +61,7 @@ class ProblemSerializer(serializers.Serializer[Any]):
 
 
 _ALWAYS = {
+    400: "Something in the request can't be used; `errors` names it.",
     401: "Nobody is known by this token, or none was sent.",
     403: "You may not do this: the permission is missing, or the token's scope is less.",
     405: "There is no such method here.",
@@ -69,7 +70,6 @@ _ALWAYS = {
     503: "Something that is needed can't be reached now.",
 }
 _MEANINGS = {
-    400: "Something in the request can't be used; `errors` names it.",
     404: "There is none, or you may not see it.",
     409: "Something is in the way now, or data might be lost.",
     415: "Send application/json.",
@@ -98,7 +98,7 @@ def operation(
 
     `answers` are by status, or by status and media type; `problems` the statuses besides those of every operation.
     """
-    told = {**_ALWAYS, **{status: _MEANINGS[status] for status in problems}}
+    told = _ALWAYS | {status: _MEANINGS[status] for status in problems}
     failures = {(status, MEDIA_TYPE): OpenApiResponse(ProblemSerializer, description=text) for status, text in told.items()}
 
     def mark(method: Method) -> Method:

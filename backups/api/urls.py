@@ -12,8 +12,8 @@ from backups.api.backups import Backups
 from backups.api.bucket import Bucket
 from backups.api.describing import Docs, Schema
 from backups.api.downloading import Downloading
-from backups.api.missing import Missing
 from backups.api.negotiation import negotiated, page_of, show
+from backups.api.outside import Missing
 from backups.api.restores import Restores
 from backups.api.restoring import ActingOnRestores, Restoring
 from backups.api.wellbeing import Wellbeing

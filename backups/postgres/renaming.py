@@ -7,21 +7,30 @@ the second lets go, and the rename finds nobody. https://github.com/postgres/pos
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import suppress
-from dataclasses import dataclass
 
 import psycopg
 from psycopg import sql
 
-from backups import interrupts
-from backups.exceptions import CancelledError, ConnectError, PostgresError, RefusedError
+from backups.exceptions import ConnectError, PostgresError, RefusedError
 from backups.postgres import sessions
-from backups.postgres.connect import Connection, connected, quoted, words_of
+from backups.postgres.connect import Connection, connected, words_of
 from backups.postgres.databases import maintenance
-from backups.postgres.marks import Found, comment_on
-from backups.postgres.sessions import Session
+from backups.postgres.marks import comment_on
+from backups.postgres.movable import (
+    UNTOUCHED,
+    BusyError,
+    Moves,
+    names,
+    oids,
+    require_endable,
+    require_free,
+    require_nothing_prepared,
+    require_rights,
+    require_wanted,
+)
 from backups.types import Server
 
 APPLICATION = "restore: swap"
@@ -29,9 +38,6 @@ ATTEMPTS = 4
 PAUSE_SECONDS = 0.5
 PATIENCE_SECONDS = 5.0  # for sessions that are told to go, in each attempt; as long as PostgreSQL waits itself
 TICK_SECONDS = 0.002
-_UNTOUCHED = "Nothing was changed."
-_MAY_CREATE = "SELECT rolsuper OR rolcreatedb FROM pg_roles WHERE rolname = current_user"
-_PREPARED = "SELECT gid, database FROM pg_prepared_xacts WHERE database = ANY(%s) ORDER BY 1"
 # The lock on a database as a whole: https://www.postgresql.org/docs/current/view-pg-locks.html
 _LOCKS = """
     SELECT coalesce(bool_or(pid = %(mover)s AND NOT granted), false),
@@ -39,23 +45,8 @@ _LOCKS = """
     FROM pg_locks WHERE locktype = 'object' AND classid = 'pg_database'::regclass AND objid = ANY(%(oids)s::bigint[]::oid[])
 """
 
-
-@dataclass(frozen=True, kw_only=True)
-class Move:
-    """One database that gets another name and another comment."""
-
-    database: Found
-    to: str
-    comment: str | None
-
-
-Moves = Sequence[Move]
 # Looks at the databases and says what should become of them. Raises RefusedError.
 Plan = Callable[[Connection], Moves]
-
-
-class BusyError(RefusedError):
-    """The database is in use."""
 
 
 def rename_all(server: Server, plan: Plan) -> tuple[Moves, float]:
@@ -82,67 +73,17 @@ def _attempt(server: Server, plan: Plan) -> tuple[Moves, float]:
         connected(place, application_name=APPLICATION) as mover,
     ):
         moves = plan(watcher)
-        _require_wanted(moves)
-        _require_rights(watcher, moves)
-        _require_free(watcher, moves)
+        require_wanted(moves)
+        require_rights(watcher, moves)
+        require_free(watcher, moves)
         _raise_barrier(barrier, watcher, moves)
         try:
             if plan(watcher) != moves:
-                raise BusyError(f"Somebody else is renaming {_names(moves)}. {_UNTOUCHED}")
+                raise BusyError(f"Somebody else is renaming {names(moves)}. {UNTOUCHED}")
             return moves, _rename(moves, watcher=watcher, barrier=barrier, mover=mover, server=server)
         finally:
             with suppress(psycopg.Error):
                 barrier.rollback()
-
-
-def _require_wanted(moves: Moves) -> None:
-    if interrupts.came():
-        raise CancelledError(f"Cancelled before {_names(moves)} was renamed. {_UNTOUCHED}")
-
-
-def _require_rights(watcher: Connection, moves: Moves) -> None:
-    """https://www.postgresql.org/docs/current/sql-alterdatabase.html: the owner, with CREATEDB; or a superuser."""
-    role = quoted(_role(watcher))
-    for move in moves:
-        if not move.database.is_ours:
-            owner = quoted(move.database.owner)
-            raise RefusedError(
-                f"The role {role} may not rename {move.database.name}, which belongs to {owner}. {_UNTOUCHED}",
-                hint=f"Let a superuser run: GRANT {owner} TO {role}; or connect as {owner} or as a superuser.",
-            )
-    if watcher.execute(_MAY_CREATE).fetchone() != (True,):
-        raise RefusedError(
-            f"The role {role} may not rename databases: it lacks CREATEDB. {_UNTOUCHED}",
-            hint=f"Let a superuser run: ALTER ROLE {role} CREATEDB",
-        )
-
-
-def _require_free(watcher: Connection, moves: Moves) -> None:
-    """Before anybody is told to go: is there somebody who will not?"""
-    _require_nothing_prepared(watcher, moves)
-    _require_endable(watcher, moves, sessions.of_users(watcher, _oids(moves)))
-
-
-def _require_nothing_prepared(watcher: Connection, moves: Moves) -> None:
-    prepared = watcher.execute(_PREPARED, [[move.database.name for move in moves]]).fetchall()
-    if prepared:
-        gid, database = prepared[0]
-        raise RefusedError(
-            f"A prepared transaction keeps {database} from being renamed. {_UNTOUCHED}",
-            detail=", ".join(str(gid) for gid, _database in prepared),
-            hint=f"In {database}, run COMMIT PREPARED {_quoted(gid)} or ROLLBACK PREPARED {_quoted(gid)}, and try again.",
-        )
-
-
-def _require_endable(watcher: Connection, moves: Moves, found: Sequence[Session]) -> None:
-    staying = [session for session in found if not session.may_end]
-    if staying:
-        role = quoted(_role(watcher))
-        raise BusyError(
-            f"The role {role} may not end sessions that are connected to {_names(moves)}. {_UNTOUCHED}",
-            detail="\n".join(map(str, staying)),
-            hint=f"Close them, or let a superuser run GRANT pg_signal_backend TO {role}: it may end all but a superuser's then.",
-        )
 
 
 def _raise_barrier(barrier: Connection, watcher: Connection, moves: Moves) -> None:
@@ -166,17 +107,25 @@ def _rename(moves: Moves, *, watcher: Connection, barrier: Connection, mover: Co
             _clear_the_way(moves, done, watcher=watcher, barrier=barrier, mover=mover)
         except BaseException as error:
             _call_off(done, mover)
-            if not isinstance(error, Exception) or (done.exception() is not None and not mover.broken):
+            if not isinstance(error, Exception) or (done.exception() is not None and not _was_cut_off(done.exception(), mover)):
                 raise
         seconds = time.monotonic() - started
     try:
         done.result()
     except psycopg.Error as error:
-        if mover.broken:
+        if _was_cut_off(error, mover):
+            mover.close()
             _require_done_after_all(server, moves, pid=pid, error=error)
         else:
             raise _explained(error, watcher, moves, barrier=barrier, mover=mover) from error
     return seconds
+
+
+def _was_cut_off(error: BaseException | None, mover: Connection) -> bool:
+    """Whether the session ended, and nobody has told what became of its transaction. The server's last words, that it ends the
+    session, may be here before the end: https://www.postgresql.org/docs/current/errcodes-appendix.html, class 57.
+    """
+    return mover.broken or str(getattr(error, "sqlstate", "")).startswith("57P")
 
 
 def _in_one_transaction(mover: Connection, moves: Moves) -> None:
@@ -192,7 +141,7 @@ def _in_one_transaction(mover: Connection, moves: Moves) -> None:
 
 
 def _is_done(connection: Connection, moves: Moves) -> bool:
-    rows = connection.execute("SELECT oid::bigint, datname FROM pg_database WHERE oid = ANY(%s::bigint[]::oid[])", [_oids(moves)])
+    rows = connection.execute("SELECT oid::bigint, datname FROM pg_database WHERE oid = ANY(%s::bigint[]::oid[])", [oids(moves)])
     return set(rows) == {(move.database.oid, move.to) for move in moves}
 
 
@@ -201,11 +150,11 @@ def _clear_the_way(moves: Moves, done: Future[None], *, watcher: Connection, bar
     deadline = time.monotonic() + PATIENCE_SECONDS
     is_open = False
     while not done.done():
-        _require_wanted(moves)
+        require_wanted(moves)
         # First the locks: who connects has one until the list of sessions shows it.
         is_queued, holders = _locks(watcher, moves, barrier=barrier, mover=mover)
-        left = sessions.of_anybody(watcher, _oids(moves))
-        _require_endable(watcher, moves, left)
+        left = sessions.of_anybody(watcher, oids(moves))
+        require_endable(watcher, moves, left)
         sessions.end(watcher, left)
         if is_queued and not left and not holders and not is_open:
             barrier.rollback()
@@ -236,13 +185,13 @@ def _require_done_after_all(server: Server, moves: Moves, *, pid: int, error: ps
         except (ConnectError, PostgresError) as lost:
             if time.monotonic() > deadline:
                 raise PostgresError(
-                    f"The connection broke while {_names(moves)} was renamed: either all of it was done or nothing.",
+                    f"The connection broke while {names(moves)} was renamed: either all of it was done or nothing.",
                     detail=str(lost),
                     hint="icb db list shows the databases that were kept, as soon as the server answers.",
                 ) from error
             time.sleep(0.5)
     if not is_done:
-        raise PostgresError(f"The connection broke while {_names(moves)} was renamed. {_UNTOUCHED}", detail=words_of(error))
+        raise PostgresError(f"The connection broke while {names(moves)} was renamed. {UNTOUCHED}", detail=words_of(error))
 
 
 def _explained(
@@ -254,18 +203,18 @@ def _explained(
         case psycopg.errors.LockNotAvailable() | psycopg.errors.DeadlockDetected():
             return _locked_by_others(watcher, moves, barrier=barrier, mover=mover)
         case psycopg.errors.DuplicateDatabase() | psycopg.errors.InvalidCatalogName() | psycopg.errors.QueryCanceled():
-            return BusyError(f"{_names(moves)} could not be renamed. {_UNTOUCHED}", detail=words_of(error), hint="Try again.")
+            return BusyError(f"{names(moves)} could not be renamed. {UNTOUCHED}", detail=words_of(error), hint="Try again.")
         case _:
-            return PostgresError(f"{_names(moves)} could not be renamed. {_UNTOUCHED}", detail=words_of(error))
+            return PostgresError(f"{names(moves)} could not be renamed. {UNTOUCHED}", detail=words_of(error))
 
 
 def _in_use(watcher: Connection, moves: Moves) -> RefusedError:
     """What PostgreSQL's "is being accessed by other users" does not say: by whom."""
     with suppress(psycopg.Error):
-        _require_nothing_prepared(watcher, moves)
+        require_nothing_prepared(watcher, moves)
     return BusyError(
-        f"Sessions that are connected to {_names(moves)} did not go when they were told to. {_UNTOUCHED}",
-        detail="\n".join(map(str, sessions.of_users(watcher, _oids(moves)))),
+        f"Sessions that are connected to {names(moves)} did not go when they were told to. {UNTOUCHED}",
+        detail="\n".join(map(str, sessions.of_users(watcher, oids(moves)))),
         hint="Stop what connects there, and try again.",
     )
 
@@ -273,7 +222,7 @@ def _in_use(watcher: Connection, moves: Moves) -> RefusedError:
 def _locked_by_others(watcher: Connection, moves: Moves, *, barrier: Connection, mover: Connection) -> BusyError:
     _queued, holders = _locks(watcher, moves, barrier=barrier, mover=mover)
     return BusyError(
-        f"Another session has locked {_names(moves)}. {_UNTOUCHED}",
+        f"Another session has locked {names(moves)}. {UNTOUCHED}",
         detail=f"Sessions of the server: {', '.join(map(str, holders))}" if holders else "",
         hint="Wait until it has ended (SELECT * FROM pg_stat_activity WHERE pid = …), and try again.",
     )
@@ -281,23 +230,6 @@ def _locked_by_others(watcher: Connection, moves: Moves, *, barrier: Connection,
 
 def _locks(watcher: Connection, moves: Moves, *, barrier: Connection, mover: Connection) -> tuple[bool, list[int]]:
     """Whether the rename waits for its lock, and who else has one."""
-    values = {"mover": mover.info.backend_pid, "barrier": barrier.info.backend_pid, "oids": _oids(moves)}
+    values = {"mover": mover.info.backend_pid, "barrier": barrier.info.backend_pid, "oids": oids(moves)}
     is_queued, holders = watcher.execute(_LOCKS, values).fetchone() or (False, [])
     return is_queued, holders
-
-
-def _role(connection: Connection) -> str:
-    (name,) = connection.execute("SELECT current_user").fetchone() or ("",)
-    return str(name)
-
-
-def _oids(moves: Moves) -> list[int]:
-    return [move.database.oid for move in moves]
-
-
-def _names(moves: Moves) -> str:
-    return " or ".join(move.database.name for move in moves)
-
-
-def _quoted(text: str) -> str:
-    return sql.Literal(text).as_string(None)

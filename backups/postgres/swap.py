@@ -14,7 +14,8 @@ from backups.exceptions import RefusedError
 from backups.postgres import databases, marks
 from backups.postgres.connect import Connection, connected, quoted
 from backups.postgres.marks import Found, Kept, Mark, kept_copies, mark_staging, stagings, was_swapped_in
-from backups.postgres.renaming import BusyError, Move, Moves, rename_all
+from backups.postgres.movable import BusyError, Move, Moves
+from backups.postgres.renaming import rename_all
 from backups.postgres.sessions import Session, end_sessions, of_users
 from backups.types import Server
 

@@ -1,11 +1,14 @@
 """One address, two faces: programs get JSON, browsers the admin's pages."""
 
+from wsgiref.util import setup_testing_defaults
+
 import pytest
 from django.contrib.auth import get_user_model
 from django.test import Client
 from django.urls import resolve, reverse
 
 from backups.models import AuditEntry, BackupHistory
+from ichrisbirch_site.wsgi import application
 from tests.api.conftest import BROWSER, problem
 from tests.integration.health import made
 
@@ -90,3 +93,18 @@ def test_the_admin_keeps_its_own_protection_from_forged_requests(admin_client: C
 def test_an_address_of_nobody_s_is_a_problem_for_programs(admin_client: Client, nowhere: str) -> None:
     response = admin_client.post(f"{LIST}{nowhere}", {}, content_type="application/json")
     problem(response, 404, "not-found")
+
+
+def test_what_can_t_be_read_is_a_problem_for_programs_and_a_page_for_browsers(client: Client) -> None:
+    told = client.get(LIST, headers={"host": "not a host"})
+    shown = client.get(LIST, headers={"host": "not a host", "accept": "text/html"})
+    problem(told, 400, "malformed")
+    assert (shown.status_code, shown["Content-Type"].partition(";")[0]) == (400, "text/html")
+
+
+def test_a_charset_that_is_none_of_text_is_passed_over_as_one_that_nobody_knows() -> None:
+    asked = {"PATH_INFO": LIST, "QUERY_STRING": "text=a", "CONTENT_TYPE": "text/plain; charset=zlib", "HTTP_ACCEPT": CHROME}
+    setup_testing_defaults(asked)
+    statuses: list[str] = []
+    application(asked, lambda status, _headers: statuses.append(status))
+    assert statuses == ["302 Found"]

@@ -11,14 +11,13 @@ from pathlib import Path
 
 import pytest
 from django.core.management import call_command
-from psycopg import sql
 from pytest_django.fixtures import Settings
 
 from backups import guarding
 from backups.types import Server
 from ichrisbirch_site.embedded import Home
 from ichrisbirch_site.embedded.postgres import PostgreSQL
-from tests.conftest import connect, drop_database, keys_in, new_database, s3_client, server_of, url_of
+from tests.conftest import connect, copy_database, drop_database, keys_in, new_database, s3_client, server_of, url_of
 from tests.integration.conftest import Done, python
 from tests.services import discard, new_home
 
@@ -67,11 +66,10 @@ def migrate(env: dict[str, str]) -> Migrate:
 
 
 @pytest.fixture
-def before(site: Server, sold: Server, admin: Server) -> None:
+def before(site: Server, sold: Server) -> None:
     """The site's database has the shop with a product, and all migrations but the one that loses the price."""
     drop_database(site)
-    with connect(admin) as session:
-        session.execute(sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(*map(sql.Identifier, (site.database, sold.database))))
+    copy_database(sold, site)
 
 
 def sell(site: Server) -> None:

@@ -1,6 +1,7 @@
 """A restore that nobody regrets: the plan, the name, the swap, the way back, and a history that survives its own restore."""
 
 import json
+import os
 import socket
 import subprocess
 import sys
@@ -20,8 +21,9 @@ from pytest_django.fixtures import Settings
 from backups.backup import DatabaseBackup
 from backups.models import BackupHistory, BackupRestore
 from backups.types import Server
-from ichrisbirch_site.embedded import PROJECT
-from tests.conftest import connect, drop_database, until, url_of
+from ichrisbirch_site.embedded import PROJECT, Home
+from ichrisbirch_site.embedded.postgres import PostgreSQL
+from tests.conftest import connect, copy_database, drop_database, new_database, server_of, until, url_of
 from tests.integration.conftest import Done, Run, age_mark, databases_beside, restore_over, rows_of
 
 pytestmark = pytest.mark.usefixtures("history")
@@ -378,12 +380,23 @@ def test_a_missing_role_is_stood_in_for(run: Run, source: Server, bucket: str, a
 # The site's own database, in processes of their own
 
 
+@pytest.fixture(scope="module")
+def migrated(embedded_home: Home) -> Iterator[Server]:
+    """A site's database as `migrate` leaves it: to be copied."""
+    server = new_database(server_of(PostgreSQL(embedded_home)))
+    env = {**os.environ, "DATABASE_URL": url_of(server), "AWS_S3_BACKUP_BUCKET": "none"}
+    subprocess.run([sys.executable, "manage.py", "migrate", "--verbosity=0"], cwd=PROJECT, env=env, check=True)
+    yield server
+    drop_database(server)
+
+
 @pytest.fixture
-def site(make_database: Callable[..., Server], admin: Server) -> Iterator[Server]:
+def site(migrated: Server, admin: Server) -> Iterator[Server]:
     """A site's database of the test's own."""
-    made = make_database()
+    made = replace(admin, database=f"t_{uuid4().hex[:12]}")
+    copy_database(migrated, made)
     yield made
-    for name in databases_beside(admin, made):
+    for name in (made.database, *databases_beside(admin, made)):
         drop_database(replace(admin, database=name))
 
 
@@ -404,7 +417,6 @@ def on_site(site: Server, environment: Callable[..., dict[str, str]], bucket: st
         )
         return Done(done.returncode, done.stdout, done.stderr)
 
-    assert on_site("migrate", "--verbosity=0").code == 0
     return on_site
 
 

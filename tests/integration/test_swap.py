@@ -19,7 +19,7 @@ import pytest
 from psycopg import sql
 
 from backups.exceptions import BackupsError, PostgresError, RefusedError
-from backups.postgres import databases, marks, properties, renaming, sessions, swap
+from backups.postgres import databases, marks, movable, properties, renaming, sessions, swap
 from backups.postgres.connect import connected
 from backups.types import Locale, Server
 from ichrisbirch_site.embedded import PROJECT, services
@@ -29,7 +29,7 @@ from tests.services import new_home
 
 AT = datetime(2026, 11, 22, 3, 4, 5, tzinfo=UTC)
 RUN = "0a1b2c3d-0000-4000-8000-000000000000"
-ROUNDS = 20
+ROUNDS = 8
 WEIRD = "we \"ird'=n\name ü%s --x"
 KILLED = """
 import json, sys
@@ -888,7 +888,7 @@ def end_a_session_of_a_swap(server: Server, which: int, is_over: threading.Event
 def test_a_connection_that_broke_after_the_commit_is_a_success(world17: World) -> None:
     with connected(world17.admin, application_name="test") as session:
         found = marks.found(session, [world17.target.database])[world17.target.database]
-    move = renaming.Move(database=found, to=f"{world17.prefix}_moved", comment=None)
+    move = movable.Move(database=found, to=f"{world17.prefix}_moved", comment=None)
     lost = psycopg.OperationalError("the connection was lost")
 
     with pytest.raises(PostgresError, match="Nothing was changed"):
