@@ -12,7 +12,7 @@ from pytest_django.fixtures import Settings
 from backups import access, queued, tasks
 from backups import history as rows
 from backups.backup import DatabaseBackup
-from backups.models import BackupHistory, BackupRestore
+from backups.models import AuditEntry, BackupHistory, BackupRestore
 from backups.types import Server
 from tests.api.conftest import JSON, Messages, in_a_thread, problem
 from tests.conftest import connect, drop_database, until
@@ -83,6 +83,24 @@ def test_while_an_undo_is_at_work_no_restore_onto_the_same_database_is_queued_an
     undone = undoing.result(timeout=60)
     assert (undone.status_code, BackupRestore.objects.count()) == (200, 1)
     drop_database(replace(source, database=undone.json()["kept_database"]))
+
+
+def test_an_undo_where_the_history_lies_in_the_target_ends_its_own_turn_and_is_done_all_the_same(
+    admin_client: Client, bucket: str, alive: None, backups_settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    backups_settings.BACKUPS = {**backups_settings.BACKUPS, "RESTORE_TARGETS": ["default"]}
+    monkeypatch.setattr(tasks, "restore", Messages(lambda _id: None))
+    backup, own = DatabaseBackup(description="own").run(), rows.server()
+    order = {"target": "default", "confirm": own.database, "neutralize": False}
+    done = post(admin_client, f"{LIST}{backup.id}/restore/", order).json()
+    queued.make_restore(done["id"])
+    undone = post(admin_client, f"{LIST}restores/{done['id']}/undo/", {"confirm": own.database})
+    assert (undone.status_code, undone.json()["database"]) == (200, own.database)
+    assert AuditEntry.objects.get(action="undo").outcome == "done"
+    assert BackupRestore.objects.get().undone_at is not None
+    again = post(admin_client, f"{LIST}restores/{done['id']}/undo/", {"confirm": own.database})
+    problem(again, 409, "refused")  # and nobody has the turn
+    drop_database(replace(own, database=undone.json()["kept_database"]))
 
 
 def test_a_row_that_could_not_be_written_is_an_error_and_not_a_broker_that_is_away(

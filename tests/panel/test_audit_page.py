@@ -14,10 +14,20 @@ AUDIT = "/admin/backups/auditentry/"
 def test_it_shows_who_did_what_and_why_it_was_refused(browser_of: Callable[..., Client]) -> None:
     by = By(channel=Channel.API, actor="deploy", token_name="ci", address="10.0.0.1")
     note(action="restore", outcome=Outcome.REFUSED, object="backup-x.dump", target="shop", detail="<b>no</b>", by=by)
-    note(action="create", outcome=Outcome.DONE, object="backup-y.dump", by=by)
+    note(action="create", outcome=Outcome.QUEUED, object="backup-y.dump", by=by)
     client = browser_of("backup administrator")
     page = client.get(AUDIT).content.decode()
-    for told in ("deploy", "token ci", "10.0.0.1", "backup-x.dump", "&lt;b&gt;no", "Refused", "1 to 2 of 2"):
+    for told in (
+        "deploy",
+        "token ci",
+        "10.0.0.1",
+        "backup-x.dump",
+        "&lt;b&gt;no",
+        "Refused",
+        '<span class="pill run">',
+        "Queued",
+        "1 to 2 of 2",
+    ):
         assert told in page
     assert "1 to 1 of 1" in client.get(f"{AUDIT}?outcome__exact=refused").content.decode()
     assert "1 to 1 of 1" in client.get(f"{AUDIT}?q=backup-y").content.decode()
