@@ -1,6 +1,6 @@
 """What workers do: each task finds its rows by id, calls one story, and can come twice without harm.
 
-Two queues: `backups` for what may take hours, `upkeep` for what must happen within a minute.
+Which goes to which of the two queues stands in `queues.py`, for the setting CELERY_TASK_ROUTES.
 """
 
 import logging
@@ -24,8 +24,8 @@ from backups.proving import prove_unverified
 logger = logging.getLogger(__name__)
 
 # A message is done when its work is. Where a worker dies over it, it comes again, and finds that its row has an end already.
-_LONG: dict[str, Any] = {"queue": BACKUPS, "acks_late": True, "throws": (BackupsError,)}
-_SHORT: dict[str, Any] = {"queue": UPKEEP, "throws": (BackupsError,)}
+_LONG: dict[str, Any] = {"acks_late": True, "throws": (BackupsError,)}
+_SHORT: dict[str, Any] = {"throws": (BackupsError,)}
 EXPIRES_SECONDS = 300
 
 
@@ -94,7 +94,7 @@ def check_health() -> None:
         upkeep.look()
 
 
-@shared_task(queue=BACKUPS)
+@shared_task
 def pulse() -> None:
     """Each minute: shows that somebody takes backups from the queue."""
     heartbeats.beat(heartbeats.of_queue(BACKUPS))

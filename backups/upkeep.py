@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from django.db import Error as DatabaseError
 
-from backups import alerting, conf, due, health, history, queued, tending
+from backups import alerting, conf, due, health, history, queued, schedules, tending
 from backups.exceptions import BackupsError, CancelledError, RunningError
 from backups.models import BackupHistory, BackupRestore
 from backups.prune import BackupPruning, Fate, Pruning
@@ -14,6 +14,8 @@ from backups.sync import CatalogSync
 Row = BackupHistory | BackupRestore
 SHOWN = 10
 SCHEDULE_FAILED = "schedule-failed"  # another than health's check of the schedules, which tells the same
+SCHEDULE_UNFOLLOWED = "schedule-unfollowed"  # of another task than a backup
+EDIT = "Edit it in the admin: Periodic tasks."
 
 logger = logging.getLogger(__name__)
 
@@ -34,7 +36,7 @@ def tend() -> list[Row]:
 def ask_for_due(*, fired: str = "") -> list[Row]:
     """Queued rows for the schedules whose moment has come; `fired` is the one that beat has just fired. Raises HistoryError."""
     try:
-        asked = due.request_due(fired=fired)
+        asked, others = due.request_due(fired=fired), schedules.unfollowable()
     except DatabaseError as error:
         raise history.unreachable(error) from error
     alerting.over_but_for(asked.problems, event=SCHEDULE_FAILED)
@@ -44,8 +46,12 @@ def ask_for_due(*, fired: str = "") -> list[Row]:
             subject=name,
             message=f"{conf.current().environment}: the schedule {name} could not ask for its backup.",
             detail=problem,
-            hint="Edit it in the admin: Periodic tasks.",
+            hint=EDIT,
         )
+    alerting.over_but_for(others, event=SCHEDULE_UNFOLLOWED)
+    for name, problem in others.items():
+        message = _here(f"the schedule {name} can't be followed, so what it is for does not happen")
+        alerting.opened(event=SCHEDULE_UNFOLLOWED, subject=name, message=message, detail=problem, hint=EDIT)
     return [*asked.requested]
 
 
