@@ -49,6 +49,11 @@ def _logged() -> Iterator[None]:
         raise
 
 
+def _schedule_of(task: "Task[Any, Any]") -> str:
+    """The name of the schedule that the message comes from; "" where it does not come from beat."""
+    return str((task.request.headers or {}).get("periodic_task_name", ""))
+
+
 def hand_out(rows: Iterable[BackupHistory | BackupRestore]) -> None:
     """Sends the messages for queued rows, once they are committed. One that nobody takes in time expires, and comes again."""
     for row in rows:
@@ -75,7 +80,7 @@ def restore(restore_id: str) -> None:
 def scheduled_backup(self: "Task[Any, Any]", **_options: object) -> None:
     """Beat's message that a schedule's moment has come. What it says of the backup stands in the schedule; see `schedules.py`."""
     with _logged():
-        hand_out(upkeep.ask_for_due(fired=str((self.request.headers or {}).get("periodic_task_name", ""))))
+        hand_out(upkeep.ask_for_due(fired=_schedule_of(self)))
 
 
 @shared_task(**_SHORT)
@@ -107,11 +112,11 @@ def verify() -> None:
         prove_unverified()
 
 
-@shared_task(**_LONG)
-def prune() -> None:
+@shared_task(bind=True, **_LONG)
+def prune(self: "Task[Any, Any]") -> None:
     """Lets go of what the retention policy does not keep."""
     with _at_work():
-        upkeep.prune()
+        upkeep.prune(is_scheduled=bool(_schedule_of(self)))
 
 
 @shared_task(**_LONG)
