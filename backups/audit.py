@@ -61,7 +61,7 @@ class By:
     @classmethod
     def of_schedule(cls) -> "By":
         """The scheduler."""
-        return cls(channel=Channel.SCHEDULE, actor="scheduler", address=socket.gethostname())
+        return cls(channel=Channel.SCHEDULE, actor="schedule", address=socket.gethostname())
 
 
 def address_of(request: Any) -> str:

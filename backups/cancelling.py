@@ -15,6 +15,7 @@ from backups.models import BackupHistory, BackupRestore, Status
 
 _MOST_SHOWN = 5
 UNENDED = (Status.PENDING, Status.RUNNING)
+LATEST = "latest"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,7 +29,7 @@ class Cancelled:
 
 
 def cancel(which: str) -> Cancelled:
-    """Cancels the one unended run of this environment whose filename or id begins so.
+    """Cancels the one unended run of this environment whose filename or id begins so; LATEST is the newest that has not ended.
 
     Raises BackupNotFoundError where there is none, UsageError where several fit, RefusedError where it has ended, and
     HistoryError.
@@ -36,7 +37,7 @@ def cancel(which: str) -> Cancelled:
     if not which.strip():
         raise UsageError("Which run is to be cancelled?", hint="icb db list shows what runs.")
     try:
-        run = _found(which.strip())
+        run = _latest() if which.strip() == LATEST else _found(which.strip())
         now = timezone.now()
         same = type(run)._default_manager.filter(pk=run.pk, status__in=UNENDED)
         never = CancelledError("It was cancelled before it began.")
@@ -50,6 +51,19 @@ def cancel(which: str) -> Cancelled:
     except DatabaseError as error:
         raise history.unreachable(error) from error
     return Cancelled(id=run.id, kind=_kind(run), name=_name(run), was_queued=was_queued)
+
+
+def _latest() -> BackupHistory | BackupRestore:
+    environment = conf.current().environment
+    backups = BackupHistory.objects.of_environment(environment).filter(status__in=UNENDED).order_by("-created_at")
+    restores = BackupRestore.objects.filter(target_environment=environment, status__in=UNENDED).order_by("-created_at")
+    runs: list[BackupHistory | BackupRestore] = [*backups[:1], *restores[:1]]
+    if not runs:
+        raise BackupNotFoundError(
+            f"Nothing runs or is queued in the environment {environment}, so there is nothing to cancel.",
+            hint="icb db list shows how the last ones ended.",
+        )
+    return max(runs, key=lambda run: run.created_at)
 
 
 def _found(which: str) -> BackupHistory | BackupRestore:

@@ -11,11 +11,11 @@ from django.db import connections, router
 from django.utils import timezone
 
 from backups.models import Heartbeat
+from backups.queues import BACKUPS as BACKUPS
+from backups.queues import QUEUES as QUEUES
+from backups.queues import UPKEEP as UPKEEP
 
 SCHEDULER = "scheduler"
-# What may take hours (a dump, a restore, a verification, a prune) holds up nothing that must happen within a minute.
-BACKUPS, UPKEEP = "backups", "upkeep"
-QUEUES = (BACKUPS, UPKEEP)
 EACH_SECONDS = 60.0
 
 

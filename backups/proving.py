@@ -4,17 +4,18 @@ import logging
 
 from django.db import connections
 
-from backups import conf, history
+from backups import audit, conf, history
+from backups.audit import Outcome
 from backups.exceptions import BackupsError, CancelledError, ConfigurationError, HistoryError
 from backups.models import BackupRestore
 from backups.postgres.named_lock import named_lock
-from backups.verify import BackupVerification, unverified
+from backups.verify import BackupVerification, is_good, unverified
 
 logger = logging.getLogger(__name__)
 
 
 def prove_unverified() -> list[BackupRestore]:
-    """Verifies those of every database that the settings name, the newest first; returns what was found.
+    """Verifies those of every database that the settings name, the newest first; returns what was found, and the audit has it.
 
     One that can't be tried holds up no other. Raises RunningError while another process is at it, CancelledError, and
     HistoryError and ConnectError where the history is away.
@@ -25,11 +26,17 @@ def prove_unverified() -> list[BackupRestore]:
             for filename in _unverified(alias):
                 try:
                     found.append(BackupVerification(filename=filename, database=alias).run())
+                    _note(filename, Outcome.DONE if is_good(found[-1]) else Outcome.FAILED, str(found[-1].verdict))
                 except (CancelledError, HistoryError):
                     raise
                 except BackupsError as error:
+                    _note(filename, Outcome.FAILED, str(error))
                     logger.warning("%s could not be verified. %s", filename, error)
     return found
+
+
+def _note(filename: str, outcome: Outcome, detail: str) -> None:
+    audit.note(action="verify", object=filename, outcome=outcome, detail=detail, by=audit.By.of_schedule())
 
 
 def _unverified(alias: str) -> list[str]:

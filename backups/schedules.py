@@ -5,6 +5,7 @@ twice a year, a daily moment is the same on both ways; one that a clock jumps ov
 """
 
 import json
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from typing import Any
@@ -16,6 +17,11 @@ from django_celery_beat.models import PeriodicTask
 TASK = "backups.tasks.scheduled_backup"
 # What the keyword arguments of such a schedule may say, and what holds where they say nothing.
 OPTIONS: dict[str, object] = {"description": "scheduled", "database": "default", "upload_to_s3": True, "save_local": False}
+OURS = "backups.tasks."  # how the names of our tasks begin
+# Those that a schedule may name: they take no arguments, but for the options above. The others carry the id of a row.
+FOR_SCHEDULES = frozenset(
+    OURS + name for name in ("scheduled_backup", "tend", "check_health", "pulse", "verify", "prune", "sync")
+)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _LONGEST_DAYS = 8 * 366  # between two moments: the 29th of February, over a century without one
 
@@ -81,6 +87,63 @@ def backup_schedules() -> list[Schedule]:
     return [_schedule(row) for row in rows.order_by("name")]
 
 
+def unfollowable() -> dict[str, str]:
+    """Name -> why an enabled one for another of our tasks can't be followed. Raises what Django's database does."""
+    rows = PeriodicTask.objects.filter(task__startswith=OURS, enabled=True).exclude(task=TASK)
+    return {row.name: problem for row in rows.order_by("name") if (problem := _problem_of(row))}
+
+
+def followable(rows: Iterable[PeriodicTask]) -> tuple[list[PeriodicTask], list[str]]:
+    """Those that a scheduler can send, and of the others why it can't."""
+    problems = {row.name: _problem_of(row) for row in rows}
+    return [row for row in rows if not problems[row.name]], [text for text in problems.values() if text]
+
+
+def refusals(*, task: str, args: str, kwargs: str, headers: str) -> dict[str, str]:
+    """Field -> why such a row of django-celery-beat's can't be followed. Empty where it can, and for a task that is not ours."""
+    if not task.startswith(OURS):
+        return {}
+    if task not in FOR_SCHEDULES:
+        return {"task": f"{task} is no task for a schedule. Those are: {', '.join(sorted(FOR_SCHEDULES))}."}
+    found: dict[str, str] = {}
+    for name, text, judge in ("args", args, _no_args), ("kwargs", kwargs, _of_task(task)), ("headers", headers, _object):
+        try:
+            judge(text)
+        except ValueError as error:
+            found[name] = str(error)
+    return found
+
+
+def _problem_of(row: PeriodicTask) -> str:
+    found = refusals(task=row.task, args=row.args or "", kwargs=row.kwargs or "", headers=row.headers or "")
+    return _not_followed(row.name, " ".join(f"{name}: {why}" for name, why in found.items())) if found else ""
+
+
+def _not_followed(name: str, why: str) -> str:
+    return f"The schedule {name} can't be followed: {why}"
+
+
+def _of_task(task: str) -> Callable[[str], object]:
+    return _options if task == TASK else _no_kwargs
+
+
+def _no_args(text: str) -> None:
+    if json.loads(text or "[]") != []:
+        raise ValueError("the task takes no positional arguments: leave it as [].")
+
+
+def _no_kwargs(text: str) -> None:
+    if _object(text):
+        raise ValueError("the task takes no keyword arguments: leave it as {}.")
+
+
+def _object(text: str, *, example: str = "{}") -> dict[str, Any]:
+    given = json.loads(text or "{}")
+    if not isinstance(given, dict):
+        raise ValueError(f"a JSON object is expected, for example {example}.")
+    return given
+
+
 def _schedule(row: PeriodicTask) -> Schedule:
     options: dict[str, Any] = {}
     when: crontab | timedelta | datetime | None = None
@@ -89,7 +152,8 @@ def _schedule(row: PeriodicTask) -> Schedule:
         options = _options(row.kwargs)
         when = _when(row)
     except (ValueError, ParseException) as error:
-        problem = f"The schedule {row.name} can't be followed: {error}"
+        problem = _not_followed(row.name, str(error))
+    problem = problem or _problem_of(row)
     return Schedule(
         id=row.id,
         name=row.name,
@@ -117,9 +181,7 @@ def _when(row: PeriodicTask) -> crontab | timedelta | datetime:
 
 def _options(text: str) -> dict[str, Any]:
     """Raises ValueError for what is no JSON object, and for an option that is none of ours or of another kind."""
-    given = json.loads(text or "{}")
-    if not isinstance(given, dict):
-        raise ValueError('a JSON object is expected, for example {"description": "daily"}.')
+    given = _object(text, example='{"description": "daily"}')
     for name, value in given.items():
         if name not in OPTIONS:
             raise ValueError(f"{name} is not known. Known are: {', '.join(OPTIONS)}.")

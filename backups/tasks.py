@@ -1,6 +1,6 @@
 """What workers do: each task finds its rows by id, calls one story, and can come twice without harm.
 
-Two queues: `backups` for what may take hours, `upkeep` for what must happen within a minute.
+Which goes to which of the two queues stands in `queues.py`, for the setting CELERY_TASK_ROUTES.
 """
 
 import logging
@@ -25,8 +25,8 @@ from backups.proving import prove_unverified
 logger = logging.getLogger(__name__)
 
 # A message is done when its work is. Where a worker dies over it, it comes again, and finds that its row has an end already.
-_LONG: dict[str, Any] = {"queue": BACKUPS, "acks_late": True, "throws": (BackupsError,)}
-_SHORT: dict[str, Any] = {"queue": UPKEEP, "throws": (BackupsError,)}
+_LONG: dict[str, Any] = {"acks_late": True, "throws": (BackupsError,)}
+_SHORT: dict[str, Any] = {"throws": (BackupsError,)}
 EXPIRES_SECONDS = 300
 
 
@@ -48,6 +48,11 @@ def _logged() -> Iterator[None]:
     except BackupsError as error:
         logger.error("%s", error)
         raise
+
+
+def _schedule_of(task: "Task[Any, Any]") -> str:
+    """The name of the schedule that the message comes from; "" where it does not come from beat."""
+    return str((task.request.headers or {}).get("periodic_task_name", ""))
 
 
 def hand_out(rows: Iterable[BackupHistory | BackupRestore]) -> None:
@@ -83,7 +88,7 @@ def restore(restore_id: str) -> None:
 def scheduled_backup(self: "Task[Any, Any]", **_options: object) -> None:
     """Beat's message that a schedule's moment has come. What it says of the backup stands in the schedule; see `schedules.py`."""
     with _logged():
-        hand_out(upkeep.ask_for_due(fired=str((self.request.headers or {}).get("periodic_task_name", ""))))
+        hand_out(upkeep.ask_for_due(fired=_schedule_of(self)))
 
 
 @shared_task(**_SHORT)
@@ -102,7 +107,7 @@ def check_health() -> None:
         upkeep.look()
 
 
-@shared_task(queue=BACKUPS)
+@shared_task
 def pulse() -> None:
     """Each minute: shows that somebody takes backups from the queue."""
     heartbeats.beat(heartbeats.of_queue(BACKUPS))
@@ -115,11 +120,11 @@ def verify() -> None:
         prove_unverified()
 
 
-@shared_task(**_LONG)
-def prune() -> None:
+@shared_task(bind=True, **_LONG)
+def prune(self: "Task[Any, Any]") -> None:
     """Lets go of what the retention policy does not keep."""
     with _at_work():
-        upkeep.prune()
+        upkeep.prune(is_scheduled=bool(_schedule_of(self)))
 
 
 @shared_task(**_LONG)

@@ -6,4 +6,5 @@ lists.
 
 from backups.admin import audit_log as audit_log
 from backups.admin import history as history
+from backups.admin import periodic as periodic
 from backups.admin import restores as restores

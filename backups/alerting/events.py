@@ -34,6 +34,7 @@ _WORDS = {
     "backups-missing": Words("backups are missing in the store", "all backups are where they should be"),
     "sync-failed": Words("sync could not look everywhere", "sync looks everywhere again"),
     "schedule-failed": Words("schedule without backup: {subject}", "schedule works again: {subject}"),
+    "schedule-unfollowed": Words("schedule that can't be followed: {subject}", "schedule works again: {subject}"),
     OF_A_RECEIVER: Words("nobody heard at {subject}", "{subject} takes messages again"),
     # checks of health
     "newest-backup": Words("newest backup of {subject} too old", "newest backup of {subject} young enough"),

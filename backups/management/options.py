@@ -138,7 +138,8 @@ def prune(parser: ArgumentParser) -> None:
 
 def cancel(parser: ArgumentParser) -> None:
     """Of db_cancel."""
-    parser.add_argument("run", metavar="FILENAME|ID", help="a backup's filename, or the id of any run; the beginning is enough")
+    what = "a backup's filename, or the id of any run; the beginning is enough. latest: the newest that runs or is queued"
+    parser.add_argument("run", metavar="FILENAME|ID|latest", help=what)
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
 
 

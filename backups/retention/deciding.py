@@ -88,7 +88,8 @@ def _of_one_database(backups: Sequence[Candidate], *, failing: str, policy: Poli
         obsolete[one.id] = _total(policy, "over")
 
     most = max(1, floor(policy.maximum_share * len(backups)))
-    may_go = {one.id for one in [one for one in backups if one.id in obsolete][-most:]}  # the oldest
+    oldest_first = [one for one in reversed(backups) if one.id in obsolete]
+    may_go = {one.id for one in sorted(oldest_first, key=lambda one: not one.is_bad)[:most]}  # of the bad ones, then of the rest
     for one in backups:
         if one.id in may_go:
             yield Decision(candidate=one, is_kept=False, reasons=(obsolete[one.id],))

@@ -17,8 +17,8 @@ class Policy:
     https://restic.readthedocs.io/en/stable/060_forget.html#removing-snapshots-according-to-a-policy
 
     Nothing younger than `minimum_age_days` is obsolete. What is kept of one database is at most `maximum_total_bytes`, or what
-    may not go. One run makes at most `maximum_share` of a database's backups obsolete, but may always take one. While the
-    newest `failures_that_stop` runs have failed, nothing is obsolete.
+    may not go. One run makes at most `maximum_share` of a database's backups obsolete, the bad ones first and then the oldest,
+    but may always take one. While the newest `failures_that_stop` runs have failed, nothing is obsolete.
 
     Raises ValueError for a count below 1, a share outside of (0, 1], and a time zone that is not known.
     """

@@ -9,7 +9,7 @@ from celery import shared_task
 from backups.interrupts import interruptible
 
 
-@shared_task(queue="backups", acks_late=True)
+@shared_task(acks_late=True)
 def hold(folder: str) -> None:
     where = Path(folder)
     with interruptible():

@@ -60,3 +60,28 @@ def test_a_restore_is_found_by_its_id(bucket: str, run: Run) -> None:
 
     row.refresh_from_db()
     assert row.cancel_requested_at is not None
+
+
+def test_latest_is_the_newest_run_that_has_not_ended(source: Server, bucket: str, run: Run) -> None:
+    backup = DatabaseBackup(description="older", database="source").request()
+    restore = BackupRestore.objects.create(
+        status="running", target_host="h", target_port=1, target_database="shop", target_environment="testing"
+    )
+    BackupRestore.objects.create(
+        status="succeeded", target_host="h", target_port=1, target_database="ended", target_environment="testing"
+    )
+
+    assert "Asked to stop: the restore shop" in run("db_cancel", "latest").out
+
+    restore.refresh_from_db()
+    backup.refresh_from_db()
+    assert (restore.cancel_requested_at is not None, backup.status) == (True, "pending")
+
+
+def test_where_nothing_runs_there_is_no_latest(source: Server, bucket: str, run: Run) -> None:
+    DatabaseBackup(description="done", database="source").run()
+
+    refused = run("db_cancel", "latest")
+
+    assert refused.code == 1
+    assert "Nothing runs or is queued in the environment testing, so there is nothing to cancel." in refused.err

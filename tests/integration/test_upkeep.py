@@ -8,14 +8,15 @@ from django.utils import timezone
 from django_celery_beat.models import CrontabSchedule, PeriodicTask
 from pytest_django.fixtures import Settings
 
-from backups import alerting, history, proving, upkeep
-from backups.exceptions import RunningError
-from backups.models import BackupHistory, Incident
+from backups import alerting, history, proving, queued, upkeep
+from backups.exceptions import BackupsError, RunningError
+from backups.models import AuditEntry, BackupHistory, Incident
 from backups.postgres.named_lock import named_lock
 from backups.schedules import TASK
 from backups.types import Check, Server, State
 from tests.conftest import s3_client
 from tests.integration import shelf
+from tests.integration.conftest import Run
 from tests.integration.receiver import HTTPReceiver
 
 pytestmark = pytest.mark.usefixtures("history", "bucket")
@@ -81,6 +82,67 @@ def test_unknown_objects_are_told_until_they_are_gone(backups_settings: Settings
     s3_client(backups_settings).delete_object(Bucket=bucket, Key="testing/postgres/backup-2026-01-01T0000-whose.dump")
     upkeep.sync()
     assert open_events() == []
+
+
+def test_a_sync_by_hand_ends_what_it_finds_cured_and_begins_nothing(backups_settings: Settings, bucket: str, run: Run) -> None:
+    run("db_sync")
+    put_unknown(backups_settings, bucket)
+    assert (run("db_sync").code, open_events()) == (0, [])
+    upkeep.sync()
+    s3_client(backups_settings).delete_object(Bucket=bucket, Key="testing/postgres/backup-2026-01-01T0000-whose.dump")
+
+    run("db_sync", "--dry-run")
+    assert open_events() == ["unknown-objects"]
+    run("db_sync")
+    assert open_events() == []
+
+
+def test_a_prune_by_hand_ends_what_it_finds_cured(backups_settings: Settings, run: Run) -> None:
+    backups_settings.BACKUPS = {**backups_settings.BACKUPS, "RETENTION": {"keep_last": 3}}
+    shelf.put("kept")
+    alerting.opened(event="prune-refused", message="testing: it could not.")
+
+    run("db_prune", "--dry-run")
+    assert open_events() == ["prune-refused"]
+    run("db_prune")
+    assert open_events() == []
+
+
+def audited() -> list[tuple[str, ...]]:
+    return list(AuditEntry.objects.order_by("at").values_list("actor", "channel", "action", "object", "outcome"))
+
+
+def test_what_a_schedule_has_had_done_is_in_the_audit_once(
+    backups_settings: Settings, source: Server, register_alias: Callable[[str, Server], None]
+) -> None:
+    backups_settings.BACKUPS = {**backups_settings.BACKUPS, "RETENTION": {"keep_last": 3}}
+    crontab = CrontabSchedule.objects.create(hour="1", minute="30")
+    PeriodicTask.objects.create(name="nightly", task=TASK, crontab=crontab, kwargs='{"database": "source"}')
+
+    upkeep.ask_for_due(fired="nightly")
+    upkeep.ask_for_due(fired="nightly")
+    row = BackupHistory.objects.get()
+    queued.make_backup(row.id)
+    proving.prove_unverified()
+    upkeep.sync()
+    upkeep.prune(is_scheduled=True)
+    upkeep.prune()  # whoever asked for it has an entry of their own
+
+    by = ("schedule", "schedule")
+    assert audited() == [
+        (*by, "run", row.filename, "done"),
+        (*by, "verify", row.filename, "done"),
+        (*by, "sync", "testing", "done"),
+        (*by, "prune", "testing", "done"),
+    ]
+
+
+def test_a_scheduled_prune_that_fails_is_in_the_audit(backups_settings: Settings, use_bucket: Callable[..., str]) -> None:
+    backups_settings.BACKUPS = {**backups_settings.BACKUPS, "RETENTION": {"keep_last": 3}}
+    use_bucket(make=False, endpoint_url="http://127.0.0.1:1")
+    with pytest.raises(BackupsError):
+        upkeep.prune(is_scheduled=True)
+    assert audited() == [("schedule", "schedule", "prune", "testing", "failed")]
 
 
 def test_a_store_that_is_away_does_not_end_what_it_had(

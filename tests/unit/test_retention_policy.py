@@ -450,6 +450,15 @@ def test_only_a_share_goes_in_one_run_the_oldest_first(share: float, backups: in
         assert reasons(waiting, decisions) == (f"another day: only {gone} of {backups} may go in one run",)
 
 
+def test_where_only_a_share_may_go_the_bad_ones_go_before_older_good_ones() -> None:
+    good, newest = nightly(3), backup(NOW - timedelta(hours=1))
+    broken = bad(NOW - timedelta(hours=20))
+
+    decisions = decide([*good, broken, newest], [], Policy(keep_last=1, maximum_share=0.4), now=NOW)
+
+    assert obsolete(decisions) == {broken, good[0]}
+
+
 # --------------------------------------------------------------------------------------------------------- whose they are
 
 
@@ -576,7 +585,7 @@ def model_of_one_database(backups: Sequence[Candidate], its_runs: Sequence[Run],
     while rules.maximum_total_bytes and sum(one.size_bytes for one in stays) > rules.maximum_total_bytes and stays - untouchable:
         stays.remove(min(stays - untouchable, key=lambda one: (one.finished_at, one.id)))
 
-    leaving = sorted(set(backups) - stays, key=lambda one: (one.finished_at, one.id))
+    leaving = sorted(set(backups) - stays, key=lambda one: (not one.is_bad, one.finished_at, one.id))
     return set(backups) - set(leaving[: max(1, floor(len(backups) * rules.maximum_share))])
 
 

@@ -3,6 +3,7 @@
 from argparse import ArgumentParser
 from typing import Any
 
+from backups import upkeep
 from backups.interrupts import interruptible
 from backups.management import options, prune_text
 from backups.management.base import BackupsCommand, Failed, translated
@@ -27,6 +28,8 @@ class Command(BackupsCommand):
             if not given["json"]:
                 story.on_judged = self._tell
             pruning = story.plan() if given["dry_run"] else story.run()
+        if not pruning.is_dry_run:
+            upkeep.tell_of_prune(pruning, is_by_hand=True)
         self.stdout.write(prune_text.as_json(pruning) if given["json"] else _text(pruning))
         if pruning.has_failed and not pruning.is_dry_run:
             raise Failed("Not everything that is obsolete could be deleted.\nThe next prune tries again.", returncode=1)

@@ -3,6 +3,7 @@
 from argparse import ArgumentParser
 from typing import Any
 
+from backups import upkeep
 from backups.interrupts import interruptible
 from backups.management import options, sync_text
 from backups.management.base import BackupsCommand, Failed, translated
@@ -17,6 +18,7 @@ class Command(BackupsCommand):
         " knows shown, what dead runs have begun and not ended removed after a day. No backup is ever deleted."
     )
     example = "icb db sync --dry-run"
+    audited = "sync"
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """The options."""
@@ -26,6 +28,8 @@ class Command(BackupsCommand):
         """Prints it; fails if a store could not be asked."""
         with translated(), interruptible():
             found = CatalogSync(dry_run=given["dry_run"]).run()
+        if not given["dry_run"]:
+            upkeep.tell_of_sync(found, is_by_hand=True)
         if given["json"]:
             self.stdout.write(sync_text.as_json(found, dry_run=given["dry_run"]))
         else:
