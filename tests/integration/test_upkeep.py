@@ -130,7 +130,7 @@ def test_what_a_schedule_has_had_done_is_in_the_audit_once(
 
     by = ("schedule", "schedule")
     assert audited() == [
-        (*by, "run", row.filename, "done"),
+        (*by, "run", row.filename, "queued"),
         (*by, "verify", row.filename, "done"),
         (*by, "sync", "testing", "done"),
         (*by, "prune", "testing", "done"),
