@@ -116,6 +116,13 @@ def test_thresholds_of_health_are_a_json_object() -> None:
     assert "BACKUPS_HEALTH must be" in settings_with(show, **PRODUCTION, BACKUPS_HEALTH="[]").stderr
 
 
+@pytest.mark.parametrize("value", ["keep_last=7", "[7]", "7"])
+def test_a_retention_that_can_not_be_read_is_answered_with_one_that_can(value: str) -> None:
+    said = settings_with(**PRODUCTION, BACKUPS_RETENTION=value).stderr.splitlines()[-1]
+    example = said.partition("for example ")[2]
+    assert settings_with("settings.BACKUPS['RETENTION']['keep_last']", **PRODUCTION, BACKUPS_RETENTION=example).stdout == "7\n"
+
+
 def test_the_commit_is_read_from_a_branch(tmp_path: Path) -> None:
     heads = tmp_path / ".git/refs/heads"
     heads.mkdir(parents=True)
