@@ -235,10 +235,12 @@ LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {"plain": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"}},
+    "filters": {"without_chatter": {"()": "ichrisbirch_site.chatter.WithoutChatter"}},
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "plain"}},
     # The first ones' debugging output has session tokens and signed requests in it; the others have two lines for each task, of
     # which there is one each half minute.
     "loggers": {name: {"level": "INFO"} for name in ("botocore", "boto3", "urllib3", "s3transfer")}
-    | {name: {"level": LOG_LEVEL} for name in ("celery.worker.strategy", "celery.app.trace")},
+    | {name: {"level": LOG_LEVEL} for name in ("celery.worker.strategy", "celery.app.trace")}
+    | {"celery.beat": {"filters": ["without_chatter"] if LOG_LEVEL not in ("DEBUG", "INFO") else []}},
     "root": {"handlers": ["stderr"], "level": LOG_LEVEL},
 }
