@@ -19,11 +19,12 @@ from psycopg import sql
 from backups import history
 from backups.exceptions import HistoryError
 from backups.models import Status
-from backups.postgres import access_tables
+from backups.postgres import access_tables, incident_table
 from backups.postgres.access_tables import AUDIT as AUDIT
 from backups.postgres.access_tables import TOKENS as TOKENS
 from backups.postgres.connect import Connection, connected, words_of
 from backups.postgres.history_table import HistoryTable, Row, as_json, put_aside
+from backups.postgres.incident_table import INCIDENTS as INCIDENTS
 from backups.postgres.quiet import quiet
 from backups.types import Manifest, Server
 
@@ -38,13 +39,14 @@ class Captured:
     """Rows put aside in files of JSON lines, one row a line. `problem` says in words why there are none, or not all.
 
     `unfinished` are the ids of runs that were pending or running there. `from_live` is False for rows made from manifests, which
-    know less than the row that the run wrote itself, and nothing of `audit` and `tokens`.
+    know less than the row that the run wrote itself, and nothing of `audit`, `tokens` and `incidents`.
     """
 
     history: Path
     restores: Path
     audit: Path
     tokens: Path
+    incidents: Path
     unfinished: frozenset[str] = frozenset()
     from_live: bool = True
     problem: str = ""
@@ -70,26 +72,30 @@ def capture(live: Server, *, folder: Path) -> Captured:
                     if connection.closed:
                         raise
                     problems.append(f"{'.'.join(table)} of {live.database} could not be read whole: {words_of(error)}")
-        with _lines(found.audit) as audit, _lines(found.tokens) as tokens:
-            try:
-                access_tables.put_aside(connection, AUDIT, audit)
-                access_tables.put_aside(connection, TOKENS, tokens)
-            except psycopg.DatabaseError as error:
-                if connection.closed:
-                    raise
-                problems.append(f"The audit of {live.database} could not be read whole: {words_of(error)}")
+        for table, path in ((AUDIT, found.audit), (TOKENS, found.tokens), (INCIDENTS, found.incidents)):
+            with _lines(path) as file:
+                try:
+                    access_tables.put_aside(connection, table, file)
+                except psycopg.DatabaseError as error:
+                    if connection.closed:
+                        raise
+                    problems.append(f"{'.'.join(table)} of {live.database} could not be read whole: {words_of(error)}")
     return replace(found, unfinished=frozenset(unfinished), problem="\n".join(problems))
 
 
 def _files(folder: Path) -> Captured:
-    history, restores, audit, tokens = (folder / f"{name}.jsonl" for name in ("history", "restores", "audit", "tokens"))
-    return Captured(history=history, restores=restores, audit=audit, tokens=tokens)
+    names = ("history", "restores", "audit", "tokens", "incidents")
+    history, restores, audit, tokens, incidents = (folder / f"{name}.jsonl" for name in names)
+    return Captured(history=history, restores=restores, audit=audit, tokens=tokens, incidents=incidents)
 
 
 def from_manifests(manifests: Iterable[Manifest], *, folder: Path) -> Captured:
     """Rows of the history as the manifests tell them, where the database that had them is gone. Raises as `capture` does."""
     found = replace(_files(folder), from_live=False)
-    with _lines(found.restores), _lines(found.audit), _lines(found.tokens), _lines(found.history) as file:
+    for empty in (found.restores, found.audit, found.tokens, found.incidents):
+        with _lines(empty):
+            pass
+    with _lines(found.history) as file:
         for manifest in manifests:
             file.write(as_json(row_of(manifest)) + "\n")
     return found
@@ -135,12 +141,14 @@ def apply(
     told = [captured.problem] if captured and captured.problem else []
     with connected(staged, application_name="restore: history") as connection:
         connection.execute(_SETTINGS)
-        with connection.transaction(), quiet(connection, only=[HISTORY, RESTORES, AUDIT, TOKENS]):
+        with connection.transaction(), quiet(connection, only=[HISTORY, RESTORES, AUDIT, TOKENS, INCIDENTS]):
             connection.execute("SET CONSTRAINTS ALL IMMEDIATE")
             told += _Carrying(connection).run(captured, own, restored, in_use=in_use)
             if captured is not None:
                 with captured.audit.open(encoding="utf-8") as audit, captured.tokens.open(encoding="utf-8") as tokens:
                     told += access_tables.carry(connection, audit=audit, tokens=tokens, in_use=in_use)
+                with captured.incidents.open(encoding="utf-8") as incidents:
+                    told += incident_table.carry(connection, incidents)
             return told
 
 

@@ -100,7 +100,9 @@ class Recorded:
             reason = CancelledError(f"The restore was cancelled.{rest}")
         else:
             reason = BackupsError("The restore failed unexpectedly.", detail=f"{type(error).__name__}: {error}")
-        reason.detail = f"{reason.detail}\n{left_behind}".strip()
+        # A server may say the same of each table, and what is left behind may be told by the error already: each line once.
+        lines = dict.fromkeys(f"{reason.detail}\n{left_behind}".splitlines())
+        reason.detail = "\n".join(line for line in lines if line.strip() and line not in reason.message.splitlines())
         reason.scrub(secrets(self.target))
         if not self.row._state.adding:
             try:

@@ -57,3 +57,13 @@ def things(number: int, one: str, many: str = "") -> str:
 def printable(text: str) -> str:
     """A name or message that moves no cursor and stays in its line: what can't be seen is shown as a question mark."""
     return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text)
+
+
+def one_line(text: str) -> str:
+    """What may have several lines, as one, and `printable`."""
+    return printable(" ".join(text.split()))
+
+
+def lines(text: str) -> list[str]:
+    """Those that say something, each `printable`."""
+    return [printable(line.expandtabs()) for line in text.splitlines() if line.strip()]

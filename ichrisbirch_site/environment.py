@@ -73,11 +73,14 @@ class Environment(environ.Env):  # type: ignore[misc]
             raise ImproperlyConfigured(f"{var} is {word!r}; it must be one of {', '.join(choices)}.")
         return word
 
-    def json_object(self, var: str) -> dict[str, Any]:
-        """A JSON object; empty where nothing is set."""
-        made = self.json(var, default={}) if self.ENVIRON.get(var) else {}
+    def json_object(self, var: str, *, example: str) -> dict[str, Any]:
+        """A JSON object; empty where nothing is set. `example` is one that could be meant."""
+        try:
+            made = self.json(var, default={}) if self.ENVIRON.get(var) else {}
+        except ImproperlyConfigured as error:
+            raise ImproperlyConfigured(f"{var} is no JSON. It must be an object, for example {example}") from error
         if not isinstance(made, dict):
-            raise ImproperlyConfigured(f'{var} must be a JSON object, for example {{"StorageClass": "STANDARD_IA"}}.')
+            raise ImproperlyConfigured(f"{var} must be a JSON object, for example {example}")
         return made
 
     def json_list(self, var: str) -> list[str]:

@@ -146,7 +146,7 @@ STORAGES = {
             "secret_key": env.str("AWS_SECRET_ACCESS_KEY", default="") or None,
             "security_token": env.str("AWS_SESSION_TOKEN", default="") or None,
             "addressing_style": env.str("AWS_S3_ADDRESSING_STYLE", default="") or None,
-            "object_parameters": env.json_object("AWS_S3_OBJECT_PARAMETERS"),
+            "object_parameters": env.json_object("AWS_S3_OBJECT_PARAMETERS", example='{"StorageClass": "STANDARD_IA"}'),
         },
     },
 }
@@ -165,14 +165,15 @@ BACKUPS = {
     "STALL_TIMEOUT_SECONDS": env.at_least("BACKUPS_STALL_TIMEOUT_SECONDS", 1, default=600),
     "KEEP_REPLACED_DAYS": env.at_least("BACKUPS_KEEP_REPLACED_DAYS", 0, default=0) or None,
     "NEUTRALIZE_SQL": env.json_list("BACKUPS_NEUTRALIZE_SQL"),
-    "RETENTION": env.json_object("BACKUPS_RETENTION"),
+    "RETENTION": env.json_object("BACKUPS_RETENTION", example='{"keep_last": 7, "daily": 14, "weekly": 8, "monthly": 12}'),
     "VERIFY_DATABASE": env.str("BACKUPS_VERIFY_DATABASE", default="default"),
     "VERIFY_ASSERTIONS": env.json_objects("BACKUPS_VERIFY_ASSERTIONS"),
     "FINGERPRINT": env.bool("BACKUPS_FINGERPRINT", default=False),
     "SHRINK_WARNING_PERCENT": env.at_least("BACKUPS_SHRINK_WARNING_PERCENT", 1, default=20),
     "GUARD_MIGRATIONS": env.one_of("BACKUPS_GUARD_MIGRATIONS", ("off", "destructive", "always"), default="destructive"),
     # The embedded S3 server keeps no versions, and is on this very machine: a bucket of one's own is asked for them.
-    "HEALTH": ({} if os.environ.get("AWS_S3_BACKUP_BUCKET") else {"versioning": False}) | env.json_object("BACKUPS_HEALTH"),
+    "HEALTH": ({} if os.environ.get("AWS_S3_BACKUP_BUCKET") else {"versioning": False})
+    | env.json_object("BACKUPS_HEALTH", example='{"backup_age_hours": 26}'),
     "METRICS_TOKEN": env.str("BACKUPS_METRICS_TOKEN", default=""),
     "ALERT_URLS": env.urls("BACKUPS_ALERT_URLS"),
     "ALERT_EMAILS": env.list("BACKUPS_ALERT_EMAILS", default=[]),
@@ -234,10 +235,12 @@ LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {"plain": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"}},
+    "filters": {"without_chatter": {"()": "ichrisbirch_site.chatter.WithoutChatter"}},
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "plain"}},
     # The first ones' debugging output has session tokens and signed requests in it; the others have two lines for each task, of
     # which there is one each half minute.
     "loggers": {name: {"level": "INFO"} for name in ("botocore", "boto3", "urllib3", "s3transfer")}
-    | {name: {"level": LOG_LEVEL} for name in ("celery.worker.strategy", "celery.app.trace")},
+    | {name: {"level": LOG_LEVEL} for name in ("celery.worker.strategy", "celery.app.trace")}
+    | {"celery.beat": {"filters": ["without_chatter"] if LOG_LEVEL not in ("DEBUG", "INFO") else []}},
     "root": {"handlers": ["stderr"], "level": LOG_LEVEL},
 }

@@ -84,7 +84,9 @@ def assertions(given: object) -> tuple[dict[str, Any], ...]:
 def retention(given: object) -> dict[str, Any]:
     """A dict of rules; `prune.rules` understands them."""
     if not isinstance(given, dict):
-        raise ConfigurationError(f"BACKUPS['RETENTION'] is {given!r}; it must be a dict of rules.", hint="icb db prune --help")
+        raise ConfigurationError(
+            f"BACKUPS['RETENTION'] is {given!r}; it must be a dict of rules.", hint='For example: {"keep_last": 7, "daily": 14}'
+        )
     return dict(given)
 
 

@@ -76,8 +76,9 @@ class InPlace:
             return None
 
     def _left_alone(self) -> tuple[tuple[str, str], ...]:
-        """The history and the audit stay as they are, where they lie here. Tokens do not: they go with their users."""
-        return (carry_over.HISTORY, carry_over.RESTORES, carry_over.AUDIT) if self.plan.history is HistoryPlace.TARGET else ()
+        """The history, the audit and the incidents stay, where they lie here. Tokens do not: they go with their users."""
+        ours = (carry_over.HISTORY, carry_over.RESTORES, carry_over.AUDIT, carry_over.INCIDENTS)
+        return ours if self.plan.history is HistoryPlace.TARGET else ()
 
     def _depended_on(self) -> frozenset[tuple[str, str]]:
         """What can't be dropped while the audit stays."""

@@ -37,9 +37,9 @@ def as_json(found: Coverage) -> str:
 
 
 def _lines(finding: Finding) -> list[str]:
-    told = [f"{MARKS[finding.level]}{words.printable(finding.text)}"]
-    told += [f"       {words.printable(line)}" for line in finding.detail.split("\n") if line]
-    return told + [f"     > {words.printable(line)}" for line in finding.hint.split("\n") if line]
+    told = [f"{MARKS[finding.level]}{words.one_line(finding.text)}"]
+    told += [f"       {line}" for line in words.lines(finding.detail)]
+    return told + [f"     > {line}" for line in words.lines(finding.hint)]
 
 
 def _sum(found: Coverage) -> str:

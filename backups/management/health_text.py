@@ -14,7 +14,7 @@ WIDTH = max(map(len, State)) + 2
 
 def as_text(answer: str, checks: Sequence[Check], *, coloured: bool) -> str:
     """The answer, and a line for each check, with what to do below where it is not OK."""
-    return "\n".join([words.printable(answer), "", *(line for check in checks for line in _lines(check, coloured=coloured))])
+    return "\n".join([*words.lines(answer), "", *(line for check in checks for line in _lines(check, coloured=coloured))])
 
 
 def is_coloured(out: OutputWrapper) -> bool:
@@ -28,8 +28,8 @@ def _lines(check: Check, *, coloured: bool) -> list[str]:
     mark = f"{check.state.upper():<{WIDTH}}"
     if coloured:
         mark = f"{COLOURS[check.state]}{mark}{PLAIN}"
-    threshold = f"  [{check.threshold}]" if check.threshold else ""
+    threshold = f"  [{words.one_line(check.threshold)}]" if check.threshold else ""
     subject = f"{check.subject}: " if check.subject else ""
-    told = [f"{mark}{words.printable(subject + check.text.replace(chr(10), ' ') + threshold)}"]
-    hints = check.hint.split("\n") if check.state is not State.OK else []
-    return told + [f"{'':<{WIDTH - 2}}> {words.printable(line)}" for line in hints if line]
+    told = [f"{mark}{words.one_line(subject + check.text)}{threshold}"]
+    hints = words.lines(check.hint) if check.state is not State.OK else []
+    return told + [f"{'':<{WIDTH - 2}}> {line}" for line in hints]

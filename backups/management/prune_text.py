@@ -1,6 +1,7 @@
 """What a prune has done or would do, as text for people and as JSON for machines."""
 
 import json
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
@@ -54,14 +55,15 @@ def as_text(pruning: Pruning) -> str:
 
 
 def table(backups: Sequence[Judged]) -> list[str]:
-    """A line each; the database only where there are several."""
-    several = len({one.candidate.database for one in backups}) > 1
+    """A line each; the database only where there are several, and its cluster where several have one of that name."""
+    clusters = Counter(database for database, _cluster in {(one.candidate.database, one.candidate.cluster) for one in backups})
+    several = len(clusters) > 1 or any(count > 1 for count in clusters.values())
     now = timezone.now()
     cells = [
         (
             str(one.fate),
             one.candidate.filename,
-            *([words.printable(one.candidate.database)] if several else []),
+            *([_whose(one, clusters)] if several else []),
             words.age(one.candidate.finished_at, now=now),
             words.size(one.candidate.size_bytes),
         )
@@ -72,6 +74,11 @@ def table(backups: Sequence[Judged]) -> list[str]:
         "   ".join([*(text.ljust(width) for text, width in zip(cell, widths, strict=True)), _why(one)])
         for cell, one in zip(cells, backups, strict=True)
     ]
+
+
+def _whose(one: Judged, clusters: Counter[str]) -> str:
+    name = words.printable(one.candidate.database)
+    return f"{name} of cluster {one.candidate.cluster or 'unknown'}" if clusters[one.candidate.database] > 1 else name
 
 
 def line(one: Judged) -> str:

@@ -1,5 +1,6 @@
 """The story: BackupPruning looks at the shelf, lets the policy decide, and takes away what is obsolete, the oldest first."""
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -67,8 +68,12 @@ class Pruning:
         if not has_rules(self.policy):
             return []
         wanted = [one for one in self.of(Fate.KEEP) if all(why.endswith(STOPPED) for why in one.reasons)]
-        stops = {(one.candidate.database, why) for one in wanted for why in one.reasons}
-        return [f"{database}: {why}" for database, why in sorted(stops)]
+        stops = {(one.candidate.database, one.candidate.cluster, why) for one in wanted for why in one.reasons}
+        clusters = Counter(database for database, _ in {(one.candidate.database, one.candidate.cluster) for one in self.backups})
+        return [
+            f"{database} of cluster {cluster or 'unknown'}: {why}" if clusters[database] > 1 else f"{database}: {why}"
+            for database, cluster, why in sorted(stops)
+        ]
 
     @property
     def has_failed(self) -> bool:

@@ -45,6 +45,7 @@ def put(
     row: bool = True,
     store: Store | None = None,
     signing_key: bytes | None = None,
+    backup_type: str = "manual",
     **fields: object,
 ) -> str:
     """Makes one; returns its key. `fields` are of the row, which is a succeeded one."""
@@ -61,6 +62,7 @@ def put(
         database=database,
         environment=environment,
         system_identifier=system_identifier,
+        backup_type=backup_type,
     )
     etag = ""
     if dump is not None:
@@ -69,7 +71,7 @@ def put(
         data = serialize(made, signing_key=signing_key or conf.current().signing_key)
         etag = where.put_new(keys.manifest_key(key), data).etag
     if row:
-        add_row(made, etag=etag, fields=fields)
+        add_row(made, etag=etag, fields={"backup_type": backup_type, **fields})
     return key
 
 
@@ -107,12 +109,13 @@ def _manifest(
     database: str = "shop",
     environment: str = "testing",
     system_identifier: str = SNAPSHOT.system_identifier,
+    backup_type: str = "manual",
 ) -> Manifest:
     return Manifest(
         id=uuid4(),
         filename=filename,
         description=description,
-        backup_type="manual",
+        backup_type=backup_type,
         environment=environment,
         database=database,
         started_at=at,

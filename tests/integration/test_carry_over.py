@@ -567,6 +567,6 @@ def test_the_files_of_a_capture_are_in_the_folder_that_was_given(live: Server, t
     captured: carry_over.Captured = capture(live, folder=tmp_path)
 
     assert sorted(path.name for path in tmp_path.iterdir()) == [
-        *("audit.jsonl", "history.jsonl", "restores.jsonl", "tokens.jsonl")
+        *("audit.jsonl", "history.jsonl", "incidents.jsonl", "restores.jsonl", "tokens.jsonl")
     ]
     assert len(captured.history.read_text().splitlines()) == 1

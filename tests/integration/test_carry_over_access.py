@@ -1,4 +1,4 @@
-"""The audit survives a restore of the database that it lives in, and what was revoked stays revoked."""
+"""Audit and incidents survive a restore of the database that they live in, and what was revoked stays revoked."""
 
 import json
 from collections.abc import Callable
@@ -182,3 +182,46 @@ def test_a_harmless_copy_has_no_token_of_the_api(staged: Server) -> None:
     assert any("backup_token" in line for line in done)
     assert asked(staged, "SELECT name FROM admin.backup_token") == []
     assert asked(staged, OBJECTS) == ["1"]
+
+
+# Incidents
+
+
+def incident(server: Server, number: int, key: str, *, is_open: bool = True, told: bool = False) -> None:
+    do(
+        server,
+        f"""
+        INSERT INTO admin.backup_incident
+            (id, key, event, environment, message, detail, hint, opened_at, seen_at, times, closed_at, told_at)
+        VALUES ('{number:032x}', '{key}', 'disk', 'testing', '', '', '', now(), now(), 1, {"NULL" if is_open else "now()"},
+            {"now()" if told else "NULL"})
+        """,
+    )
+
+
+INCIDENTS = "SELECT key || CASE WHEN closed_at IS NULL THEN '' ELSE ' (over)' END FROM admin.backup_incident ORDER BY id"
+
+
+@pytest.mark.parametrize("in_use", [False, True])
+def test_open_incidents_stay_open_and_told_and_what_is_over_stays_so(
+    in_use: bool, live: Server, staged: Server, tmp_path: Path
+) -> None:
+    incident(staged, 1, "over by now")
+    incident(live, 1, "over by now", is_open=False)
+    incident(staged, 2, "again")
+    incident(live, 3, "again", told=True)
+    incident(live, 4, "since the backup")
+
+    carry(live, staged, tmp_path, in_use=in_use)
+
+    assert asked(staged, INCIDENTS) == ["over by now (over)", "again", "since the backup"]
+    assert asked(staged, "SELECT key FROM admin.backup_incident WHERE told_at IS NOT NULL") == ["again"]
+
+
+def test_incidents_get_into_a_database_without_their_table_by_no_means_and_stop_nothing(
+    live: Server, staged: Server, tmp_path: Path
+) -> None:
+    incident(live, 1, "disk")
+    do(staged, "DROP TABLE admin.backup_incident")
+    carry(live, staged, tmp_path)
+    assert asked(staged, "SELECT count(*) FROM admin.backup_audit") == [0]

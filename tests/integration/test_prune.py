@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -11,8 +12,9 @@ from django.db import connection
 from django.utils import timezone
 from pytest_django.fixtures import Settings
 
-from backups import catalog
+from backups import catalog, queued
 from backups.backup import DatabaseBackup
+from backups.cancelling import cancel
 from backups.exceptions import CancelledError, ConfigurationError, HistoryError, RefusedError, UsageError
 from backups.models import BackupHistory
 from backups.prune import BackupPruning, Fate, Judged, Pruning, pin, unpin
@@ -491,3 +493,21 @@ def test_a_prune_that_is_cancelled_tells_what_it_has_done(bucket: str, retain: R
     assert "cancelled" in caught.value.message
     assert caught.value.detail.startswith("1 backup had been deleted before.")
     assert on_the_shelf() == {"day-1", "day-2"}
+
+
+@pytest.mark.parametrize("wanted", ["latest", "its beginning"])
+def test_what_a_queued_restore_waits_for_is_kept_until_it_has_ended(
+    wanted: str, bucket: str, retain: Retain, register_alias: Callable[[str, Server], None], admin: Server
+) -> None:
+    register_alias("shop", replace(admin, database="shop"))
+    shelve("older", days=3)
+    latest = shelve("latest", days=2)
+    shelve("safety", days=1, backup_type="pre-restore")  # which is not what anybody means by the latest
+    retain(keep_last=1)
+    filename = wanted if wanted == "latest" else keys.filename_of(latest).removesuffix("est.dump")
+    row = queued.request_restore(target="shop", filename=filename, database="shop")
+
+    assert fates(BackupPruning().plan()) == {"safety": "keep", "latest": "keep", "older": "obsolete"}
+
+    cancel(str(row.id))
+    assert fates(BackupPruning().plan()) == {"safety": "keep", "latest": "obsolete", "older": "obsolete"}

@@ -1,5 +1,6 @@
 """The site: environment variables in, settings out; which commit runs."""
 
+import logging
 import re
 import subprocess
 import sys
@@ -10,6 +11,7 @@ import pytest
 from django.core.exceptions import ImproperlyConfigured
 
 from ichrisbirch_site import cli, databases, mail, version
+from ichrisbirch_site.chatter import WithoutChatter
 from ichrisbirch_site.embedded import PROJECT
 from ichrisbirch_site.environment import Environment, with_password, with_secrets_of_files
 
@@ -114,6 +116,29 @@ def test_thresholds_of_health_are_a_json_object() -> None:
     assert settings_with(show, **PRODUCTION).stdout == "{}\n"
     assert settings_with(show, **PRODUCTION, BACKUPS_HEALTH='{"silence_minutes": 9}').stdout == "{'silence_minutes': 9}\n"
     assert "BACKUPS_HEALTH must be" in settings_with(show, **PRODUCTION, BACKUPS_HEALTH="[]").stderr
+
+
+@pytest.mark.parametrize("value", ["keep_last=7", "[7]", "7"])
+def test_a_retention_that_can_not_be_read_is_answered_with_one_that_can(value: str) -> None:
+    said = settings_with(**PRODUCTION, BACKUPS_RETENTION=value).stderr.splitlines()[-1]
+    example = said.partition("for example ")[2]
+    assert settings_with("settings.BACKUPS['RETENTION']['keep_last']", **PRODUCTION, BACKUPS_RETENTION=example).stdout == "7\n"
+
+
+@pytest.mark.parametrize(("level", "filters"), [("WARNING", "['without_chatter']"), ("INFO", "[]")])
+def test_the_scheduler_is_quieter_unless_one_wants_to_hear_all(level: str, filters: str) -> None:
+    show = "settings.LOGGING['loggers']['celery.beat']['filters']"
+    assert settings_with(show, **PRODUCTION, LOG_LEVEL=level).stdout == f"{filters}\n"
+
+
+def test_what_the_scheduler_sends_each_half_minute_is_not_in_the_log_but_backups_and_errors_are() -> None:
+    def is_shown(task: str, level: int = logging.INFO) -> bool:
+        said = "Scheduler: Sending due task %s (%s)"
+        return WithoutChatter().filter(logging.LogRecord("celery.beat", level, "", 0, said, ("name", task), None))
+
+    assert [is_shown(f"backups.tasks.{task}") for task in ("tend", "pulse", "check_health")] == [False] * 3
+    assert is_shown("backups.tasks.scheduled_backup")
+    assert is_shown("backups.tasks.tend", logging.ERROR)
 
 
 def test_the_commit_is_read_from_a_branch(tmp_path: Path) -> None:

@@ -87,3 +87,9 @@ def test_what_is_shown_of_a_name_moves_no_cursor_and_stays_in_its_line(text: str
     assert shown.isprintable()
     assert len(shown) == len(text)
     assert words.printable("größe 'x' [red]") == "größe 'x' [red]"
+
+
+def test_lines_become_spaces_or_lines_and_no_question_marks() -> None:
+    said = "could not connect:\r\n\tno route\n\n  to host\n"
+    assert words.one_line(said) == "could not connect: no route to host"
+    assert words.lines(said) == ["could not connect:", "        no route", "  to host"]
