@@ -16,7 +16,7 @@ from tests.browser.site import SHOP, Site
 from tests.conftest import connect
 
 PANEL = "backups_panel"
-PLAIN = ("overview", "health", "new", "prune", "storage")  # pages that are of nothing in particular
+PLAIN = ("overview", "health", "new", "prune", "schedules", "storage")  # pages that are of nothing in particular
 LISTS = ("backuphistory", "backuprestore", "auditentry")
 OF_A_BACKUP = ("backup", "contents", "manifest", "delete")
 OF_WHAT_IS_THERE = (
