@@ -146,6 +146,7 @@ class BackupHistory(models.Model):
             models.Index(fields=("environment", "status", "-created_at"), name="backup_env_status_created"),
             models.Index(fields=("-created_at",), name="backup_created"),
             models.Index(fields=("environment", "database", "-created_at"), name="backup_of_database"),
+            models.Index(fields=("s3_key",), name="backup_object"),
             models.Index(
                 fields=("environment", "database", "-verified_at"),
                 name="backup_proven",

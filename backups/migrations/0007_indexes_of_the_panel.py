@@ -1,4 +1,4 @@
-"""What the first page and the checks of health ask of each database: they read a few rows of an index, not all of a table."""
+"""What the first page, the bucket's and the checks of health ask for: they read a few rows of an index, not all of a table."""
 
 from django.db import migrations, models
 
@@ -7,6 +7,10 @@ class Migration(migrations.Migration):
     dependencies = [("backups", "0006_schedules_of_administrators")]
 
     operations = [
+        migrations.AddIndex(
+            model_name="backuphistory",
+            index=models.Index(fields=["s3_key"], name="backup_object"),
+        ),
         migrations.AddIndex(
             model_name="backuphistory",
             index=models.Index(fields=["environment", "database", "-created_at"], name="backup_of_database"),
