@@ -3,7 +3,9 @@
 from dataclasses import dataclass
 from datetime import timedelta
 
+from django.conf import settings
 from django.contrib.auth import get_user_model
+from django.test import override_settings
 from django.urls import reverse
 from django.utils import timezone
 
@@ -21,7 +23,8 @@ LISTS = ("backuphistory", "backuprestore", "auditentry")
 OF_A_BACKUP = ("backup", "contents", "manifest", "delete")
 OF_WHAT_IS_THERE = (
     *("backup that was verified", "backup that failed", "backup that runs", "diff"),
-    *("restore-backup", "restore", "restore that runs", "folder of the bucket", "deletion of an object"),
+    *("restore-backup", "restore that is blocked", "restore that asks about sessions", "restore that asks for its target"),
+    *("restore", "restore that runs", "folder of the bucket", "deletion of an object"),
 )
 PAGES = (*PLAIN, *LISTS, *OF_A_BACKUP, *OF_WHAT_IS_THERE)
 UNKNOWN = "testing/postgres/old-laptop.sql"
@@ -35,6 +38,8 @@ class Furnished:
     newest: BackupHistory  # not verified, and the shop has changed since the one before
     failed: BackupHistory
     running: BackupHistory
+    orphaned: BackupHistory  # a table of it belongs to a role that is no longer there
+    production: BackupHistory
     restored: BackupRestore
     restoring: BackupRestore
 
@@ -49,6 +54,9 @@ class Furnished:
                 "backup that runs": reverse(f"{PANEL}:backup", args=[self.running.id]),
                 "diff": reverse(f"{PANEL}:diff", args=[self.verified.id, self.newest.id]),
                 "restore-backup": reverse(f"{PANEL}:restore-backup", args=[self.verified.id]),
+                "restore that is blocked": reverse(f"{PANEL}:restore-backup", args=[self.orphaned.id]),
+                "restore that asks about sessions": reverse(f"{PANEL}:restore-backup", args=[self.production.id]),
+                "restore that asks for its target": f"{reverse(f'{PANEL}:restore-backup', args=[self.verified.id])}?target=",
                 "restore": reverse(f"{PANEL}:restore", args=[self.restored.id]),
                 "restore that runs": reverse(f"{PANEL}:restore", args=[self.restoring.id]),
                 "folder of the bucket": f"{reverse(f'{PANEL}:storage')}?prefix=testing/postgres/",
@@ -73,6 +81,7 @@ def furnish(site: Site) -> Furnished:
     restored = DatabaseRestore(target=site.shop, filename=verified.filename, confirm=site.shop.database, user=user).run()
     with connect(site.shop) as session:
         session.execute("INSERT INTO event SELECT n, md5(n::text) FROM generate_series(5001, 5600) n; DELETE FROM shop.purchase")
+    production, orphaned = _of_production(), _orphaned(site)
     newest = backed_up("before release 4-2", user=user)
     site.put(UNKNOWN, b"-- somebody's own")
     audit.note(
@@ -83,12 +92,35 @@ def furnish(site: Site) -> Furnished:
         by=audit.By(channel=audit.Channel.WEB, user=user, actor="administrator", address="127.0.0.1"),
     )
     verified.refresh_from_db()
-    return Furnished(verified, newest, *_rows(verified), restored, _restoring(site, newest))
+    failed, running = _rows(verified)
+    return Furnished(
+        verified=verified,
+        newest=newest,
+        failed=failed,
+        running=running,
+        orphaned=orphaned,
+        production=production,
+        restored=restored,
+        restoring=_restoring(site, newest),
+    )
 
 
 def backed_up(description: str, *, database: str = SHOP, save_local: bool = False, user: object = None) -> BackupHistory:
     """A backup, made here; of the shop, where no other alias is given."""
     return DatabaseBackup(description=description, database=database, save_local=save_local, user=user).run()
+
+
+def _of_production() -> BackupHistory:
+    with override_settings(BACKUPS={**settings.BACKUPS, "ENVIRONMENT": "production"}):
+        return backed_up("of production")
+
+
+def _orphaned(site: Site) -> BackupHistory:
+    with connect(site.shop) as session:
+        session.execute("CREATE ROLE old_owner; ALTER TABLE event OWNER TO old_owner")
+        made = backed_up("of an old owner")
+        session.execute("ALTER TABLE event OWNER TO CURRENT_USER; DROP ROLE old_owner")
+    return made
 
 
 def _rows(of: BackupHistory) -> tuple[BackupHistory, BackupHistory]:

@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable
 
 import pytest
-from django.test import Client
+from django.test import Client, override_settings
 from django.utils.html import strip_tags
 from pytest_django.fixtures import Settings
 
@@ -57,6 +57,38 @@ def test_where_no_target_is_named_it_says_so_with_the_command(restorer: Client, 
     said = words(restorer.get(plan_of(backup)))
     assert "This site restores nothing by the web" in said
     assert f"icb db restore {backup.filename} --target-dbname NEW_NAME" in said
+
+
+def test_where_several_targets_are_named_one_is_chosen_first(
+    restorer: Client, backup: BackupHistory, backups_settings: Settings
+) -> None:
+    backups_settings.BACKUPS = {**backups_settings.BACKUPS, "RESTORE_TARGETS": ["source", "default"]}
+    answer = restorer.get(plan_of(backup))
+    assert "Onto which database?" in words(answer)
+    assert re.findall(r'href="\?target=(\w+)"', answer.content.decode()) == ["source", "default"]
+    assert 'name="confirm"' not in answer.content.decode()
+
+
+@pytest.mark.usefixtures("target")
+@pytest.mark.parametrize(
+    ("neutralize", "said"),
+    [
+        ("yes", "Sessions and tokens are emptied, scheduled tasks disabled."),
+        ("no", "Sessions, tokens and scheduled tasks of production will be alive."),
+    ],
+)
+def test_of_a_backup_of_production_one_says_first_what_becomes_of_its_sessions(
+    restorer: Client, source: Server, bucket: str, backups_settings: Settings, neutralize: str, said: str
+) -> None:
+    with override_settings(BACKUPS={**backups_settings.BACKUPS, "ENVIRONMENT": "production"}):
+        backup = DatabaseBackup(description="of production", database="source").run()
+    asked = restorer.get(plan_of(backup))
+    assert "First say what becomes of sessions and tokens" in words(asked)
+    assert 'name="confirm"' not in asked.content.decode()
+    answer = restorer.get(f"{plan_of(backup)}?target=source&neutralize={neutralize}")
+    assert said in words(answer)
+    assert f'name="neutralize" value="{neutralize}"' in answer.content.decode()
+    assert 'name="confirm"' in answer.content.decode()
 
 
 @pytest.mark.usefixtures("target")
