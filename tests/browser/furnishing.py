@@ -3,9 +3,7 @@
 from dataclasses import dataclass
 from datetime import timedelta
 
-from django.conf import settings
 from django.contrib.auth import get_user_model
-from django.test import override_settings
 from django.urls import reverse
 from django.utils import timezone
 
@@ -16,6 +14,7 @@ from backups.restore import DatabaseRestore
 from backups.verify import BackupVerification
 from tests.browser.site import SHOP, Site
 from tests.conftest import connect
+from tests.integration import shelf
 
 PANEL = "backups_panel"
 PLAIN = ("overview", "health", "new", "prune", "schedules", "storage")  # pages that are of nothing in particular
@@ -111,8 +110,9 @@ def backed_up(description: str, *, database: str = SHOP, save_local: bool = Fals
 
 
 def _of_production() -> BackupHistory:
-    with override_settings(BACKUPS={**settings.BACKUPS, "ENVIRONMENT": "production"}):
-        return backed_up("of production")
+    """It comes from another server, so that the shop which is here is none of production's."""
+    key = shelf.put("of production", environment="production", system_identifier="1", database=SHOP)
+    return BackupHistory.objects.get(s3_key=key)
 
 
 def _orphaned(site: Site) -> BackupHistory:

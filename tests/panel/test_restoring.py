@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable
 
 import pytest
-from django.test import Client, override_settings
+from django.test import Client
 from django.utils.html import strip_tags
 from pytest_django.fixtures import Settings
 
@@ -13,6 +13,7 @@ from backups.backup import DatabaseBackup
 from backups.models import AuditEntry, BackupHistory, BackupRestore
 from backups.types import Server
 from tests.conftest import connect
+from tests.integration import shelf
 from tests.panel.workers import alive
 
 pytestmark = pytest.mark.usefixtures("history")
@@ -78,10 +79,10 @@ def test_where_several_targets_are_named_one_is_chosen_first(
     ],
 )
 def test_of_a_backup_of_production_one_says_first_what_becomes_of_its_sessions(
-    restorer: Client, source: Server, bucket: str, backups_settings: Settings, neutralize: str, said: str
+    restorer: Client, source: Server, bucket: str, neutralize: str, said: str
 ) -> None:
-    with override_settings(BACKUPS={**backups_settings.BACKUPS, "ENVIRONMENT": "production"}):
-        backup = DatabaseBackup(description="of production", database="source").run()
+    key = shelf.put("of production", environment="production", system_identifier="1", database=source.database)
+    backup = BackupHistory.objects.get(s3_key=key)
     asked = restorer.get(plan_of(backup))
     assert "First say what becomes of sessions and tokens" in words(asked)
     assert 'name="confirm"' not in asked.content.decode()
