@@ -32,6 +32,7 @@ class Docs(SpectacularSwaggerSplitView):
     permission_classes = (Permitted,)
     url_name = "backups_api:schema"
     title = "Backups"
+    template_name = "backups/api_docs.html"
     action, operation = "docs", _VIEW
 
     @staticmethod
@@ -40,7 +41,7 @@ class Docs(SpectacularSwaggerSplitView):
 
     @staticmethod
     def _swagger_ui_favicon() -> str:
-        return static("drf_spectacular_sidecar/swagger-ui-dist/favicon-32x32.png")
+        return static("backups/favicon.svg")
 
 
 def only_ours(endpoints: Any, **_given: Any) -> Any:
