@@ -79,12 +79,12 @@ def folder(prefix: str = "", *, size: int = USUAL, cursor: str = "", starts: str
     prefix = own(prefix or usual())
     store = stores.configured().require_s3()
     page = store.folder(prefix + starts, size=size, after=_read(cursor, prefix + starts))
-    rows = _known(page.objects, store)
+    rows, records_at = _known(page.objects, store), _records()
     return Folder(
         bucket=store.bucket,
         prefix=prefix,
         folders=tuple(page.folders),
-        items=tuple(_item(one, rows) for one in page.objects),
+        items=tuple(_item(one, rows, records_at=records_at) for one in page.objects),
         cursor=signing.dumps(page.after, salt=_SALT + prefix + starts) if page.after else "",
     )
 
@@ -152,11 +152,18 @@ def _known(objects: Sequence[StoredObject], store: S3Store) -> dict[str, BackupH
     return {row.s3_key: row for row in BackupHistory.objects.filter(s3_key__in=wanted, bucket=store.bucket).only(*_COLUMNS)}
 
 
-def _item(one: StoredObject, rows: dict[str, BackupHistory]) -> Item:
-    kind = RECORD if _is_record(one.key) else next((kind for end, kind in KINDS.items() if one.key.endswith(end)), OTHER)
+def _item(one: StoredObject, rows: dict[str, BackupHistory], *, records_at: str) -> Item:
+    kind = (
+        RECORD if one.key.startswith(records_at) else next((kind for end, kind in KINDS.items() if one.key.endswith(end)), OTHER)
+    )
     row = rows.get(dump_of(one.key))
     return Item(key=one.key, size_bytes=one.size_bytes, modified_at=one.modified_at, kind=kind, row=row)
 
 
 def _is_record(key: str) -> bool:
-    return key.startswith(records.prefix(conf.current().environment))
+    return key.startswith(_records())
+
+
+def _records() -> str:
+    """Where the records are."""
+    return records.prefix(conf.current().environment)

@@ -146,6 +146,13 @@ class BackupHistory(models.Model):
         indexes = (
             models.Index(fields=("environment", "status", "-created_at"), name="backup_env_status_created"),
             models.Index(fields=("-created_at",), name="backup_created"),
+            models.Index(fields=("environment", "database", "-created_at"), name="backup_of_database"),
+            models.Index(fields=("s3_key",), name="backup_object"),
+            models.Index(
+                fields=("environment", "database", "-verified_at"),
+                name="backup_proven",
+                condition=models.Q(verified_at__isnull=False),
+            ),
         )
         constraints = (
             models.UniqueConstraint(
@@ -211,6 +218,13 @@ class BackupRestore(models.Model):
         db_table = 'admin"."backup_restore'
         ordering = ("-created_at",)
         get_latest_by = "created_at"
+        indexes = (
+            models.Index(
+                fields=("-finished_at",),
+                name="restore_proof",
+                condition=models.Q(purpose="verification", level="restored", verdict="good", status="succeeded"),
+            ),
+        )
         verbose_name = "restore"
         verbose_name_plural = "restores"
 

@@ -5,7 +5,7 @@ A thread writes and listens, so that no dump waits for the history; what it can'
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict
 from typing import Any
@@ -81,11 +81,19 @@ class _Watch:
         self._listener = listener
         self._newest: tuple[Progress, float] | None = None
         self._written: tuple[Progress, float] | None = None
+        self._took: dict[str, float] = {}  # seconds, by phases that are over
+        self._began = time.monotonic()
         self._is_cancelled = False
         self.ended = threading.Event()
 
     def __call__(self, progress: Progress) -> None:
-        self._newest = (progress, time.monotonic())
+        moment, before = time.monotonic(), self._newest
+        if before is not None and before[0].phase != progress.phase:
+            phase = before[0].phase  # one that comes again, for the next copy, goes on
+            self._took = {**self._took, phase: self._took.get(phase, 0) + moment - self._began}  # new: the thread reads it
+        if before is None or before[0].phase != progress.phase:
+            self._began = moment
+        self._newest = (progress, moment)
         self._listener(progress)
         if self._is_cancelled:
             raise CancelledError("It was cancelled on request.")
@@ -115,7 +123,7 @@ class _Watch:
     def _once(self) -> None:
         newest = self._newest
         if newest is not None and newest != self._written and not self._is_cancelled:
-            self._rows.update(progress=_as_json(newest, self._written))
+            self._rows.update(progress=_as_json(newest, self._written, self._took))
             self._written = newest
         if not self._is_cancelled and self._rows.filter(cancel_requested_at__isnull=False).exists():
             self._rows.update(progress={"phase": "cancelling", "at": timezone.now().isoformat()})
@@ -124,9 +132,12 @@ class _Watch:
                 interrupts.request()
 
 
-def _as_json(newest: tuple[Progress, float], before: tuple[Progress, float] | None) -> dict[str, Any]:
-    """The fields of Progress, `at` in UTC, and bytes a second since what was written before, in the same phase."""
+def _as_json(newest: tuple[Progress, float], before: tuple[Progress, float] | None, took: Mapping[str, float]) -> dict[str, Any]:
+    """The fields of Progress, `at` in UTC, bytes a second since what was written before, in the same phase, and how many seconds
+    each phase took that is over.
+    """
     (progress, moment), rate = newest, None
     if before is not None and before[0].phase == progress.phase and moment > before[1]:
         rate = round((progress.done_bytes - before[0].done_bytes) / (moment - before[1]))
-    return asdict(progress) | {"rate": rate, "at": timezone.now().isoformat()}
+    told = {phase: round(seconds, 1) for phase, seconds in took.items()}
+    return asdict(progress) | {"rate": rate, "at": timezone.now().isoformat(), "took": told}

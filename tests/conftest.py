@@ -199,9 +199,10 @@ def groups(db: None) -> None:
 
 
 def make_groups() -> None:
-    """What the migration does."""
-    migration = import_module("backups.migrations.0005_access")
-    migration.make_groups(apps, SimpleNamespace(connection=connection))
+    """What the migrations do."""
+    editor = SimpleNamespace(connection=connection)
+    import_module("backups.migrations.0005_access").make_groups(apps, editor)
+    import_module("backups.migrations.0007_schedules_of_administrators").permit(apps, editor)
 
 
 @pytest.fixture

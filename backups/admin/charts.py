@@ -7,10 +7,11 @@ texts, written with a point in every language: a decimal comma breaks SVG.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from functools import lru_cache
 
 from django.utils import formats
+from django.utils.translation import get_language, gettext_noop
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_noop
 
 from backups.admin import figures
 
@@ -161,7 +162,7 @@ def calendar(days: Sequence[Day]) -> Calendar:
 
 
 def _told(day: Day) -> str:
-    return _(_TOLD[day.kind]) % {"day": formats.date_format(day.date, "l j F")}
+    return _(_TOLD[day.kind]) % {"day": _written(get_language(), day.date, "l j F")}
 
 
 def _failure(x: float, day: Day) -> Mark:
@@ -211,7 +212,13 @@ def _x(place: int, days: Sequence[Day]) -> float:
 
 
 def _short(day: date) -> str:
-    return formats.date_format(day, "j M")
+    return _written(get_language(), day, "j M")
+
+
+@lru_cache(maxsize=1024)
+def _written(_language: str | None, day: date, form: str) -> str:
+    """Three charts write the same 90 days whenever the page is asked for, and Django takes its time for each."""
+    return formats.date_format(day, form)
 
 
 def _text(number: float) -> str:

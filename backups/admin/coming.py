@@ -1,9 +1,7 @@
 """What comes next by itself: the schedules that operators keep (django-celery-beat), each in words and with its next moment."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta, tzinfo
-from typing import Any
 
 from celery.schedules import ParseException, crontab
 from django.utils import dates, formats, timezone
@@ -17,6 +15,7 @@ from backups.schedules import TASK
 
 PRUNE = "backups.tasks.prune"
 TASKS = (TASK, "backups.tasks.verify", PRUNE, "backups.tasks.sync")
+TIMES = ("crontab", "interval", "clocked", "solar")  # where a schedule may keep when it runs
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,21 +37,19 @@ class Coming:
 
 def coming(*, now: datetime) -> list[Coming]:
     """Backups, verification, prune and sync, those that are enabled, the next first. Raises what Django's database does."""
-    rows = PeriodicTask.objects.filter(task__in=TASKS, enabled=True).select_related("crontab", "interval", "clocked", "solar")
-    return sorted(_each(rows, now), key=lambda one: (one.at is None, one.at or now, one.name))
+    rows = PeriodicTask.objects.filter(task__in=TASKS, enabled=True).select_related(*TIMES)
+    return sorted((coming_of(row, now=now) for row in rows), key=lambda one: (one.at is None, one.at or now, one.name))
 
 
-def _each(rows: Any, now: datetime) -> Iterator[Coming]:
-    for row in rows:
-        if row.task == PRUNE and not conf.current().retention:
-            yield Coming(name=row.name, words=_("no retention policy is set, so nothing is deleted"), at=None)
-            continue
-        try:
-            when, zone = _when(row)
-        except (ValueError, ParseException) as error:
-            yield Coming(name=row.name, words=str(error), at=None)
-            continue
-        yield Coming(name=row.name, words=in_words(when, zone), at=_next(row, when, zone, now))
+def coming_of(row: PeriodicTask, *, now: datetime) -> Coming:
+    """Of one schedule, as if it were enabled."""
+    if row.task == PRUNE and not conf.current().retention:
+        return Coming(name=row.name, words=_("no retention policy is set, so nothing is deleted"), at=None)
+    try:
+        when, zone = _when(row)
+    except (ValueError, ParseException) as error:
+        return Coming(name=row.name, words=str(error), at=None)
+    return Coming(name=row.name, words=in_words(when, zone), at=_next(row, when, zone, now))
 
 
 def _when(row: PeriodicTask) -> tuple[When, tzinfo]:

@@ -4,12 +4,13 @@ from datetime import UTC, datetime
 
 from django.utils import formats, timezone
 from django.utils.translation import gettext as _
-from django.utils.translation import pgettext
+from django.utils.translation import gettext_noop, pgettext
 
 UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
 NO_BREAK = "\N{NO-BREAK SPACE}"
 UNKNOWN = "\N{EN DASH}"
 MINUTE, HOUR, DAY, WEEK = 60, 3600, 86400, 7 * 86400
+_PARTS = ((DAY, gettext_noop("d")), (HOUR, gettext_noop("h")), (MINUTE, gettext_noop("min")), (1, gettext_noop("s")))
 
 
 def size(count: float | None) -> str:
@@ -55,12 +56,11 @@ def age(moment: datetime, *, now: datetime | None = None) -> str:
 
 def parts(seconds: int) -> list[tuple[int, str]]:
     """The two largest units of a duration, with their short names."""
-    units = ((DAY, _("d")), (HOUR, _("h")), (MINUTE, _("min")), (1, _("s")))
-    for place, (length, name) in enumerate(units):
+    for place, (length, name) in enumerate(_PARTS):
         if seconds >= length:
-            found = [(seconds // length, name)]
-            if place + 1 < len(units) and (rest := seconds % length // units[place + 1][0]):
-                found.append((rest, units[place + 1][1]))
+            found = [(seconds // length, _(name))]
+            if place + 1 < len(_PARTS) and (rest := seconds % length // _PARTS[place + 1][0]):
+                found.append((rest, _(_PARTS[place + 1][1])))
             return found
     return [(0, _("s"))]
 

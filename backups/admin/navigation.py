@@ -33,12 +33,7 @@ _TABS = (
     Tab(name="backups", label=_("Backups"), route="admin:backups_backuphistory_changelist", permission=_VIEW),
     Tab(name="storage", label=_("Storage"), route="backups_panel:storage", permission=_VIEW),
     Tab(name="restores", label=_("Restores"), route="admin:backups_backuprestore_changelist", permission=_VIEW),
-    Tab(
-        name="schedules",
-        label=_("Schedules"),
-        route="admin:django_celery_beat_periodictask_changelist",
-        permission="django_celery_beat.view_periodictask",
-    ),
+    Tab(name="schedules", label=_("Schedules"), route="backups_panel:schedules", permission=_VIEW),
     Tab(
         name="audit",
         label=_("Audit log"),

@@ -1,6 +1,6 @@
 """How far a backup is, from what its row tells: nothing here is guessed but the time that is left, which is called so."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -27,6 +27,7 @@ class Step:
     kind: str
     text: str
     detail: str = ""
+    took: str = ""  # of one that is over, where it was measured
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -164,7 +165,10 @@ class Running:
             (_("Rows of every table counted in that snapshot"), ""),
             (_("Size and SHA-256 compared with the store; the manifest signed and written last"), ""),
         )
-        return [step_at(place - where, text, detail) for place, (text, detail) in enumerate(told)]
+        return [
+            step_at(place - where, text, detail, took=took_of(self._told, (_PHASES[place],)))
+            for place, (text, detail) in enumerate(told)
+        ]
 
     @property
     def _destinations(self) -> str:
@@ -195,10 +199,17 @@ def whole(seconds: float) -> str:
     return figures.NO_BREAK.join(f"{amount}{figures.NO_BREAK}{unit}" for amount, unit in figures.parts(int(seconds)))
 
 
-def step_at(distance: int, text: str, detail: str = "") -> Step:
+def took_of(told: Mapping[str, Any], phases: Sequence[str]) -> str:
+    """How long these phases took together, as the run has told it; "" where it has not."""
+    measured = told.get("took") or {}
+    seconds = [measured[phase] for phase in phases if phase in measured]
+    return figures.duration(sum(seconds)) if seconds else ""
+
+
+def step_at(distance: int, text: str, detail: str = "", *, took: str = "") -> Step:
     """One that is so many steps ahead of where the run is; negative for one that is done."""
     if distance < 0:
-        return Step(mark="check", state=_("done"), kind="", text=text)
+        return Step(mark="check", state=_("done"), kind="", text=text, took=took)
     if distance == 0:
         return Step(mark="turn", state=_("now"), kind="now", text=text, detail=detail)
     return Step(mark="ring", state=_("to do"), kind="todo", text=text)

@@ -11,7 +11,7 @@ from django.utils.translation import gettext_lazy
 
 from backups import history
 from backups.admin import figures
-from backups.admin.progress import CANCELLING, Step, step_at, whole
+from backups.admin.progress import CANCELLING, Step, step_at, took_of, whole
 from backups.models import BackupRestore, Level, RestoreMode, RestorePurpose, Status
 
 Stage = tuple[str | Promise, tuple[str, ...]]  # a step in words, and the phases of the run that belong to it
@@ -192,7 +192,10 @@ class Restoring:
     @property
     def steps(self) -> list[Step]:
         """All of them, in their order. Of one that is being stopped, which it had reached is not told any more."""
-        return [step_at(place - self.where, str(text)) for place, (text, _phases) in enumerate(self._stages)]
+        return [
+            step_at(place - self.where, str(text), took=took_of(self._told, phases))
+            for place, (text, phases) in enumerate(self._stages)
+        ]
 
     @property
     def _stages(self) -> tuple[Stage, ...]:

@@ -3,13 +3,14 @@
 Of an address that both have, `api/negotiation.py` tells who is meant. Each page's module says where it is.
 """
 
-from backups.admin import backup, comparing, creating, deleting, overview, restoring, storage, wellbeing
+from backups.admin import backup, comparing, creating, deleting, overview, restoring, scheduled, storage, wellbeing
 
 app_name = "backups_panel"
 
 urlpatterns = [
     *overview.urlpatterns,
     *wellbeing.urlpatterns,
+    *scheduled.urlpatterns,
     *creating.urlpatterns,
     *deleting.urlpatterns,
     *storage.urlpatterns,

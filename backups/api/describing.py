@@ -33,6 +33,7 @@ class Docs(Face, SpectacularSwaggerSplitView):
     http_method_names = ("get", "head")
     url_name = "backups_api:schema"
     title = "Backups"
+    template_name = "backups/api_docs.html"
     action, operation = "docs", _VIEW
 
     @staticmethod
@@ -41,7 +42,7 @@ class Docs(Face, SpectacularSwaggerSplitView):
 
     @staticmethod
     def _swagger_ui_favicon() -> str:
-        return static("drf_spectacular_sidecar/swagger-ui-dist/favicon-32x32.png")
+        return static("backups/favicon.svg")
 
 
 def only_ours(endpoints: Any, **_given: Any) -> Any:

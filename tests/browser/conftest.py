@@ -77,7 +77,7 @@ def site(
 
 
 @pytest.fixture
-def empty_site(site: Site, stock: list[Furnished]) -> Site:
+def empty_site(site: Site, stock: list[Furnished | None]) -> Site:
     """The site with an empty history, an empty bucket, and a shop that is as it was at first."""
     stock.clear()
     site.forget()
@@ -86,17 +86,28 @@ def empty_site(site: Site, stock: list[Furnished]) -> Site:
 
 
 @pytest.fixture
-def furnished(site: Site, stock: list[Furnished]) -> Furnished:
-    """What is on a site that has been in use for a while, to be looked at only: the next test has the same."""
-    if not stock:
+def bare_site(site: Site, stock: list[Furnished | None]) -> Site:
+    """The site with an empty history and an empty bucket, to be looked at only: the next test has the same."""
+    if stock != [None]:
         site.forget()
-        stock.append(furnish(site))
-    return stock[0]
+        stock[:] = [None]
+    return site
+
+
+@pytest.fixture
+def furnished(site: Site, stock: list[Furnished | None]) -> Furnished:
+    """What is on a site that has been in use for a while, to be looked at only: the next test has the same."""
+    found = next(iter(stock), None)
+    if found is None:
+        site.forget()
+        found = furnish(site)
+        stock[:] = [found]
+    return found
 
 
 @pytest.fixture(scope="package")
-def stock() -> list[Furnished]:
-    """What the site is furnished with, if it is."""
+def stock() -> list[Furnished | None]:
+    """What the site is furnished with: nothing known, or None, which is nothing, or all of it."""
     return []
 
 

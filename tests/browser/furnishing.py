@@ -14,14 +14,16 @@ from backups.restore import DatabaseRestore
 from backups.verify import BackupVerification
 from tests.browser.site import SHOP, Site
 from tests.conftest import connect
+from tests.integration import shelf
 
 PANEL = "backups_panel"
-PLAIN = ("overview", "health", "new", "prune", "storage")  # pages that are of nothing in particular
+PLAIN = ("overview", "health", "new", "prune", "schedules", "storage")  # pages that are of nothing in particular
 LISTS = ("backuphistory", "backuprestore", "auditentry")
 OF_A_BACKUP = ("backup", "contents", "manifest", "delete")
 OF_WHAT_IS_THERE = (
     *("backup that was verified", "backup that failed", "backup that runs", "diff"),
-    *("restore-backup", "restore", "restore that runs", "folder of the bucket", "deletion of an object"),
+    *("restore-backup", "restore that is blocked", "restore that asks about sessions", "restore that asks for its target"),
+    *("restore", "restore that runs", "folder of the bucket", "deletion of an object"),
 )
 PAGES = (*PLAIN, *LISTS, *OF_A_BACKUP, *OF_WHAT_IS_THERE)
 UNKNOWN = "testing/postgres/old-laptop.sql"
@@ -35,6 +37,8 @@ class Furnished:
     newest: BackupHistory  # not verified, and the shop has changed since the one before
     failed: BackupHistory
     running: BackupHistory
+    orphaned: BackupHistory  # a table of it belongs to a role that is no longer there
+    production: BackupHistory
     restored: BackupRestore
     restoring: BackupRestore
 
@@ -49,6 +53,9 @@ class Furnished:
                 "backup that runs": reverse(f"{PANEL}:backup", args=[self.running.id]),
                 "diff": reverse(f"{PANEL}:diff", args=[self.verified.id, self.newest.id]),
                 "restore-backup": reverse(f"{PANEL}:restore-backup", args=[self.verified.id]),
+                "restore that is blocked": reverse(f"{PANEL}:restore-backup", args=[self.orphaned.id]),
+                "restore that asks about sessions": reverse(f"{PANEL}:restore-backup", args=[self.production.id]),
+                "restore that asks for its target": f"{reverse(f'{PANEL}:restore-backup', args=[self.verified.id])}?target=",
                 "restore": reverse(f"{PANEL}:restore", args=[self.restored.id]),
                 "restore that runs": reverse(f"{PANEL}:restore", args=[self.restoring.id]),
                 "folder of the bucket": f"{reverse(f'{PANEL}:storage')}?prefix=testing/postgres/",
@@ -73,6 +80,7 @@ def furnish(site: Site) -> Furnished:
     restored = DatabaseRestore(target=site.shop, filename=verified.filename, confirm=site.shop.database, user=user).run()
     with connect(site.shop) as session:
         session.execute("INSERT INTO event SELECT n, md5(n::text) FROM generate_series(5001, 5600) n; DELETE FROM shop.purchase")
+    production, orphaned = _of_production(), _orphaned(site)
     newest = backed_up("before release 4-2", user=user)
     site.put(UNKNOWN, b"-- somebody's own")
     audit.note(
@@ -83,12 +91,36 @@ def furnish(site: Site) -> Furnished:
         by=audit.By(channel=audit.Channel.WEB, user=user, actor="administrator", address="127.0.0.1"),
     )
     verified.refresh_from_db()
-    return Furnished(verified, newest, *_rows(verified), restored, _restoring(site, newest))
+    failed, running = _rows(verified)
+    return Furnished(
+        verified=verified,
+        newest=newest,
+        failed=failed,
+        running=running,
+        orphaned=orphaned,
+        production=production,
+        restored=restored,
+        restoring=_restoring(site, newest),
+    )
 
 
 def backed_up(description: str, *, database: str = SHOP, save_local: bool = False, user: object = None) -> BackupHistory:
     """A backup, made here; of the shop, where no other alias is given."""
     return DatabaseBackup(description=description, database=database, save_local=save_local, user=user).run()
+
+
+def _of_production() -> BackupHistory:
+    """It comes from another server, so that the shop which is here is none of production's."""
+    key = shelf.put("of production", environment="production", system_identifier="1", database=SHOP)
+    return BackupHistory.objects.get(s3_key=key)
+
+
+def _orphaned(site: Site) -> BackupHistory:
+    with connect(site.shop) as session:
+        session.execute("CREATE ROLE old_owner; ALTER TABLE event OWNER TO old_owner")
+        made = backed_up("of an old owner")
+        session.execute("ALTER TABLE event OWNER TO CURRENT_USER; DROP ROLE old_owner")
+    return made
 
 
 def _rows(of: BackupHistory) -> tuple[BackupHistory, BackupHistory]:
@@ -119,6 +151,7 @@ def _rows(of: BackupHistory) -> tuple[BackupHistory, BackupHistory]:
             "total_bytes": 8 << 20,
             "stored_bytes": 1 << 20,
             "table": "public.event",
+            "took": {"checking": 0.4, "taking the snapshot": 0.1},
             "at": now.isoformat(),
         },
     )
@@ -137,5 +170,5 @@ def _restoring(site: Site, backup: BackupHistory) -> BackupRestore:
         status="running",
         created_at=now,
         started_at=now,
-        progress={"phase": "loading", "at": now.isoformat()},
+        progress={"phase": "loading", "took": {"checking": 0.3, "downloading": 64.2, "proving": 1.1}, "at": now.isoformat()},
     )

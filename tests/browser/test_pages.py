@@ -11,7 +11,7 @@ from backups.admin.urls import urlpatterns
 from tests.browser.conftest import WindowOf
 from tests.browser.furnishing import LISTS, PAGES, PANEL, PLAIN, Furnished, empty_address_of
 from tests.browser.site import GROUPS, Site
-from tests.browser.window import LOOKS, Look, Window
+from tests.browser.window import AXED, LOOKS, Look, Window
 
 # An address of the panel's may be the API's, too: below which part of it who has which.
 PLACES = (("/admin/backups", "backups.admin.urls"), ("/admin", tuple(admin.site.get_urls())))
@@ -21,6 +21,9 @@ NO_PAGES = {
     *("download", "storage-download"),
     *("verify", "cancel", "pin", "unpin", "undo", "cancel-restore"),
 }
+# Of which a viewer sees other parts than an administrator.
+SEEN_OTHERWISE = ("overview", "schedules", "storage", "backup", "backup that failed", "backup that runs", "restore")
+AS_A_BROWSER = {"Accept": "text/html"}
 # What is hidden from whom lacks it, by the names of addresses.
 NEEDS = {
     "run": {"new", "cancel"},
@@ -69,8 +72,9 @@ def test_whoever_is_not_signed_in_sees_the_page_to_sign_in(window_of: WindowOf) 
 
 
 @pytest.mark.parametrize("page", [*PLAIN, *LISTS])
-def test_a_page_is_whole_where_there_is_no_backup_yet(empty_site: Site, window_of: WindowOf, page: str) -> None:
-    window_of("administrator").visit(empty_address_of(page), looks=LOOKS)
+@pytest.mark.usefixtures("bare_site")
+def test_a_page_is_whole_where_there_is_no_backup_yet(window_of: WindowOf, page: str) -> None:
+    window_of("administrator").visit(empty_address_of(page), looks=LOOKS, axed=AXED)
 
 
 def test_every_page_of_the_panel_is_looked_at_here(furnished: Furnished) -> None:
@@ -80,7 +84,7 @@ def test_every_page_of_the_panel_is_looked_at_here(furnished: Furnished) -> None
 
 @pytest.mark.parametrize("page", PAGES)
 def test_a_page_is_whole_in_each_look(furnished: Furnished, window_of: WindowOf, page: str) -> None:
-    window_of("administrator").visit(furnished.address_of(page), looks=LOOKS)
+    window_of("administrator").visit(furnished.address_of(page), looks=LOOKS, axed=AXED)
 
 
 def test_schedules_are_there_for_whoever_may_change_them(site: Site, window_of: WindowOf) -> None:
@@ -92,9 +96,25 @@ def test_what_one_may_not_do_is_not_shown_and_its_address_is_closed(
     furnished: Furnished, window_of: WindowOf, group: str, look: Look
 ) -> None:
     window, closed = window_of(group, look), forbidden_to(group)
-    for address in map(furnished.address_of, PAGES):
-        window.visit(address, status=403 if name_of(address) in closed else 200)
+    addresses = [furnished.address_of(page) for page in PAGES]
+    shut = [address for address in addresses if name_of(address) in closed]
+    window.visit(shut[0], status=403)
+    assert [address for address in shut if window.page.request.get(address, headers=AS_A_BROWSER).status != 403] == []
+    for address in (address for address in addresses if address not in shut):
+        window.visit(address, looks=[look], axed=())  # axe has seen them, with more on them
         assert controls_of(window) & closed == set(), address
+
+
+@pytest.mark.parametrize("page", SEEN_OTHERWISE)
+def test_a_page_is_whole_for_a_viewer_who_may_do_nothing(furnished: Furnished, window_of: WindowOf, page: str) -> None:
+    window_of("viewer").visit(furnished.address_of(page), looks=AXED)
+
+
+def test_the_page_of_the_api_is_read_without_a_complaint(site: Site, window_of: WindowOf) -> None:
+    window = window_of("viewer")
+    page = window.visit(reverse("backups_api:docs"), looks=[LOOKS[0]], axed=())  # its markup is Swagger's own
+    page.locator(".opblock").first.wait_for()
+    window.examine(axe=False)
 
 
 def test_whoever_belongs_to_no_group_sees_nothing_and_is_told_why(window_of: WindowOf) -> None:

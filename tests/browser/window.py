@@ -38,6 +38,7 @@ class Look:
 
 
 LOOKS = tuple(Look(scheme, width) for width in (1280, 360) for scheme in ("light", "dark"))
+AXED = (LOOKS[0], LOOKS[3])  # of several looks at a page: each scheme once, and each width
 
 
 @dataclass
@@ -60,8 +61,10 @@ class Window:
         made.page.on("response", made._answered)
         return made
 
-    def visit(self, address: str, *, status: int = 200, looks: Sequence[Look] = ()) -> Page:
-        """Goes there, where this status is the answer, and examines the page: as the window is, or in each of these looks."""
+    def visit(self, address: str, *, status: int = 200, looks: Sequence[Look] = (), axed: Sequence[Look] | None = None) -> Page:
+        """Goes there, where this status is the answer, and examines the page: as the window is, or in each of these looks; with
+        axe in those of `axed`, or in all where that is None.
+        """
         if status >= 400:
             self._expected.add(address)
         answer = self.page.goto(address)
@@ -71,7 +74,7 @@ class Window:
         assert answer.status == status, f"{address} answers {answer.status}: {self.page.inner_text('body')[:2000]}"
         for look in looks:
             self.dress(look)
-            self.examine()
+            self.examine(axe=axed is None or look in axed)
         if not looks:
             self.examine()
         return self.page
@@ -83,14 +86,18 @@ class Window:
         self.page.evaluate(SETTLE)
         self.look = look
 
-    def examine(self) -> None:
-        """Nothing to complain about, nothing wider than the window, nothing in the way of those who see or move otherwise."""
+    def examine(self, *, axe: bool = True) -> None:
+        """Nothing to complain about, nothing wider than the window, and, says axe, nothing in the way of those who see or move
+        otherwise.
+        """
         where = f"{self.page.url} ({self.look})"
         self.page.wait_for_load_state()
         complaints, self.complaints = self.complaints, []
         assert complaints == [], f"{where}:\n" + "\n".join(complaints)
         wide = self.page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
         assert wide <= 0, f"{where} is {wide} px too wide: {self.page.evaluate(TOO_WIDE)[:12]}"
+        if not axe:
+            return
         if not self.page.evaluate("'axe' in window"):
             self.page.evaluate(AXE.axe_script)
         only = {} if self.look.scheme == "light" else {"runOnly": OF_COLOUR}

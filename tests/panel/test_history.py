@@ -11,12 +11,11 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
-from backups import tasks
 from backups.audited import AuditEntry
-from backups.models import BackupHistory, BackupRestore, Heartbeat
+from backups.models import BackupHistory, BackupRestore
 from backups.storage import keys
-from tests.api.conftest import Messages
 from tests.integration import shelf
+from tests.panel.workers import alive
 
 pytestmark = pytest.mark.usefixtures("history")
 LIST = "/admin/backups/backuphistory/"
@@ -35,10 +34,7 @@ def administrator(browser_of: Callable[..., Client]) -> Client:
 @pytest.fixture
 def worker(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Somebody takes backups from the queue; the ids of the rows that messages were sent for."""
-    Heartbeat.objects.create(name="queue:backups", at=timezone.now())
-    sent: list[str] = []
-    monkeypatch.setattr(tasks, "restore", Messages(sent.append))
-    return sent
+    return alive(monkeypatch).ids
 
 
 def row(name: str = "one", **fields: object) -> BackupHistory:

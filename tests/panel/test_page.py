@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable
 
 import pytest
+from django.contrib.staticfiles import finders
 from django.test import Client
 from django.urls import reverse
 
@@ -45,3 +46,9 @@ def test_nothing_inline_is_allowed_and_nothing_from_elsewhere(viewer: Client) ->
     assert "unsafe" not in policy
     assert "http" not in policy
     assert not re.search(r"<script(?![^>]*src=)|<style| style=| on[a-z]+=", answer.content.decode())
+
+
+def test_a_page_names_its_icon_and_the_icon_is_there(viewer: Client) -> None:
+    named = re.search(r'<link rel="icon" type="image/svg\+xml" href="/static/([^"]+)">', viewer.get(OVERVIEW).content.decode())
+    assert named is not None
+    assert finders.find(re.sub(r"\.[0-9a-f]{12}(?=\.svg)", "", named[1])) is not None

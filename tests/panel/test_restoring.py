@@ -13,6 +13,7 @@ from backups.backup import DatabaseBackup
 from backups.models import AuditEntry, BackupHistory, BackupRestore
 from backups.types import Server
 from tests.conftest import connect
+from tests.integration import shelf
 from tests.panel.workers import alive
 
 pytestmark = pytest.mark.usefixtures("history")
@@ -57,6 +58,38 @@ def test_where_no_target_is_named_it_says_so_with_the_command(restorer: Client, 
     said = words(restorer.get(plan_of(backup)))
     assert "This site restores nothing by the web" in said
     assert f"icb db restore {backup.filename} --target-dbname NEW_NAME" in said
+
+
+def test_where_several_targets_are_named_one_is_chosen_first(
+    restorer: Client, backup: BackupHistory, backups_settings: Settings
+) -> None:
+    backups_settings.BACKUPS = {**backups_settings.BACKUPS, "RESTORE_TARGETS": ["source", "default"]}
+    answer = restorer.get(plan_of(backup))
+    assert "Onto which database?" in words(answer)
+    assert re.findall(r'href="\?target=(\w+)"', answer.content.decode()) == ["source", "default"]
+    assert 'name="confirm"' not in answer.content.decode()
+
+
+@pytest.mark.usefixtures("target")
+@pytest.mark.parametrize(
+    ("neutralize", "said"),
+    [
+        ("yes", "Sessions and tokens are emptied, scheduled tasks disabled."),
+        ("no", "Sessions, tokens and scheduled tasks of production will be alive."),
+    ],
+)
+def test_of_a_backup_of_production_one_says_first_what_becomes_of_its_sessions(
+    restorer: Client, source: Server, bucket: str, neutralize: str, said: str
+) -> None:
+    key = shelf.put("of production", environment="production", system_identifier="1", database=source.database)
+    backup = BackupHistory.objects.get(s3_key=key)
+    asked = restorer.get(plan_of(backup))
+    assert "First say what becomes of sessions and tokens" in words(asked)
+    assert 'name="confirm"' not in asked.content.decode()
+    answer = restorer.get(f"{plan_of(backup)}?target=source&neutralize={neutralize}")
+    assert said in words(answer)
+    assert f'name="neutralize" value="{neutralize}"' in answer.content.decode()
+    assert 'name="confirm"' in answer.content.decode()
 
 
 @pytest.mark.usefixtures("target")

@@ -1,124 +1,112 @@
-"""The schedules' own page in the admin: it takes only what can be followed."""
+"""The page of what runs by itself."""
 
+import re
 from collections.abc import Callable
+from datetime import timedelta
 
 import pytest
-from django.contrib.auth import get_user_model
+from django.contrib.auth.models import Group
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
-from django_celery_beat.models import IntervalSchedule, PeriodicTask
+from django.utils import timezone
+from django_celery_beat.models import CrontabSchedule, IntervalSchedule, PeriodicTask
 
-from backups.models import Incident
-from backups.queues import ROUTES
-from backups.schedules import FOR_SCHEDULES, OURS
-from backups.upkeep import ask_for_due
-from ichrisbirch_site.celery import app
-from ichrisbirch_site.scheduler import FollowableScheduler
+from tests.conftest import make_groups
 
-pytestmark = pytest.mark.usefixtures("history", "groups")
-
-UNFOLLOWABLE = [
-    ("prune", "args", "[1]", "the task takes no positional arguments: leave it as []."),
-    ("prune", "kwargs", "[1]", "a JSON object is expected, for example {}."),
-    ("prune", "kwargs", '{"nonsense": 1}', "the task takes no keyword arguments: leave it as {}."),
-    ("prune", "headers", "[1]", "a JSON object is expected, for example {}."),
-    ("scheduled_backup", "args", "[1]", "the task takes no positional arguments: leave it as []."),
-    ("scheduled_backup", "kwargs", '{"nonsense": 1}', "nonsense is not known. Known are: "),
-]
+pytestmark = pytest.mark.usefixtures("history", "nothing_scheduled")
+ADDRESS = "/admin/backups/schedules/"
+EDITS = "django_celery_beat"
 
 
 @pytest.fixture
-def root() -> Client:
-    client = Client(HTTP_ACCEPT="text/html")
-    client.force_login(get_user_model().objects.create_superuser("root"))
-    return client
-
-
-@pytest.fixture
-def schedule() -> Callable[..., PeriodicTask]:
-    """A row that is there already, whatever its arguments."""
+def nothing_scheduled(history: None) -> None:
+    """No schedules of the migrations."""
     PeriodicTask.objects.all().delete()
-    interval = IntervalSchedule.objects.get_or_create(every=1, period="hours")[0]
-
-    def make(task: str, **fields: str) -> PeriodicTask:
-        return PeriodicTask.objects.create(name="odd", task=f"{OURS}{task}", interval=interval, **fields)
-
-    return make
-
-
-def form_of(row: PeriodicTask, **changes: str) -> dict[str, str]:
-    fields = {"name": row.name, "task": row.task, "regtask": row.task, "enabled": "on", "interval": str(row.interval_id)}
-    return fields | {"args": "[]", "kwargs": "{}", "headers": "{}"} | changes
-
-
-@pytest.mark.parametrize(("task", "field", "text", "why"), UNFOLLOWABLE)
-def test_what_can_not_be_followed_is_refused_at_its_field(
-    task: str, field: str, text: str, why: str, root: Client, schedule: Callable[..., PeriodicTask]
-) -> None:
-    row = schedule(task)
-    address = reverse("admin:django_celery_beat_periodictask_change", args=[row.pk])
-
-    answer = root.post(address, form_of(row, **{field: text}))
-
-    assert answer.status_code == 200
-    assert [error.startswith(why) for error in answer.context["adminform"].form.errors[field]] == [True]
-
-
-def test_what_can_be_followed_is_saved(root: Client, schedule: Callable[..., PeriodicTask]) -> None:
-    row = schedule("scheduled_backup")
-    address = reverse("admin:django_celery_beat_periodictask_change", args=[row.pk])
-
-    assert root.post(address, form_of(row, kwargs='{"description": "hourly"}')).status_code == 302
-
-    row.refresh_from_db()
-    assert row.kwargs == '{"description": "hourly"}'
-
-
-def test_running_one_that_can_not_be_followed_says_why(root: Client, schedule: Callable[..., PeriodicTask]) -> None:
-    row = schedule("prune", kwargs="[1]")
-    answer = root.post(
-        reverse("admin:django_celery_beat_periodictask_changelist"),
-        {"action": "run_tasks", "_selected_action": [str(row.pk)]},
-        follow=True,
-    )
-    assert "The schedule odd can&#x27;t be followed: kwargs: a JSON object is expected" in answer.content.decode()
-
-
-@pytest.mark.parametrize(("task", "field", "text", "why"), UNFOLLOWABLE)
-def test_beat_leaves_out_one_that_is_there_already_and_it_becomes_an_incident_until_it_is_mended(
-    task: str, field: str, text: str, why: str, schedule: Callable[..., PeriodicTask], caplog: pytest.LogCaptureFixture
-) -> None:
-    row = schedule(task, **{field: text})
-    scheduler = FollowableScheduler(app=app, lazy=True)
-
-    assert [scheduler.enabled_models(), scheduler.enabled_models()] == [[], []]
-    assert [why in record.message and record.exc_info is None for record in caplog.records] == [True]  # once
-
-    ask_for_due()
-    incident = Incident.objects.get(closed_at=None)
-    assert incident.event == ("schedule-failed" if task == "scheduled_backup" else "schedule-unfollowed")
-    assert why in incident.detail
-
-    setattr(row, field, "[]" if field == "args" else "{}")
-    row.enabled = task != "scheduled_backup"
-    row.save()
-    ask_for_due()
-    assert not Incident.objects.filter(closed_at=None).exists()
 
 
 @pytest.fixture
-def ours() -> set[str]:
-    """The names of our tasks, as Celery knows them."""
-    app.loader.import_default_modules()
-    return {name for name in app.tasks if name.startswith(OURS)}
+def viewer(browser_of: Callable[..., Client]) -> Client:
+    return browser_of("backup viewer")
 
 
-def test_each_task_is_either_for_schedules_or_carries_an_id(ours: set[str]) -> None:
-    assert ours - FOR_SCHEDULES == {f"{OURS}make_backup", f"{OURS}restore"}
+def scheduled(task: str, name: str, **fields: object) -> PeriodicTask:
+    each, _ = IntervalSchedule.objects.get_or_create(every=6, period="hours")
+    return PeriodicTask.objects.create(name=name, task=f"backups.tasks.{task}", **{"interval": each, **fields})
 
 
-def test_each_task_has_its_queue_and_none_says_so_itself(ours: set[str]) -> None:
-    assert {name: app.amqp.router.route({}, name)["queue"].name for name in ours} == {
-        name: route["queue"] for name, route in ROUTES.items()
-    }
-    assert {getattr(app.tasks[name], "queue", None) for name in ours} == {None}  # which Celery 6 will not read
+def page(client: Client) -> str:
+    return client.get(ADDRESS).content.decode()
+
+
+def line(shown: str, name: str) -> str:
+    """The cells of a schedule, without their tags."""
+    row = next(row for row in re.findall(r'<tr role="row">(.*?)</tr>', shown, re.S) if name in row)
+    return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", row))
+
+
+def test_a_schedule_is_told_in_words_with_its_next_moment_on_the_viewers_clock_and_utc_on_hover(viewer: Client) -> None:
+    night, _ = CrontabSchedule.objects.get_or_create(hour="1", minute="30", timezone="Europe/Berlin")
+    scheduled("scheduled_backup", "Daily backup", interval=None, crontab=night)
+    viewer.cookies["backups_zone"] = "Europe/Berlin"
+    shown = page(viewer)
+    assert "Backups are made by themselves" in shown
+    assert "every day at 01:30" in line(shown, "Daily backup")
+    assert re.search(r" in \d+ (h|min)", line(shown, "Daily backup"))
+    assert re.search(r'<time datetime="[^"]+" title="[^"]+ UTC">[^<]*01:30', shown)
+
+
+def test_one_that_is_off_has_no_next_moment_and_makes_no_backup(viewer: Client) -> None:
+    scheduled("scheduled_backup", "Daily backup", enabled=False)
+    shown = page(viewer)
+    assert "No backup is made by itself" in shown
+    assert "Off" in line(shown, "Daily backup")
+    assert " in " not in line(shown, "Daily backup")
+
+
+def test_one_that_can_not_be_followed_says_why(viewer: Client) -> None:
+    scheduled("scheduled_backup", "Odd", kwargs='{"bucket": "x"}')
+    told = line(page(viewer), "Odd")
+    assert "bucket is not known" in told
+    assert "t run" in told
+
+
+def test_what_keeps_the_site_going_stands_apart_and_what_is_not_ours_is_not_there(viewer: Client) -> None:
+    scheduled("scheduled_backup", "Daily backup")
+    scheduled("tend", "Tending", last_run_at=timezone.now() - timedelta(seconds=50))
+    PeriodicTask.objects.create(name="Newsletter", task="shop.tasks.newsletter", interval=IntervalSchedule.objects.get())
+    shown = page(viewer)
+    assert shown.index("Daily backup") < shown.index(">Upkeep<") < shown.index("Tending")
+    assert "Newsletter" not in shown
+
+
+def test_only_who_may_change_them_is_led_to_where_that_is_done(browser_of: Callable[..., Client], viewer: Client) -> None:
+    one = scheduled("scheduled_backup", "Daily backup")
+    change, every = (
+        reverse(f"admin:{EDITS}_periodictask_change", args=[one.id]),
+        reverse(f"admin:{EDITS}_periodictask_changelist"),
+    )
+    administrator = browser_of("backup administrator")
+    assert f'href="{change}"' in page(administrator)
+    assert administrator.get(every).status_code == 200
+    assert f"/{EDITS}/" not in page(viewer)
+    assert viewer.get(every).status_code == 403
+
+
+def test_many_schedules_cost_the_queries_of_one(viewer: Client) -> None:
+    scheduled("scheduled_backup", "first")
+    with CaptureQueriesContext(connection) as few:
+        page(viewer)
+    for number in range(20):
+        scheduled("scheduled_backup", f"number {number}")
+    with CaptureQueriesContext(connection) as many:
+        page(viewer)
+    assert len(many) == len(few)
+
+
+def test_a_group_of_administrators_that_somebody_has_changed_gets_nothing_more(groups: None) -> None:
+    group = Group.objects.get(name="backup administrator")
+    group.permissions.set(group.permissions.filter(codename="view_backuphistory"))
+    make_groups()
+    assert [one.codename for one in group.permissions.all()] == ["view_backuphistory"]

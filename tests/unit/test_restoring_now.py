@@ -93,3 +93,13 @@ def test_something_is_said_aloud_with_each_quarter_and_each_step() -> None:
 
 def test_a_phase_that_nobody_knows_is_told_as_it_is() -> None:
     assert restoring("polishing").heading == "Polishing"
+
+
+def test_a_step_that_is_over_tells_how_long_it_took_where_that_was_measured() -> None:
+    run = restoring("comparing", told={"took": {"checking": 0.4, "downloading": 70.0, "proving": 5.0}})
+    assert [step.took.replace("\N{NO-BREAK SPACE}", " ") for step in run.steps] == ["0.4 s", "1 min 15 s", "", "", "", ""]
+
+
+def test_the_step_that_is_at_work_does_not_tell_how_long_it_took() -> None:
+    run = restoring("downloading", told={"took": {"checking": 1.0, "reading": 3.0}})
+    assert [step.took != "" for step in run.steps[:2]] == [True, False]

@@ -1,0 +1,124 @@
+"""The schedules' own page in the admin: it takes only what can be followed."""
+
+from collections.abc import Callable
+
+import pytest
+from django.contrib.auth import get_user_model
+from django.test import Client
+from django.urls import reverse
+from django_celery_beat.models import IntervalSchedule, PeriodicTask
+
+from backups.models import Incident
+from backups.queues import ROUTES
+from backups.schedules import FOR_SCHEDULES, OURS
+from backups.upkeep import ask_for_due
+from ichrisbirch_site.celery import app
+from ichrisbirch_site.scheduler import FollowableScheduler
+
+pytestmark = pytest.mark.usefixtures("history", "groups")
+
+UNFOLLOWABLE = [
+    ("prune", "args", "[1]", "the task takes no positional arguments: leave it as []."),
+    ("prune", "kwargs", "[1]", "a JSON object is expected, for example {}."),
+    ("prune", "kwargs", '{"nonsense": 1}', "the task takes no keyword arguments: leave it as {}."),
+    ("prune", "headers", "[1]", "a JSON object is expected, for example {}."),
+    ("scheduled_backup", "args", "[1]", "the task takes no positional arguments: leave it as []."),
+    ("scheduled_backup", "kwargs", '{"nonsense": 1}', "nonsense is not known. Known are: "),
+]
+
+
+@pytest.fixture
+def root() -> Client:
+    client = Client(HTTP_ACCEPT="text/html")
+    client.force_login(get_user_model().objects.create_superuser("root"))
+    return client
+
+
+@pytest.fixture
+def schedule() -> Callable[..., PeriodicTask]:
+    """A row that is there already, whatever its arguments."""
+    PeriodicTask.objects.all().delete()
+    interval = IntervalSchedule.objects.get_or_create(every=1, period="hours")[0]
+
+    def make(task: str, **fields: str) -> PeriodicTask:
+        return PeriodicTask.objects.create(name="odd", task=f"{OURS}{task}", interval=interval, **fields)
+
+    return make
+
+
+def form_of(row: PeriodicTask, **changes: str) -> dict[str, str]:
+    fields = {"name": row.name, "task": row.task, "regtask": row.task, "enabled": "on", "interval": str(row.interval_id)}
+    return fields | {"args": "[]", "kwargs": "{}", "headers": "{}"} | changes
+
+
+@pytest.mark.parametrize(("task", "field", "text", "why"), UNFOLLOWABLE)
+def test_what_can_not_be_followed_is_refused_at_its_field(
+    task: str, field: str, text: str, why: str, root: Client, schedule: Callable[..., PeriodicTask]
+) -> None:
+    row = schedule(task)
+    address = reverse("admin:django_celery_beat_periodictask_change", args=[row.pk])
+
+    answer = root.post(address, form_of(row, **{field: text}))
+
+    assert answer.status_code == 200
+    assert [error.startswith(why) for error in answer.context["adminform"].form.errors[field]] == [True]
+
+
+def test_what_can_be_followed_is_saved(root: Client, schedule: Callable[..., PeriodicTask]) -> None:
+    row = schedule("scheduled_backup")
+    address = reverse("admin:django_celery_beat_periodictask_change", args=[row.pk])
+
+    assert root.post(address, form_of(row, kwargs='{"description": "hourly"}')).status_code == 302
+
+    row.refresh_from_db()
+    assert row.kwargs == '{"description": "hourly"}'
+
+
+def test_running_one_that_can_not_be_followed_says_why(root: Client, schedule: Callable[..., PeriodicTask]) -> None:
+    row = schedule("prune", kwargs="[1]")
+    answer = root.post(
+        reverse("admin:django_celery_beat_periodictask_changelist"),
+        {"action": "run_tasks", "_selected_action": [str(row.pk)]},
+        follow=True,
+    )
+    assert "The schedule odd can&#x27;t be followed: kwargs: a JSON object is expected" in answer.content.decode()
+
+
+@pytest.mark.parametrize(("task", "field", "text", "why"), UNFOLLOWABLE)
+def test_beat_leaves_out_one_that_is_there_already_and_it_becomes_an_incident_until_it_is_mended(
+    task: str, field: str, text: str, why: str, schedule: Callable[..., PeriodicTask], caplog: pytest.LogCaptureFixture
+) -> None:
+    row = schedule(task, **{field: text})
+    scheduler = FollowableScheduler(app=app, lazy=True)
+
+    assert [scheduler.enabled_models(), scheduler.enabled_models()] == [[], []]
+    assert [why in record.message and record.exc_info is None for record in caplog.records] == [True]  # once
+
+    ask_for_due()
+    incident = Incident.objects.get(closed_at=None)
+    assert incident.event == ("schedule-failed" if task == "scheduled_backup" else "schedule-unfollowed")
+    assert why in incident.detail
+
+    setattr(row, field, "[]" if field == "args" else "{}")
+    row.enabled = task != "scheduled_backup"
+    row.save()
+    ask_for_due()
+    assert not Incident.objects.filter(closed_at=None).exists()
+
+
+@pytest.fixture
+def ours() -> set[str]:
+    """The names of our tasks, as Celery knows them."""
+    app.loader.import_default_modules()
+    return {name for name in app.tasks if name.startswith(OURS)}
+
+
+def test_each_task_is_either_for_schedules_or_carries_an_id(ours: set[str]) -> None:
+    assert ours - FOR_SCHEDULES == {f"{OURS}make_backup", f"{OURS}restore"}
+
+
+def test_each_task_has_its_queue_and_none_says_so_itself(ours: set[str]) -> None:
+    assert {name: app.amqp.router.route({}, name)["queue"].name for name in ours} == {
+        name: route["queue"] for name, route in ROUTES.items()
+    }
+    assert {getattr(app.tasks[name], "queue", None) for name in ours} == {None}  # which Celery 6 will not read
