@@ -77,7 +77,7 @@ class Number:
         """12 h, 57 min: an age in minutes and more, a duration in seconds, too."""
         if self.seconds is None:
             return []
-        whole = int(self.seconds)
+        whole = int(self.seconds) if self.is_age else round(self.seconds)  # the sentence above it rounds, too
         return figures.parts(whole - whole % figures.MINUTE if self.is_age and whole >= figures.MINUTE else whole)
 
     @property
