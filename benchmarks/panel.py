@@ -153,7 +153,7 @@ def _pages() -> Iterator[tuple[str, str]]:
     yield "bucket", reverse("backups_panel:storage")
     yield "bucket, its fullest folder", reverse("backups_panel:storage") + folder
     yield "audit", reverse("admin:backups_auditentry_changelist")
-    yield "schedules", reverse("admin:django_celery_beat_periodictask_changelist")
+    yield "schedules", reverse("backups_panel:schedules")
 
 
 def _measure(client: Any, name: str, url: str, asked: Asked, rounds: int) -> None:

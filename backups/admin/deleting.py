@@ -21,6 +21,7 @@ from backups.prune.rules import EXAMPLE
 from backups.retention import Policy
 
 MOST = 200  # lines of one table
+MANY = 1000  # backups: to plan what becomes of more takes seconds, as the bucket tells a thousand keys at a time
 LIST = "admin:backups_backuphistory_changelist"
 
 
@@ -45,7 +46,9 @@ class Prune(Page):
     needs_to_post = Action.PRUNE
 
     def get(self, request: HttpRequest) -> HttpResponse:
-        """As a page. Nothing is changed."""
+        """As a page. Nothing is changed. Of many backups it comes in two steps, so that nobody looks at an empty window."""
+        if "now" not in request.GET and (number := _stored()) > MANY:
+            return self.show("backups/prune_asked.html", number=number, environment=conf.current().environment)
         return self._plan()
 
     def post(self, request: HttpRequest) -> HttpResponse:
@@ -140,6 +143,10 @@ def rules_of(policy: Policy) -> list[str]:
     if policy.maximum_total_bytes is not None:
         told.append(_("at most %(size)s of each database") % {"size": figures.size(policy.maximum_total_bytes)})
     return told
+
+
+def _stored() -> int:
+    return BackupHistory.objects.of_environment(conf.current().environment).succeeded().count()
 
 
 def _listed(judged: Sequence[Judged]) -> Listed:

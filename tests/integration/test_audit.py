@@ -190,6 +190,7 @@ def test_what_makes_and_keeps_is_noted_and_what_only_looks_or_was_not_understood
     assert run("db_list").code == 0
     assert run("db_backup").code == 2
     name = BackupHistory.objects.get().filename
+    assert run("db_verify", name, "--level", "stored", "--database", "source").code == 0
     assert run("db_pin", name, "--reason", "kept").code == 0
     assert run("db_pin", name, "--remove").code == 0
     assert run("db_prune", "--dry-run").code == 0
@@ -197,6 +198,7 @@ def test_what_makes_and_keeps_is_noted_and_what_only_looks_or_was_not_understood
 
     assert [(action, outcome, on) for action, outcome, on, _onto, _channel in noted()] == [
         ("run", "done", name),
+        ("verify", "done", name),
         ("pin", "done", name),
         ("unpin", "done", name),
         ("prune", "done", ""),

@@ -1,5 +1,6 @@
 """What retention keeps and lets go of, and one backup deleted by its typed name: in the panel, on a real bucket."""
 
+import re
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
@@ -13,6 +14,7 @@ from django.utils import timezone
 from pytest_django.fixtures import Settings
 
 from backups import tasks
+from backups.admin import deleting
 from backups.audited import AuditEntry
 from backups.models import BackupHistory, Heartbeat
 from backups.prune import BackupPruning, Fate, delete_one, pin
@@ -130,6 +132,19 @@ def test_whoever_may_not_prune_sees_what_would_go_and_no_form(
     shelve("old", days=3)
     assert 'name="name"' not in page(viewer)
     assert 'name="name"' in page(pruner)
+
+
+def test_of_many_backups_the_page_is_there_at_once_and_the_plan_comes_after(
+    viewer: Client, bucket: str, retain: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(deleting, "MANY", 1)
+    retain(keep_last=1)
+    shelve("new", days=1)
+    shelve("old", days=3)
+    asked = page(viewer)
+    assert "2 backups are held against the rules" in asked
+    (address,) = re.findall(r'hx-get="([^"]+)"', asked)
+    assert "A prune would delete 1 backup" in page(viewer, address)
 
 
 def test_a_prune_is_queued_by_the_typed_name_of_the_environment_and_noted(

@@ -20,6 +20,7 @@ class Command(BackupsCommand):
         " counted when it was made, and drops the scratch database."
     )
     example = "icb db verify latest"
+    audited = "verify"
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """The options."""
@@ -27,6 +28,7 @@ class Command(BackupsCommand):
 
     def handle(self, *_args: Any, **given: Any) -> None:
         """Prints every verdict; then fails if one is not good."""
+        self.on = given["backup"] or "all unverified"
         with translated(), interruptible():
             rows = [self._verify(filename, given) for filename in _filenames(given)]
         if given["json"]:
