@@ -16,7 +16,7 @@ from backups.browsing import Folder, Item
 from backups.downloading import LASTS_SECONDS, without_bytes
 from backups.exceptions import ObjectMissingError, UsageError
 
-PAGE = 200
+PAGE = 100  # keys, so about 33 backups: each dump has a manifest and roles beside it
 SORTS = {"age": ("modified_at", True), "name": ("key", False), "size": ("size_bytes", True)}
 
 
