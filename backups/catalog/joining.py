@@ -67,14 +67,21 @@ class Catalogue:
     def pages(self, *, with_totals: bool = False) -> Iterator[list[Seen]]:
         """The newest first, AT_ONCE at a time: one query each, and a request for each manifest that no row describes.
 
-        `with_totals` has rows and tables counted too, for which the history must open every snapshot.
+        `with_totals` has rows and tables counted too, for which the history must open every snapshot. While a page is looked at,
+        the manifests of the next are read.
         """
+        coming: Iterator[Seen] | None = None
         with ThreadPoolExecutor(READERS, thread_name_prefix="manifest") as pool:
             for start in range(0, len(self.keys), AT_ONCE):
                 page = self.keys[start : start + AT_ONCE]
                 rows = self._rows(self.known.intersection(page), with_totals=with_totals)
                 there = [key for key in page if key in rows or key in self.held]  # else: pruned since the names were asked for
-                yield list(pool.map(self._seen, there, map(rows.get, there)))
+                page_ahead = pool.map(self._seen, there, map(rows.get, there))  # begins at once
+                if coming is not None:
+                    yield list(coming)
+                coming = page_ahead
+            if coming is not None:
+                yield list(coming)
 
     # The two sides.
 
