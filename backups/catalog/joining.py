@@ -20,7 +20,7 @@ from backups.stores import configured
 from backups.types import Manifest
 
 READERS = 8
-AT_ONCE = 100  # rows in one query; of manifests, which may have a megabyte each, no more are in memory
+AT_ONCE = 100  # rows in one query; of manifests, which may have a megabyte each, no more than twice as many are in memory
 # https://www.postgresql.org/docs/current/errcodes-appendix.html: no such table, schema, column
 _NOT_MIGRATED = frozenset({"42P01", "3F000", "42703"})
 
