@@ -21,7 +21,7 @@ from backups.exceptions import (
     UsageError,
 )
 from backups.heartbeats import BACKUPS
-from backups.models import BackupHistory, BackupRestore, Level, RestorePurpose, Status
+from backups.models import UNENDED, BackupHistory, BackupRestore, Level, RestorePurpose, Status
 from backups.plan import Choices
 from backups.postgres.named_lock import named_lock
 from backups.postgres.swap import Swapped
@@ -29,7 +29,6 @@ from backups.restore import DatabaseRestore
 from backups.types import Server, State
 from backups.undo import RestoreUndo
 
-UNENDED = (Status.PENDING, Status.RUNNING)
 PRUNE_EXPIRES_SECONDS = 3600
 
 

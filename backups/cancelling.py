@@ -11,10 +11,9 @@ from django.utils import timezone
 
 from backups import conf, history
 from backups.exceptions import BackupNotFoundError, BackupsError, CancelledError, RefusedError, UsageError
-from backups.models import BackupHistory, BackupRestore, Status
+from backups.models import UNENDED, BackupHistory, BackupRestore, Status
 
 _MOST_SHOWN = 5
-UNENDED = (Status.PENDING, Status.RUNNING)
 LATEST = "latest"
 
 

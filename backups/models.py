@@ -27,6 +27,9 @@ class Status(models.TextChoices):
     CANCELLED = "cancelled", "Cancelled"
 
 
+UNENDED = (Status.PENDING, Status.RUNNING)
+
+
 class BackupType(models.TextChoices):
     """Why a backup was made."""
 

@@ -18,9 +18,8 @@ from backups.admin.contents import Contents, Manifest
 from backups.admin.page import found
 from backups.admin.tables import Tables
 from backups.admin.watching import Live, Watched
-from backups.asking import UNENDED
 from backups.exceptions import BackupsError
-from backups.models import BackupHistory, Status
+from backups.models import UNENDED, BackupHistory, Status
 from backups.storage import keys
 from backups.types import Server
 

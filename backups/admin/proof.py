@@ -13,9 +13,8 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from backups.admin import figures
-from backups.asking import UNENDED
 from backups.copies import Worth
-from backups.models import BackupHistory, BackupRestore, Level, RestorePurpose, Verdict
+from backups.models import UNENDED, BackupHistory, BackupRestore, Level, RestorePurpose, Verdict
 
 MOST_RUNS = 20
 _COLUMNS = (

@@ -14,11 +14,10 @@ from backups.access import Action
 from backups.admin.page import Page, found
 from backups.admin.restore_report import Report
 from backups.admin.restoring_now import Restoring
-from backups.asking import UNENDED
 from backups.cancelling import cancel
 from backups.exceptions import BackupsError, UsageError
 from backups.heartbeats import BACKUPS
-from backups.models import BackupRestore, RestorePurpose
+from backups.models import UNENDED, BackupRestore, RestorePurpose
 from backups.types import State
 
 

@@ -10,9 +10,8 @@ from django.utils.translation import gettext as _
 
 from backups import conf
 from backups.admin import figures
-from backups.models import BackupHistory, BackupRestore, RestorePurpose, Status
+from backups.models import UNENDED, BackupHistory, BackupRestore, RestorePurpose, Status
 
-_UNENDED = (Status.PENDING, Status.RUNNING)
 _MOST = 10
 _BACKUP = ("id", "description", "status", "created_at", "started_at", "progress", "cancel_requested_at", "triggered_by")
 _RESTORE = (
@@ -63,10 +62,10 @@ def running() -> list[Running]:
 
 
 def _all(environment: str) -> Iterator[Running]:
-    backups = BackupHistory.objects.of_environment(environment).filter(status__in=_UNENDED).order_by("created_at")
+    backups = BackupHistory.objects.of_environment(environment).filter(status__in=UNENDED).order_by("created_at")
     for row in backups.select_related("triggered_by").only(*_BACKUP)[:_MOST]:
         yield _one(row, name=row.description, address=reverse("backups_panel:backup", args=[row.id]), who=row.triggered_by)
-    restores = BackupRestore.objects.filter(target_environment=environment, status__in=_UNENDED).order_by("created_at")
+    restores = BackupRestore.objects.filter(target_environment=environment, status__in=UNENDED).order_by("created_at")
     for restore in restores.select_related("restored_by").only(*_RESTORE)[:_MOST]:
         filename = restore.source_key.rpartition("/")[2]
         if restore.purpose == RestorePurpose.VERIFICATION:

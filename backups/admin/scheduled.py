@@ -10,9 +10,7 @@ from django_celery_beat.models import PeriodicTask
 
 from backups.admin.coming import TASKS, TIMES, Coming, coming_of
 from backups.admin.page import Page
-from backups.schedules import TASK, backup_schedules
-
-_OURS = "backups.tasks."
+from backups.schedules import OURS, TASK, backup_schedules
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +34,7 @@ class Schedules(Page):
         """As a page."""
         now = timezone.now()
         problems = {one.id: one.problem for one in backup_schedules()}
-        rows = PeriodicTask.objects.filter(task__startswith=_OURS).select_related(*TIMES)
+        rows = PeriodicTask.objects.filter(task__startswith=OURS).select_related(*TIMES)
         lines = sorted(
             ((row.task, _line(row, problems.get(row.id, ""), now)) for row in rows),
             key=lambda one: (

@@ -10,9 +10,8 @@ from django.utils import timezone
 from backups import health
 from backups.admin.page import Page, found
 from backups.admin.progress import Running
-from backups.asking import UNENDED
 from backups.heartbeats import BACKUPS
-from backups.models import BackupHistory
+from backups.models import UNENDED, BackupHistory
 from backups.types import Check, State
 
 _COLUMNS = (

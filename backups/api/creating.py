@@ -17,7 +17,7 @@ from backups.api.fields import Flag, Strict, Text
 from backups.api.problems import Problem
 from backups.api.rows import url_of
 from backups.exceptions import UsageError
-from backups.models import BackupHistory, Status
+from backups.models import UNENDED, BackupHistory, Status
 from backups.storage import keys
 
 LONGEST_WAIT = 120  # seconds: proxies give up soon after
@@ -76,7 +76,7 @@ def wait_for(row: BackupHistory, *, seconds: float) -> bool:
         return False
     try:
         deadline = time.monotonic() + seconds
-        while row.status in asking.UNENDED and time.monotonic() < deadline:
+        while row.status in UNENDED and time.monotonic() < deadline:
             connections[router.db_for_read(BackupHistory)].close()
             time.sleep(min(LOOK_SECONDS, max(0.0, deadline - time.monotonic())))
             row.refresh_from_db(fields=["status"])

@@ -8,10 +8,9 @@ from uuid import UUID
 from backups import access, conf
 from backups.access import Action
 from backups.exceptions import BackupsError
-from backups.models import BackupHistory, BackupRestore, RestorePurpose, Status
+from backups.models import UNENDED, BackupHistory, BackupRestore, RestorePurpose, Status
 
 NAMESPACE = "backups_api"
-UNENDED = (Status.PENDING, Status.RUNNING)
 Address = Callable[..., str]  # of an operation's name and row id
 
 
