@@ -3,7 +3,8 @@
 A face says who may; here it is decided whether it can be now, and the row is queued.
 """
 
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +18,7 @@ from backups.exceptions import (
     KeyReusedError,
     NoWorkerError,
     RefusedError,
+    RunningError,
     TargetNotAllowedError,
     UsageError,
 )
@@ -206,13 +208,23 @@ def require_worker() -> None:
         )
 
 
-def _turn(target: Server) -> AbstractContextManager[object]:
+@contextmanager
+def _turn(target: Server) -> Iterator[None]:
     """Of whoever would put something in the place of that database: to look whether anything is in the way, and then to do it.
 
     Nobody waits for a turn, so nobody waits for two. It is a session of its own: an undo ends those in its target, where the
     history may lie. Raises RunningError, and ConnectError.
     """
-    return named_lock(history.server(), f"replace {target.database}")
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(named_lock(history.server(), f"replace {target.database}"))
+        except RunningError as error:
+            raise RunningError(
+                f"Somebody else is putting something in the place of {target.database} at this moment.",
+                detail=error.detail,
+                hint="Look at the restores, then try again.",
+            ) from error
+        yield
 
 
 def _known(user: Any, key: str, digest: str) -> BackupHistory | None:

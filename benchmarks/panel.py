@@ -145,8 +145,11 @@ def _pages() -> Iterator[tuple[str, str]]:
     yield "its manifest", reverse("backups_panel:manifest", args=[newest.id])
     yield "two compared", reverse("backups_panel:diff", args=[before.id, newest.id])
     yield "deletion", reverse("backups_panel:delete", args=[before.id])
-    yield "prune", reverse("backups_panel:prune")
-    yield "restore, plan", reverse("backups_panel:restore-backup", args=[newest.id])
+    prune, restore_plan = reverse("backups_panel:prune"), reverse("backups_panel:restore-backup", args=[newest.id])
+    yield "prune", prune
+    yield "prune, what comes after", f"{prune}?now=1"
+    yield "restore", restore_plan
+    yield "restore, plan that comes after", f"{restore_plan}?now=1"
     yield "restores", reverse("admin:backups_backuprestore_changelist")
     if restore is not None:
         yield "one restore", reverse("backups_panel:restore", args=[restore.id])
@@ -170,7 +173,7 @@ def _measure(client: Any, name: str, url: str, asked: Asked, rounds: int) -> Non
         times.append((time.perf_counter() - began) * 1000)
     times.sort()
     _say(
-        f"{name:<28} {median(times):7.1f} ms (worst of 20: {times[len(times) * 19 // 20]:.1f}),"
+        f"{name:<30} {median(times):7.1f} ms (worst of 20: {times[len(times) * 19 // 20]:.1f}),"
         f" {queries:3} queries, {requests} requests, {answer.status_code}, {len(answer.content) / 1024:.0f} KiB"
         f"{'  TOO SLOW' if median(times) > LIMIT_MS else ''}"
     )

@@ -47,8 +47,8 @@ class Prune(Page):
 
     def get(self, request: HttpRequest) -> HttpResponse:
         """As a page. Nothing is changed. Of many backups it comes in two steps, so that nobody looks at an empty window."""
-        if "now" not in request.GET and (number := _stored()) > MANY:
-            return self.show("backups/prune_asked.html", number=number, environment=conf.current().environment)
+        if not self.is_asked_whole and (number := _stored()) > MANY:
+            return self.soon("backups/prune_soon.html", number=number, environment=conf.current().environment)
         return self._plan()
 
     def post(self, request: HttpRequest) -> HttpResponse:

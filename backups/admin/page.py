@@ -1,6 +1,7 @@
 """What every page of the panel has in common: who may see it, in whose time zone, and how an error is shown."""
 
 from typing import Any, ClassVar
+from urllib.parse import urlsplit
 
 from django.contrib import admin, messages
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
@@ -71,16 +72,31 @@ class Page(View):
         """A template, with what each has."""
         return render(self.request, template, common(self.request, tab=self.tab, **context), status=status)
 
+    @property
+    def is_asked_whole(self) -> bool:
+        """Whether the second of two steps is asked for, where a page has two: see `soon`."""
+        return "now" in self.request.GET
+
+    def soon(self, template: str, **context: Any) -> HttpResponse:
+        """The first of two steps: a page that is there at once, tells what is being looked at, and fetches the whole.
+
+        For what takes so long that somebody would look at an empty window. `template` extends backups/soon.html.
+        """
+        given = self.request.GET.copy()
+        given["now"] = "1"
+        return self.show(template, whole=f"{self.request.path}?{given.urlencode()}", **context)
+
     def failed(self, error: BackupsError, *, template: str = "backups/problem.html", **context: Any) -> HttpResponse:
-        """What went wrong, as a page: `error`, and where one comes `back` to. What was refused to somebody who wanted to change
-        something is noted.
+        """What went wrong, as a page: `error`, and where one comes `back` to, which may be to look `again`. What was refused to
+        somebody who wanted to change something is noted.
         """
         error.scrub(stores.secrets())
         status = next((status for kind, status in _STATUSES if isinstance(error, kind)), 503)
         if self.request.method == "POST":
             self.note_refusal(str(error), failed=status >= 500)
         back = self.request.headers.get("Referer", "")
-        return self.show(template, status=status, error=error, back=back, **context)
+        again = self.request.method == "GET" and urlsplit(back).path == self.request.path
+        return self.show(template, status=status, error=error, back=back, is_again=again, **context)
 
     def done(self, message: str, *, to: str) -> HttpResponseRedirect:
         """Said on the next page."""

@@ -112,8 +112,16 @@ class RestoreBackup(Page):
     needs_to_post: ClassVar[Action | None] = Action.RESTORE
 
     def get(self, request: HttpRequest, id: UUID) -> HttpResponse:
-        """The plan; first the choice of the target, where there are several."""
-        return self._planned(found(BackupHistory.objects.defer("table_snapshot"), id), request.GET)
+        """The plan; first the choice of the target, where there are several.
+
+        It comes in two steps: store and target may be far away, or not answer.
+        """
+        row = found(BackupHistory.objects.defer("table_snapshot"), id)
+        chosen = _chosen(request.GET)
+        if not chosen or self.is_asked_whole:
+            return self._planned(row, request.GET)
+        server = asking.allowed_target(chosen)
+        return self.soon("backups/restore_soon.html", row=row, database=server.database, address=server.address)
 
     def post(self, request: HttpRequest, id: UUID) -> HttpResponse:
         """Queues it, where the right name was typed, and leads to its page."""
@@ -132,9 +140,8 @@ class RestoreBackup(Page):
         return self.done(_("The restore is queued."), to=reverse("backups_panel:restore", args=[made.id]))
 
     def _planned(self, row: BackupHistory, given: Any, *, wrong: BackupsError | None = None, status: int = 200) -> HttpResponse:
-        targets = conf.current().restore_targets
-        chosen = given.get("target", targets[0] if len(targets) == 1 else "")
-        told = {"row": row, "targets": _named(targets), "chosen": chosen, "wrong": wrong}
+        chosen = _chosen(given)
+        told: dict[str, Any] = {"row": row, "targets": _named(conf.current().restore_targets), "chosen": chosen, "wrong": wrong}
         if not chosen:
             command = shlex.join(["icb", "db", "restore", row.filename, "--target-dbname", "NEW_NAME"])
             return self.show("backups/restore_target.html", command_text=command, **told)
@@ -152,6 +159,12 @@ class RestoreBackup(Page):
             typed=given.get("confirm", ""),
             **told,
         )
+
+
+def _chosen(given: Any) -> str:
+    """The target: the one that was said, or the only one there is; "" where one is to be chosen."""
+    targets = conf.current().restore_targets
+    return str(given.get("target", targets[0] if len(targets) == 1 else ""))
 
 
 def _named(aliases: Any) -> list[dict[str, str]]:

@@ -51,7 +51,9 @@ def delete_one(row: BackupHistory) -> Deleted:
             else:
                 deleting.delete(found.lying)
     except RunningError as error:
-        raise RunningError(f"A prune of the environment {environment} is running.", hint=error.hint) from error
+        raise RunningError(
+            f"A prune of the environment {environment} is running.", detail=error.detail, hint=error.hint
+        ) from error
     return Deleted(filename=row.filename, size_bytes=row.size_bytes or 0, copies=len(found.lying))
 
 

@@ -126,7 +126,9 @@ class BackupPruning:
             with named_lock.named_lock(history.server(), self.lock) as session:
                 self._run(session, done)
         except RunningError as error:
-            raise RunningError(f"A prune of the environment {self.environment} is running already.", hint=error.hint) from error
+            raise RunningError(
+                f"A prune of the environment {self.environment} is running already.", detail=error.detail, hint=error.hint
+            ) from error
         except (BackupsError, KeyboardInterrupt) as error:
             raise _stopped(error, done).scrub(stores.secrets(history.server())) from error
         return done

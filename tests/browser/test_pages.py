@@ -110,6 +110,16 @@ def test_a_page_is_whole_for_a_viewer_who_may_do_nothing(furnished: Furnished, w
     window_of("viewer").visit(furnished.address_of(page), looks=AXED)
 
 
+def test_what_stands_against_a_plan_takes_the_place_of_the_page_that_was_there_at_once(
+    furnished: Furnished, window_of: WindowOf
+) -> None:
+    window, address = window_of("administrator"), reverse(f"{PANEL}:restore-backup", args=[furnished.failed.id])
+    window.expect_an_error_at(f"{address}?now=1")
+    page = window.visit(address)
+    assert "There is no backup" in page.get_by_role("heading", level=1).inner_text()
+    assert page.evaluate("document.activeElement.tagName") == "H1"
+
+
 def test_the_page_of_the_api_is_read_without_a_complaint(site: Site, window_of: WindowOf) -> None:
     window = window_of("viewer")
     page = window.visit(reverse("backups_api:docs"), looks=[LOOKS[0]], axed=())  # its markup is Swagger's own

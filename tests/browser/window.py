@@ -14,6 +14,7 @@ LISTEN = """document.addEventListener("securitypolicyviolation", (event) => cons
     `CSP: ${event.violatedDirective} forbids ${event.blockedURI} ${event.sourceFile}:${event.lineNumber} ${event.sample}`));"""
 SETTLE = """() => Promise.allSettled(document.getAnimations()
     .filter((one) => one instanceof CSSTransition).map((one) => one.finished))"""  # colours take a moment in Django's admin
+ALL_HAS_COME = "() => !document.querySelector('main [aria-busy=true]')"
 OF_COLOUR = ["color-contrast", "link-in-text-block"]  # what a scheme changes; the rest is the same in the light
 GRAVE = ("serious", "critical")
 TOO_WIDE = """() => [...document.querySelectorAll("body *")]
@@ -66,7 +67,7 @@ class Window:
         axe in those of `axed`, or in all where that is None.
         """
         if status >= 400:
-            self._expected.add(address)
+            self.expect_an_error_at(address)
         answer = self.page.goto(address)
         assert answer is not None
         if answer.status != status:
@@ -78,6 +79,10 @@ class Window:
         if not looks:
             self.examine()
         return self.page
+
+    def expect_an_error_at(self, address: str) -> None:
+        """What is answered there is nothing to complain about."""
+        self._expected.add(address)
 
     def dress(self, look: Look) -> None:
         """Shows the page in another colour scheme and width."""
@@ -92,6 +97,7 @@ class Window:
         """
         where = f"{self.page.url} ({self.look})"
         self.page.wait_for_load_state()
+        self.page.wait_for_function(ALL_HAS_COME)
         complaints, self.complaints = self.complaints, []
         assert complaints == [], f"{where}:\n" + "\n".join(complaints)
         wide = self.page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")

@@ -222,10 +222,11 @@ def test_a_restore_to_our_server_whose_process_is_dead_holds_nothing_up(three: d
 
 
 def test_two_prunes_of_one_environment_exclude_each_other(three: dict[str, str]) -> None:
-    with named_lock(history.server(), "prune:testing"):
+    with named_lock(history.server(), "prune:testing") as holder:
         with pytest.raises(RunningError, match="A prune of the environment testing is running already") as caught:
             BackupPruning().run()
         assert caught.value.exit_code == 3
+        assert f"Session {holder.info.backend_pid} on the server" in caught.value.detail
         assert fates(BackupPruning().plan())["oldest"] == "obsolete"
     with named_lock(history.server(), "prune:production"):
         assert fates(BackupPruning().run())["oldest"] == "deleted"

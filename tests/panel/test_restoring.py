@@ -2,15 +2,17 @@
 
 import re
 from collections.abc import Callable
+from html import unescape
 
 import pytest
 from django.test import Client
 from django.utils.html import strip_tags
 from pytest_django.fixtures import Settings
 
-from backups import queued
+from backups import history, queued
 from backups.backup import DatabaseBackup
 from backups.models import AuditEntry, BackupHistory, BackupRestore
+from backups.postgres.named_lock import named_lock
 from backups.types import Server
 from tests.conftest import connect
 from tests.integration import shelf
@@ -40,8 +42,13 @@ def target(backups_settings: Settings) -> None:
     backups_settings.BACKUPS = {**backups_settings.BACKUPS, "RESTORE_TARGETS": ["source"]}
 
 
-def plan_of(backup: BackupHistory) -> str:
+def asked_for(backup: BackupHistory) -> str:
     return f"/admin/backups/{backup.id}/restore/"
+
+
+def plan_of(backup: BackupHistory) -> str:
+    """What the page of `asked_for` fetches."""
+    return f"{asked_for(backup)}?now=1"
 
 
 def words(answer: object) -> str:
@@ -86,7 +93,7 @@ def test_of_a_backup_of_production_one_says_first_what_becomes_of_its_sessions(
     asked = restorer.get(plan_of(backup))
     assert "First say what becomes of sessions and tokens" in words(asked)
     assert 'name="confirm"' not in asked.content.decode()
-    answer = restorer.get(f"{plan_of(backup)}?target=source&neutralize={neutralize}")
+    answer = restorer.get(f"{plan_of(backup)}&target=source&neutralize={neutralize}")
     assert said in words(answer)
     assert f'name="neutralize" value="{neutralize}"' in answer.content.decode()
     assert 'name="confirm"' in answer.content.decode()
@@ -107,6 +114,23 @@ def test_the_plan_tells_from_what_onto_what_and_asks_for_the_name(
     ):
         assert told in said
     assert 'name="confirm"' in answer.content.decode()
+
+
+@pytest.mark.usefixtures("target")
+def test_the_page_is_there_before_the_store_and_the_target_are_asked(
+    restorer: Client, backup: BackupHistory, source: Server, use_bucket: Callable[..., str]
+) -> None:
+    use_bucket(make=False, endpoint_url="http://127.0.0.1:9")
+    page = restorer.get(f"{asked_for(backup)}?target=source&neutralize=yes")
+    assert f"Put {source.database} back to good" in words(page)
+    (whole,) = re.findall(r'hx-get="([^"]+)"', page.content.decode())
+    assert f'<noscript><p class="after"><a class="btn" href="{whole}">' in page.content.decode()
+    assert restorer.get(unescape(whole)).status_code == 503
+
+
+@pytest.mark.usefixtures("target")
+def test_a_target_that_the_settings_do_not_name_is_refused_at_once(restorer: Client, backup: BackupHistory) -> None:
+    assert restorer.get(f"{asked_for(backup)}?target=default").status_code == 403
 
 
 @pytest.mark.usefixtures("target")
@@ -151,6 +175,32 @@ def test_a_damaged_database_is_restored_and_put_back(
     assert "was put back to what it was before this restore" in words(restorer.get(page))
     noted = AuditEntry.objects.exclude(outcome="refused").order_by("at").values_list("action", "outcome")
     assert list(noted) == [("restore", "queued"), ("undo", "done")]
+
+
+@pytest.mark.usefixtures("target")
+def test_while_another_restore_onto_it_is_queued_the_page_leads_to_that_one(
+    restorer: Client, backup: BackupHistory, source: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alive(monkeypatch)
+    said = {"target": "source", "confirm": source.database}
+    other = restorer.post(asked_for(backup), said)["Location"]
+    answer = restorer.post(asked_for(backup), said)
+    assert answer.status_code == 409
+    assert f'<a class="btn" href="{other}">Look at that run</a>' in answer.content.decode()
+
+
+@pytest.mark.usefixtures("target")
+def test_while_somebody_puts_something_in_its_place_nothing_is_queued(
+    restorer: Client, backup: BackupHistory, source: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alive(monkeypatch)
+    with named_lock(history.server(), f"replace {source.database}") as holder:
+        pid = holder.info.backend_pid
+        answer = restorer.post(asked_for(backup), {"target": "source", "confirm": source.database})
+    assert answer.status_code == 409
+    assert f"Somebody else is putting something in the place of {source.database}" in words(answer)
+    assert f"Session {pid} on the server" in words(answer)
+    assert not BackupRestore.objects.exists()
 
 
 def test_what_stands_against_it_is_said_and_there_is_no_field_for_the_name(

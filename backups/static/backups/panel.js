@@ -39,6 +39,20 @@ document.addEventListener("htmx:beforeSwap", (event) => {
     location.reload();
 });
 
+/* What stands against a page that is fetched in a second step takes its place, as it would have come at once. */
+document.addEventListener("htmx:beforeSwap", (event) => {
+    const isPage = event.detail.xhr.getResponseHeader("Content-Type")?.startsWith("text/html") && event.detail.serverResponse.includes('class="bk"');
+    if (!event.detail.isError || !event.detail.requestConfig.elt.matches("[data-soon]") || !isPage) return;
+    event.detail.shouldSwap = true;
+    event.detail.isError = false;
+});
+document.addEventListener("htmx:afterSwap", (event) => {
+    if (!event.detail.requestConfig.elt.matches("[data-soon]")) return;
+    const heading = document.querySelector(".bk h1"); /* read aloud, as that of a page that has come */
+    heading.tabIndex = -1;
+    heading.focus();
+});
+
 /* The key of a new backup as its description is typed: as storage/keys.py makes it, by the server's clock. */
 for (const shown of document.querySelectorAll("[data-key]")) {
     const output = shown.querySelector("output"), typed = document.getElementById(output.htmlFor.value);
