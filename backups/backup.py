@@ -19,7 +19,7 @@ from backups.manifest import serialize
 from backups.models import BackupHistory, BackupType, Status
 from backups.postgres import commands, snapshot
 from backups.postgres.archive import ArchiveReader
-from backups.postgres.connect import Connection, connected, located
+from backups.postgres.connect import connected, located
 from backups.postgres.dump import Dumped, run_dump
 from backups.postgres.lock import require_held, run_lock
 from backups.postgres.meter import DumpMeter
@@ -31,7 +31,7 @@ from backups.sealing import manifest_of, write_globals
 from backups.signed import key_id
 from backups.storage import keys
 from backups.storage.store import Store
-from backups.types import Globals, OnProgress, Progress, Server, Snapshot, silent
+from backups.types import Globals, OnProgress, Progress, Server, Snapshot, TablesProgress, silent
 from backups.unfinished import Unfinished
 from backups.watching import alive, watched
 
@@ -159,10 +159,11 @@ class DatabaseBackup:
                 snapshot.exported(self.server, run_id=self.run_id, lock_timeout_seconds=timeout) as opened,
                 self._counting(opened) as counting,
             ):
-                dumped = self._dump(program, opened, counting=counting, session=session)
-                self._tell("counting rows", stored_bytes=dumped.size_bytes)
+                meter = DumpMeter(opened.tables, session=session, run_id=self.run_id, on_progress=self.on_progress)
+                dumped = self._dump(program, opened, counting=counting, meter=meter)
+                self._tell("counting rows", stored_bytes=dumped.size_bytes, tables=meter.tables())
                 seen = counting.result()
-            self._tell("completing", stored_bytes=dumped.size_bytes)
+            self._tell("completing", stored_bytes=dumped.size_bytes, tables=meter.tables())
             for _store, writer in self.unfinished.writers:
                 writer.commit(checksum=dumped.checksum)
             cluster, lacking = write_globals(
@@ -214,10 +215,9 @@ class DatabaseBackup:
         opened: snapshot.Exported,
         *,
         counting: "Future[Snapshot]",
-        session: Connection,
+        meter: DumpMeter,
     ) -> Dumped:
         """pg_dump in our snapshot, into every destination at once."""
-        meter = DumpMeter(opened.tables, session=session, run_id=self.run_id, on_progress=self.on_progress)
 
         def look(archive: ArchiveReader, size_bytes: int) -> None:
             meter.look(archive, stored_bytes=size_bytes)
@@ -265,8 +265,8 @@ class DatabaseBackup:
             **history.fields_of(manifest),
         )
 
-    def _tell(self, phase: str, *, stored_bytes: int = 0) -> None:
-        self.on_progress(Progress(phase=phase, stored_bytes=stored_bytes))
+    def _tell(self, phase: str, *, stored_bytes: int = 0, tables: TablesProgress | None = None) -> None:
+        self.on_progress(Progress(phase=phase, stored_bytes=stored_bytes, tables=tables))
 
 
 def _fields_of(place: Place) -> dict[str, str]:

@@ -221,6 +221,28 @@ class Check:
 
 
 @dataclass(frozen=True, kw_only=True)
+class TableProgress:
+    """One table of a dump, schema.table, that "waits", is dumped "now" or is "done". `bytes` as on the server; `seconds` that it
+    has taken, None where that was not seen.
+    """
+
+    name: str
+    state: str
+    bytes: int
+    done_bytes: int = 0
+    seconds: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class TablesProgress:
+    """How many tables are dumped, of how many; the largest, by size, each with how far it is."""
+
+    done: int
+    total: int
+    largest: tuple[TableProgress, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
 class Progress:
     """Where a run is. Bytes of tables (uncompressed, as on the server) are the denominator; `stored_bytes` is what is written."""
 
@@ -229,6 +251,7 @@ class Progress:
     total_bytes: int = 0
     stored_bytes: int = 0
     table: str = ""
+    tables: TablesProgress | None = None
 
 
 OnProgress = Callable[[Progress], None]

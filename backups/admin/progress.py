@@ -31,6 +31,17 @@ class Step:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Line:
+    """A table while it is dumped: `share` of its bar, in percent; `took` in words."""
+
+    name: str
+    state: str
+    bytes: int
+    share: int
+    took: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Running:
     """A backup that is queued or at work, at the moment `now`. Sizes in bytes, durations in seconds, None for what is not
     measured.
@@ -75,6 +86,11 @@ class Running:
         return min(100, 100 * (self.done_bytes or 0) // self.total_bytes) if self.total_bytes else None
 
     @property
+    def is_before_the_dump(self) -> bool:
+        """Whether nobody has told yet which tables there are."""
+        return not self.is_cancelling and self.phase in ("", *_PHASES[: _PHASES.index(DUMPING)])
+
+    @property
     def is_dumped(self) -> bool:
         """Whether every table is through, and only the end is to come."""
         return self.phase in _PHASES[_PHASES.index(DUMPING) + 1 :]
@@ -93,6 +109,17 @@ class Running:
     def table(self) -> str:
         """The one that is dumped now."""
         return str(self._told.get("table", "")) if self.phase == DUMPING else ""
+
+    @property
+    def tables(self) -> tuple[int, int]:
+        """How many are dumped, of how many; (0, 0) before the run has told it."""
+        told = self._told.get("tables") or {}
+        return int(told.get("done") or 0), int(told.get("total") or 0)
+
+    @property
+    def largest(self) -> list[Line]:
+        """The largest tables, by their size."""
+        return [_line(one) for one in (self._told.get("tables") or {}).get("largest") or ()]
 
     @property
     def left(self) -> float | None:
@@ -192,6 +219,18 @@ class Running:
 
     def _number(self, name: str) -> int:
         return int(self._told.get(name) or 0)
+
+
+def _line(told: Mapping[str, Any]) -> Line:
+    size, done, seconds = int(told["bytes"]), int(told["done_bytes"]), told.get("seconds")
+    share = 100 if told["state"] == "done" else min(100, 100 * done // size) if size else 0
+    if told["state"] == "waits":
+        took = _("waits")
+    elif told["state"] == "now":
+        took = _("%(time)s so far") % {"time": whole(seconds or 0)}
+    else:
+        took = _("done") if seconds is None else figures.duration(seconds)
+    return Line(name=str(told["name"]), state=str(told["state"]), bytes=size, share=share, took=took)
 
 
 def whole(seconds: float) -> str:

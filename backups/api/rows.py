@@ -18,7 +18,6 @@ OF_A_LIST = (
     *("missing_at", "deleted_at", "pin_reason", "triggered_by", "url"),
 )
 LINKS = serializers.DictField(child=serializers.URLField())
-PROGRESS = ("phase", "done_bytes", "total_bytes", "stored_bytes", "table", "at")
 
 
 def url_of(name: str, row_id: object, request: Any, **more: object) -> str:
@@ -27,14 +26,37 @@ def url_of(name: str, row_id: object, request: Any, **more: object) -> str:
     return made
 
 
+class TableProgressSerializer(serializers.Serializer[Any]):
+    """A table of a dump: its size on the server, what is dumped of it, and the seconds it has taken, where that was seen."""
+
+    name = serializers.CharField()
+    state = serializers.ChoiceField(["waits", "now", "done"])
+    bytes = serializers.IntegerField()
+    done_bytes = serializers.IntegerField()
+    seconds = serializers.FloatField(allow_null=True)
+
+
+class TablesProgressSerializer(serializers.Serializer[Any]):
+    """How many tables are dumped, of how many; the largest one by one."""
+
+    done = serializers.IntegerField()
+    total = serializers.IntegerField()
+    largest = TableProgressSerializer(many=True)
+
+
 class ProgressSerializer(serializers.Serializer[Any]):
-    """Where a run is: bytes of tables done, of all; bytes stored. Empty where none was told yet."""
+    """Where a run is: bytes of tables done, of all, and a second; bytes stored; seconds of each phase that is over. Empty where
+    none was told yet.
+    """
 
     phase = serializers.CharField(required=False)
     done_bytes = serializers.IntegerField(required=False)
     total_bytes = serializers.IntegerField(required=False)
     stored_bytes = serializers.IntegerField(required=False)
     table = serializers.CharField(required=False, allow_blank=True)
+    tables = TablesProgressSerializer(required=False, allow_null=True)
+    rate = serializers.IntegerField(required=False, allow_null=True)
+    took = serializers.DictField(child=serializers.FloatField(), required=False)
     at = serializers.CharField(required=False)
 
 

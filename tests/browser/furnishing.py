@@ -151,6 +151,15 @@ def _rows(of: BackupHistory) -> tuple[BackupHistory, BackupHistory]:
             "total_bytes": 8 << 20,
             "stored_bytes": 1 << 20,
             "table": "public.event",
+            "tables": {
+                "done": 1,
+                "total": 9,
+                "largest": [
+                    {"name": "public.event", "state": "now", "bytes": 4 << 20, "done_bytes": 1 << 20, "seconds": 8.4},
+                    {"name": "shop.purchase", "state": "done", "bytes": 2 << 20, "done_bytes": 2 << 20, "seconds": 3.1},
+                    {"name": "shop.customer", "state": "waits", "bytes": 1 << 20, "done_bytes": 0, "seconds": None},
+                ],
+            },
             "took": {"checking": 0.4, "taking the snapshot": 0.1},
             "at": now.isoformat(),
         },

@@ -128,3 +128,10 @@ def test_progress_names_tables_and_ends_at_the_whole(source: Server, bucket: str
     phases = list(dict.fromkeys(progress.phase for progress in told))
     assert phases == ["checking", "taking the snapshot", "dumping", "counting rows", "completing"]
     assert all(progress.done_bytes <= progress.total_bytes for progress in told if progress.phase == "dumping")
+    tables = [progress.tables for progress in told if progress.tables is not None]
+    assert [each.done for each in tables] == sorted(each.done for each in tables)
+    assert (tables[-1].done, tables[-1].total) == (3, 3)
+    assert {each.state for each in tables[-1].largest} == {"done"}
+    sizes = [each.bytes for each in tables[-1].largest]
+    assert sizes == sorted(sizes, reverse=True)
+    assert told[-1].tables == tables[-1]

@@ -81,6 +81,33 @@ def test_a_running_backup_shows_how_far_it_is_of_what_there_is(viewer: Client) -
     assert re.search(r"about 1\d s left", words)
 
 
+def test_the_largest_tables_are_shown_with_how_far_each_is(viewer: Client) -> None:
+    largest = [
+        {"name": "public.event", "state": "now", "bytes": 4 << 20, "done_bytes": 1 << 20, "seconds": 8.4},
+        {"name": "public.visit", "state": "done", "bytes": 2 << 20, "done_bytes": 2 << 20, "seconds": 3.14},
+        {"name": "public.old", "state": "done", "bytes": 1 << 20, "done_bytes": 1 << 20, "seconds": None},
+        {"name": "public.last", "state": "waits", "bytes": 0, "done_bytes": 0, "seconds": None},
+    ]
+    row = running(phase="dumping", done_bytes=1, total_bytes=9, tables={"done": 2, "total": 1041, "largest": largest})
+    words = words_of(viewer, address(row))
+    for said in (
+        "2 of 1,041 dumped",
+        "public.event4.0 MiB25%8 s so far",
+        "public.visit2.0 MiB100%3.1 s",
+        "public.old1.0 MiB100%done",
+        "public.last0 B0%waits",
+        "The 4 largest are shown.",
+    ):
+        assert said in words
+    assert 'id="bk-tables" hx-swap-oob="true"' in viewer.get(address(row, "live/"), **LIVE).content.decode()
+
+
+def test_before_the_snapshot_nobody_knows_which_tables_there_are(viewer: Client) -> None:
+    assert "is known once the snapshot is taken" in words_of(viewer, address(running(phase="checking")))
+    asked_to_stop = running(phase="cancelling")
+    assert 'id="bk-tables" hidden' in viewer.get(address(asked_to_stop)).content.decode()
+
+
 def test_before_and_after_the_dump_no_share_is_made_up(viewer: Client) -> None:
     for phase, said in (
         ("checking", "Checking"),
