@@ -1,9 +1,11 @@
 """Pictures for the documentation, written only where they are asked for: ICB_SCREENSHOTS=1 ./icb test tests/browser"""
 
+import re
 import shutil
 
 import pytest
 from django.urls import reverse
+from playwright.sync_api import expect
 
 from ichrisbirch_site.embedded import PROJECT
 from tests.browser import past
@@ -11,7 +13,7 @@ from tests.browser.conftest import WindowOf
 from tests.browser.furnishing import PANEL
 from tests.browser.site import SHOP, Site
 from tests.browser.smaller import make_smaller
-from tests.browser.walking import Person, damage
+from tests.browser.walking import SOON, Person, damage
 from tests.browser.window import LOOKS, Look, Window
 
 FOLDER = PROJECT / "docs" / "screenshots"
@@ -54,8 +56,11 @@ def test_pictures(site: Site, window_of: WindowOf) -> None:
     person.restores_it()
     picture(window, "restored")
     person.opens(verified)
-    with person.watching_a_backup("hourly"):
-        picture(window, "running")
+    past.grow(site)
+    person.asks_for_a_backup("hourly")
+    expect(window.page.get_by_role("heading", level=2, name=re.compile(r"^[3-7]\d%"))).to_be_visible(timeout=SOON)
+    window.picture(FOLDER / "running.png", highest=HIGHEST[1280])  # at once: it goes on
+    expect(window.page.locator("main .pills")).to_contain_text("Succeeded", timeout=SOON)
     for path in FOLDER.glob("*.png"):
         make_smaller(path)
         assert path.stat().st_size < LARGEST_BYTES, path

@@ -43,15 +43,19 @@ class Person:
     @contextmanager
     def watching_a_backup(self, description: str, *, key: str = "") -> Iterator[None]:
         """It is at work, for the length of the block."""
+        with self.site.holding():
+            self.asks_for_a_backup(description, key=key)
+            expect(self.page.locator("main .pills")).to_contain_text("Running", timeout=SOON)
+            self.window.examine()
+            yield
+
+    def asks_for_a_backup(self, description: str, *, key: str = "") -> None:
+        """Is told its key while typing, and sends the form."""
         self.window.visit(reverse(f"{PANEL}:new"))
         self.page.get_by_label("What it is for").fill(description)
         expect(self.page.locator("output")).to_contain_text(key)
         self.page.get_by_label("Database", exact=True).select_option(label=SHOP)
-        with self.site.holding():
-            self.page.get_by_role("button", name="Make this backup").click()
-            expect(self.page.locator("main .pills")).to_contain_text("Running", timeout=SOON)
-            self.window.examine()
-            yield
+        self.page.get_by_role("button", name="Make this backup").click()
 
     def verifies_it(self) -> None:
         """On the page of a backup: until it was restored and compared; then back on that page."""
