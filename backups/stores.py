@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -58,8 +59,10 @@ def configured() -> Stores:
 
 
 def _local(base: Path, environment: str) -> LocalStore:
-    """Only this environment's history vouches for the folder: a copy of another's may have come from another machine."""
-    return LocalStore(base, remembered=lambda: history.local_paths(below=f"{base}/{keys.prefix(environment)}"))
+    """Only this environment's history vouches for the folder: a copy of another's may have come from another machine. It is asked
+    once: of ten thousand backups that takes longer than all the rest of a look into the folder.
+    """
+    return LocalStore(base, remembered=cache(lambda: history.local_paths(below=f"{base}/{keys.prefix(environment)}")))
 
 
 def secrets(*servers: Server) -> list[str]:
