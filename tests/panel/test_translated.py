@@ -27,7 +27,7 @@ from backups.types import Server
 from tests.conftest import connect, s3_client
 from tests.integration import shelf
 from tests.integration.health import made, verified
-from tests.panel.pseudo import LANGUAGE, Marked, left, unmarked
+from tests.panel.pseudo import BEGIN, LANGUAGE, Marked, left, unmarked
 from tests.panel.workers import alive
 
 pytestmark = pytest.mark.usefixtures("history", "language")
@@ -296,6 +296,21 @@ def test_pages_that_refuse(browser_of: BrowserOf, administrator: Client) -> None
     failed = made("shop", status="failed")
     assert untranslated(administrator, f"{PANEL}{failed.id}/download/", status=409) == []
     assert untranslated(Client(HTTP_ACCEPT="text/html"), f"/admin/login/?next={PANEL}") == []
+
+
+def test_what_is_stored_sent_to_programs_or_printed_is_english_all_the_same(
+    administrator: Client, bucket: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    failed = made(conf.server("default").database, status="failed", error_message="no")
+    for page in ("", "health/", f"{failed.id}/"):
+        answer = administrator.get(f"{PANEL}{page}", HTTP_ACCEPT="application/json")
+        assert answer["Content-Type"] == "application/json"
+        assert BEGIN not in answer.content.decode()
+    assert BEGIN in administrator.post(f"{PANEL}{failed.id}/verify/").content.decode()
+    assert AuditEntry.objects.get(outcome="refused").detail.startswith(f"{failed.filename} is no whole backup: it is failed,")
+    for command in ("db_list", "db_prune"):
+        call_command(command, "--json")
+    assert BEGIN not in capsys.readouterr().out
 
 
 def msgids(catalogue: Path) -> set[str]:
