@@ -9,6 +9,7 @@ from django.db import connections, router
 from backups import conf
 from backups.exceptions import NoRoomError
 from backups.models import BackupHistory, BackupRestore, Status
+from backups.sentences import sentence as _
 from backups.tokens import Scope, Token
 
 __all__ = ["Action", "Scope", "actor_key", "hold_room", "may", "permission_of", "require_room", "scope_allows"]
@@ -82,8 +83,12 @@ def require_room() -> None:
     restores = BackupRestore.objects.filter(target_environment=settings.environment, status__in=unfinished).count()
     if backups + restores >= settings.max_running:
         raise NoRoomError(
-            f"{backups + restores} runs are queued or at work, and {settings.max_running} may be.",
-            hint="Wait until one has ended, or cancel one. BACKUPS_MAX_RUNNING lets more run at once.",
+            _(
+                "{backups} runs are queued or at work, and {max_running} may be.",
+                backups=backups + restores,
+                max_running=settings.max_running,
+            ),
+            hint=_("Wait until one has ended, or cancel one. BACKUPS_MAX_RUNNING lets more run at once."),
         )
 
 

@@ -11,5 +11,10 @@ class BackupsConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        """Registers the system checks."""
+        """Registers the system checks, and gives our sentences Django's translations."""
+        from django.utils import translation
+
         from backups import checks  # noqa: F401 - registers on import, and can't be imported before the apps are ready
+        from backups.sentences import Sentence
+
+        Sentence.gettext, Sentence.ngettext = staticmethod(translation.gettext), staticmethod(translation.ngettext)

@@ -11,7 +11,7 @@ from typing import Any
 from django.db import router, transaction
 from kombu.exceptions import OperationalError as BrokerError
 
-from backups import access, catalog, conf, health, history, prune, queued, tasks
+from backups import access, catalog, conf, health, history, prune, queued, tasks, words
 from backups.backup import DatabaseBackup
 from backups.exceptions import (
     InTheWayError,
@@ -28,6 +28,8 @@ from backups.plan import Choices
 from backups.postgres.named_lock import named_lock
 from backups.postgres.swap import Swapped
 from backups.restore import DatabaseRestore
+from backups.sentences import joined
+from backups.sentences import sentence as _
 from backups.types import Server, State
 from backups.undo import RestoreUndo
 
@@ -71,8 +73,15 @@ def for_verification(row: BackupHistory, *, level: str = Level.RESTORED, user: A
     it is verified already, NoRoomError, NoWorkerError, and as BackupVerification does.
     """
     if row.status != Status.SUCCEEDED or row.deleted_at is not None:
-        what = "was deleted" if row.deleted_at is not None else f"is no whole backup: it is {row.status}"
-        raise RefusedError(f"{row.filename} {what}, so there is nothing to verify.", hint="Choose one that has succeeded.")
+        if row.deleted_at is not None:
+            why = _("{filename} was deleted, so there is nothing to verify.", filename=row.filename)
+        else:
+            why = _(
+                "{filename} is no whole backup: it is {status}, so there is nothing to verify.",
+                filename=row.filename,
+                status=words.status(row.status),
+            )
+        raise RefusedError(why, hint=_("Choose one that has succeeded."))
     require_worker()
     with transaction.atomic(using=router.db_for_write(BackupHistory)):
         access.hold_room()
@@ -158,23 +167,23 @@ def for_prune() -> None:
     """
     if not prune.has_rules(prune.policy()):
         raise RefusedError(
-            "No retention rule is set: everything is kept.", hint="Set BACKUPS_RETENTION; then see what it would do."
+            _("No retention rule is set: everything is kept."), hint=_("Set BACKUPS_RETENTION; then see what it would do.")
         )
     require_worker()
     try:
         tasks.prune.apply_async(expires=PRUNE_EXPIRES_SECONDS)
     except (BrokerError, OSError) as error:
         raise NoWorkerError(
-            "The broker could not be reached, so the prune is not queued, and nothing was deleted.",
+            _("The broker could not be reached, so the prune is not queued, and nothing was deleted."),
             detail=str(error),
-            hint="Is everything up: icb status?",
+            hint=_("Is everything up: icb status?"),
         ) from error
 
 
 def allowed_target(alias: str) -> Server:
     """Raises TargetNotAllowedError, and ConfigurationError."""
     if alias not in conf.current().restore_targets:
-        raise _not_allowed(f"This site restores nothing onto {alias} by the web.")
+        raise _not_allowed(_("This site restores nothing onto {alias} by the web.", alias=alias))
     return conf.server(alias)
 
 
@@ -184,18 +193,18 @@ def target_of(row: BackupRestore) -> Server:
     Raises RefusedError, TargetNotAllowedError, and ConnectError.
     """
     if row.purpose != RestorePurpose.RESTORE or not row.kept_database:
-        raise RefusedError("Nothing is kept of what this restore has replaced, so there is nothing to go back to.")
+        raise RefusedError(_("Nothing is kept of what this restore has replaced, so there is nothing to go back to."))
     for alias in conf.current().restore_targets:
         server = conf.server(alias)
         if server.database == row.target_database and catalog.cluster_of(server) == row.target_system_identifier:
             return server
-    raise _not_allowed(f"This site undoes nothing in {row.target_database} by the web.")
+    raise _not_allowed(_("This site undoes nothing in {target_database} by the web.", target_database=row.target_database))
 
 
 def require_named(target: Server, confirm: str) -> None:
     """That whoever asks has said the name of the database. Raises UsageError."""
     if confirm != target.database:
-        raise UsageError(f"Say the name of the database: {target.database}. Nothing was touched.")
+        raise UsageError(_("Say the name of the database: {database}. Nothing was touched.", database=target.database))
 
 
 def require_worker() -> None:
@@ -203,8 +212,8 @@ def require_worker() -> None:
     check = health.worker_of(BACKUPS)
     if check.state is not State.OK:
         raise NoWorkerError(
-            detail=f"{check.text} [{check.threshold}]",
-            hint="Start one: icb up. Workers show that they are alive each minute, by the scheduler: both must run.",
+            detail=joined(" ", (check.text, _("[{threshold}]", threshold=check.threshold))),
+            hint=_("Start one: icb up. Workers show that they are alive each minute, by the scheduler: both must run."),
         )
 
 
@@ -220,9 +229,9 @@ def _turn(target: Server) -> Iterator[None]:
             stack.enter_context(named_lock(history.server(), f"replace {target.database}"))
         except RunningError as error:
             raise RunningError(
-                f"Somebody else is putting something in the place of {target.database} at this moment.",
+                _("Somebody else is putting something in the place of {database} at this moment.", database=target.database),
                 detail=error.detail,
-                hint="Look at the restores, then try again.",
+                hint=_("Look at the restores, then try again."),
             ) from error
         yield
 
@@ -234,7 +243,7 @@ def _known(user: Any, key: str, digest: str) -> BackupHistory | None:
     rows = BackupHistory.objects.of_environment(conf.current().environment)
     known = rows.filter(triggered_by_id=user.pk, idempotency_key=key).first()
     if known is not None and known.idempotency_digest != digest:
-        raise KeyReusedError(hint="Use a new key for each new request.", which="backup", id=known.id)
+        raise KeyReusedError(hint=_("Use a new key for each new request."), which="backup", id=known.id)
     return known
 
 
@@ -242,7 +251,9 @@ def _require_no_backup_of(database: str) -> None:
     rows = BackupHistory.objects.of_environment(conf.current().environment).filter(database=database, status__in=UNENDED)
     other = rows.order_by("created_at").only("id", "filename", "status").first()
     if other is not None:
-        raise _in_the_way(f"A backup of {database} is {_words(other.status)} already.", "backup", other)
+        raise _in_the_way(
+            _("A backup of {database} is {status} already.", database=database, status=_words(other.status)), "backup", other
+        )
 
 
 def _require_no_restore_onto(database: str) -> None:
@@ -250,25 +261,31 @@ def _require_no_restore_onto(database: str) -> None:
     rows = BackupRestore.objects.filter(target_environment=conf.current().environment, target_database=database)
     other = rows.filter(status__in=UNENDED, purpose="restore").order_by("created_at").only("id", "status").first()
     if other is not None:
-        raise _in_the_way(f"A restore onto {database} is {_words(other.status)} already.", "restore", other)
+        raise _in_the_way(
+            _("A restore onto {database} is {status} already.", database=database, status=_words(other.status)), "restore", other
+        )
 
 
 def _require_no_verification_of(row: BackupHistory) -> None:
     verifications = BackupRestore.objects.filter(backup_id=row.pk, purpose=RestorePurpose.VERIFICATION)
     unended = verifications.filter(status__in=UNENDED).order_by("created_at")
     if (other := unended.only("id", "status").first()) is not None:
-        raise _in_the_way(f"A verification of {row.filename} is {_words(other.status)} already.", "restore", other)
+        raise _in_the_way(
+            _("A verification of {filename} is {status} already.", filename=row.filename, status=_words(other.status)),
+            "restore",
+            other,
+        )
 
 
 def _in_the_way(message: str, which: str, other: BackupHistory | BackupRestore) -> InTheWayError:
-    return InTheWayError(message, hint="Wait until it has ended, or cancel it.", which=which, id=other.id)
+    return InTheWayError(message, hint=_("Wait until it has ended, or cancel it."), which=which, id=other.id)
 
 
 def _not_allowed(message: str) -> TargetNotAllowedError:
     return TargetNotAllowedError(
-        message, hint="BACKUPS_RESTORE_TARGETS names the aliases that it may. Any other target: icb db restore"
+        message, hint=_("BACKUPS_RESTORE_TARGETS names the aliases that it may. Any other target: icb db restore")
     )
 
 
 def _words(status: str) -> str:
-    return "queued" if status == Status.PENDING else "running"
+    return words.status("queued" if status == Status.PENDING else "running")

@@ -6,24 +6,25 @@ from typing import Any, NoReturn
 from django.conf import settings
 from django.db import models
 from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
 
 
 class Channel(models.TextChoices):
     """By which way it came."""
 
-    WEB = "web", "Web"
-    API = "api", "API"
-    COMMAND = "command", "Command line"
-    SCHEDULE = "schedule", "Schedule"
+    WEB = "web", _("Web")
+    API = "api", _("API")
+    COMMAND = "command", _("Command line")
+    SCHEDULE = "schedule", _("Schedule")
 
 
 class Outcome(models.TextChoices):
     """What came of it."""
 
-    DONE = "done", "Done"
-    QUEUED = "queued", "Queued"  # it was asked for; what came of it stands in the row of the run
-    REFUSED = "refused", "Refused"
-    FAILED = "failed", "Failed"
+    DONE = "done", _("Done")
+    QUEUED = "queued", _("Queued")  # it was asked for; what came of it stands in the row of the run
+    REFUSED = "refused", _("Refused")
+    FAILED = "failed", _("Failed")
 
 
 class AppendOnlyError(TypeError):

@@ -12,6 +12,7 @@ from django.core import signing
 from backups import conf, records, stores
 from backups.exceptions import ObjectMissingError, RefusedError, UsageError
 from backups.models import BackupHistory
+from backups.sentences import sentence as _
 from backups.storage import keys
 from backups.storage.s3 import S3Store
 from backups.types import StoredObject
@@ -99,7 +100,7 @@ def own(prefix: str) -> str:
     root = f"{conf.current().environment}/"
     parts = prefix.split("/")
     if not prefix.startswith(root) or parts[-1] or not {"", ".", ".."}.isdisjoint(parts[:-1]):
-        raise UsageError(f"This must be a folder below {root}, with a slash at its end.")
+        raise UsageError(_("This must be a folder below {root}, with a slash at its end.", root=root))
     return prefix
 
 
@@ -120,16 +121,20 @@ def unknown(key: str) -> tuple[S3Store, StoredObject]:
     own(key.rpartition("/")[0] + "/")
     store = stores.configured().require_s3()
     if (there := store.head(key)) is None:
-        raise ObjectMissingError(f"There is no object {key} in the bucket {store.bucket}.")
+        raise ObjectMissingError(_("There is no object {key} in the bucket {bucket}.", key=key, bucket=store.bucket))
     dump = dump_of(key)
     if BackupHistory.objects.filter(s3_key=dump, bucket=store.bucket, deleted_at=None).exists():
-        raise RefusedError(f"{key} belongs to a backup.", hint="Delete the backup on its own page: all of it goes at once.")
+        raise RefusedError(
+            _("{key} belongs to a backup.", key=key), hint=_("Delete the backup on its own page: all of it goes at once.")
+        )
     if _is_record(key):
-        raise RefusedError(f"{key} is a record of a restore or a verification.", hint="It is what brings the history back.")
+        raise RefusedError(
+            _("{key} is a record of a restore or a verification.", key=key), hint=_("It is what brings the history back.")
+        )
     if store.head(keys.manifest_key(dump)) is not None and store.head(dump) is not None:
         raise RefusedError(
-            f"{key} may be a backup that the history does not know: it has a manifest.",
-            hint="Let the history know it first: icb db sync",
+            _("{key} may be a backup that the history does not know: it has a manifest.", key=key),
+            hint=_("Let the history know it first: icb db sync"),
         )
     return store, there
 
@@ -144,7 +149,7 @@ def _read(cursor: str, prefix: str) -> str:
     try:
         return str(signing.loads(cursor, salt=_SALT + prefix)) if cursor else ""
     except (signing.BadSignature, ValueError) as error:
-        raise UsageError("This is not the cursor of a page of this folder.", hint="Begin with its first.") from error
+        raise UsageError(_("This is not the cursor of a page of this folder."), hint=_("Begin with its first.")) from error
 
 
 def _known(objects: Sequence[StoredObject], store: S3Store) -> dict[str, BackupHistory]:

@@ -12,6 +12,7 @@ from django.utils import timezone
 from backups import conf, history
 from backups.exceptions import BackupNotFoundError, BackupsError, CancelledError, RefusedError, UsageError
 from backups.models import UNENDED, BackupHistory, BackupRestore, Status
+from backups.sentences import sentence as _
 
 _MOST_SHOWN = 5
 LATEST = "latest"
@@ -34,12 +35,12 @@ def cancel(which: str) -> Cancelled:
     HistoryError.
     """
     if not which.strip():
-        raise UsageError("Which run is to be cancelled?", hint="icb db list shows what runs.")
+        raise UsageError(_("Which run is to be cancelled?"), hint=_("icb db list shows what runs."))
     try:
         run = _latest() if which.strip() == LATEST else _found(which.strip())
         now = timezone.now()
         same = type(run)._default_manager.filter(pk=run.pk, status__in=UNENDED)
-        never = CancelledError("It was cancelled before it began.")
+        never = CancelledError(_("It was cancelled before it began."))
         was_queued = bool(
             same.filter(status=Status.PENDING, started_at=None).update(
                 status=Status.CANCELLED, cancel_requested_at=now, finished_at=now, error_message=str(never)
@@ -59,8 +60,11 @@ def _latest() -> BackupHistory | BackupRestore:
     runs: list[BackupHistory | BackupRestore] = [*backups[:1], *restores[:1]]
     if not runs:
         raise BackupNotFoundError(
-            f"Nothing runs or is queued in the environment {environment}, so there is nothing to cancel.",
-            hint="icb db list shows how the last ones ended.",
+            _(
+                "Nothing runs or is queued in the environment {environment}, so there is nothing to cancel.",
+                environment=environment,
+            ),
+            hint=_("icb db list shows how the last ones ended."),
         )
     return max(runs, key=lambda run: run.created_at)
 
@@ -73,16 +77,17 @@ def _found(which: str) -> BackupHistory | BackupRestore:
     unended = [run for run in runs if run.status in UNENDED]
     if len(unended) > 1:
         raise UsageError(
-            f"{len(unended)} runs fit {which}.",
+            _("{unended} runs fit {which}.", unended=len(unended), which=which),
             detail="\n".join(f"{_kind(run)} {_name(run)}  {run.id}" for run in unended[:_MOST_SHOWN]),
-            hint="Say more of it, or the whole id.",
+            hint=_("Say more of it, or the whole id."),
         )
     if unended:
         return unended[0]
     if runs:
         raise _ended(runs[0])
     raise BackupNotFoundError(
-        f"No run of the environment {environment} is called {which}.", hint="icb db list shows what runs, by filename."
+        _("No run of the environment {environment} is called {which}.", environment=environment, which=which),
+        hint=_("icb db list shows what runs, by filename."),
     )
 
 
@@ -93,7 +98,13 @@ def _fitting(rows: QuerySet[Any], which: str, by_name: Q) -> list[BackupHistory 
 
 
 def _ended(run: BackupHistory | BackupRestore) -> BackupsError:
-    return RefusedError(f"The {_kind(run)} {_name(run)} is not running: it has ended.", hint="icb db list shows how.")
+    name = _name(run)
+    said = {
+        "backup": _("The backup {name} is not running: it has ended.", name=name),
+        "restore": _("The restore {name} is not running: it has ended.", name=name),
+        "verification": _("The verification {name} is not running: it has ended.", name=name),
+    }
+    return RefusedError(said[_kind(run)], hint=_("icb db list shows how."))
 
 
 def _kind(run: BackupHistory | BackupRestore) -> str:

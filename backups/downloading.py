@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 from django.http import HttpResponse, HttpResponseBase, HttpResponseRedirect, StreamingHttpResponse
 
-from backups import catalog, conf, stores
+from backups import catalog, conf, stores, words
 from backups.exceptions import ObjectMissingError, RefusedError
 from backups.models import BackupHistory, Status
+from backups.sentences import sentence as _
 from backups.storage.local import LocalStore
 from backups.storage.s3 import S3Store
 from backups.types import StoredObject
@@ -63,7 +64,8 @@ def _found(row: BackupHistory) -> tuple[S3Store | LocalStore, StoredObject]:
     if local is not None and row.local_path and (held := local.head(key)) is not None:
         return local, held
     raise ObjectMissingError(
-        f"No store that is configured has {row.filename}.", hint="Choose another backup, or see: icb db list"
+        _("No store that is configured has {filename}.", filename=row.filename),
+        hint=_("Choose another backup, or see: icb db list"),
     )
 
 
@@ -71,11 +73,19 @@ def _require_ours(row: BackupHistory) -> None:
     environment = conf.current().environment
     if row.environment != environment:
         raise RefusedError(
-            f"{row.filename} is a backup of the environment {row.environment}, and this site is of {environment}.",
-            hint="Download it from its own site.",
+            _(
+                "{filename} is a backup of the environment {environment}, and this site is of {ours}.",
+                filename=row.filename,
+                environment=row.environment,
+                ours=environment,
+            ),
+            hint=_("Download it from its own site."),
         )
     if row.status != Status.SUCCEEDED:
-        raise RefusedError(f"{row.filename} is not a whole backup: it is {row.status}.", hint="Choose one that has succeeded.")
+        raise RefusedError(
+            _("{filename} is not a whole backup: it is {status}.", filename=row.filename, status=words.status(row.status)),
+            hint=_("Choose one that has succeeded."),
+        )
 
 
 def _redirect(url: str) -> HttpResponse:

@@ -11,6 +11,8 @@ from typing import ClassVar, Self
 from urllib.parse import quote, quote_plus
 from uuid import UUID
 
+from backups.sentences import sentence
+
 
 class BackupsError(Exception):
     """Something went wrong."""
@@ -18,9 +20,9 @@ class BackupsError(Exception):
     exit_code: ClassVar[int] = 1
 
     def __init__(self, message: str = "", *, detail: str = "", hint: str = "") -> None:
-        self.message = message or (type(self).__doc__ or "").strip()
-        self.detail = detail.strip()
-        self.hint = hint.strip()
+        self.message = message or sentence((type(self).__doc__ or "").strip())
+        self.detail = detail if detail == detail.strip() else detail.strip()
+        self.hint = hint if hint == hint.strip() else hint.strip()  # a sentence stays one
         super().__init__(self.message)
 
     def scrub(self, secrets: Iterable[str]) -> Self:
@@ -28,7 +30,9 @@ class BackupsError(Exception):
         forms = sorted(_forms(secrets), key=len, reverse=True)  # of "abc" and "abcdef", the whole of the longer one
         if forms:
             pattern = re.compile("|".join(map(re.escape, forms)))
-            self.message, self.detail, self.hint = (pattern.sub("***", text) for text in (self.message, self.detail, self.hint))
+            self.message, self.detail, self.hint = (
+                pattern.sub("***", text) if pattern.search(text) else text for text in (self.message, self.detail, self.hint)
+            )
             self.args = (self.message,)
         return self
 

@@ -14,6 +14,7 @@ from django.utils import timezone
 from backups import conf
 from backups.exceptions import BackupsError, HistoryError
 from backups.models import BackupHistory, BackupRestore, Status
+from backups.sentences import sentence as _
 from backups.types import Manifest, Server
 
 Run = BackupHistory | BackupRestore
@@ -147,11 +148,13 @@ def unreachable(error: Exception) -> HistoryError:
     """The error to raise where the table of the history can't be used."""
     missing = 'relation "' in str(error) and "does not exist" in str(error)
     return HistoryError(
-        "The history has no table yet." if missing else "The history could not be written.",
+        _("The history has no table yet.") if missing else _("The history could not be written."),
         detail=str(error).strip(),
-        hint="Make it with: ./icb manage migrate"
+        hint=_("Make it with: ./icb manage migrate")
         if missing
-        else "The history is in the site's own database: is it running, and is DATABASE_URL right (host, user, password, name)?",
+        else _(
+            "The history is in the site's own database: is it running, and is DATABASE_URL right (host, user, password, name)?"
+        ),
     )
 
 

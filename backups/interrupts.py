@@ -45,6 +45,7 @@ def interruptible() -> Iterator[None]:
         _State.listens_to = None
         for number, handler in before.items():
             signal.signal(number, handler)
+        _State.came = False  # last: until here, a second signal is still ignored
 
 
 @contextmanager

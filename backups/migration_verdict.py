@@ -15,6 +15,9 @@ from django.db.migrations.recorder import MigrationRecorder
 from django.db.utils import DEFAULT_DB_ALIAS, ConnectionHandler
 
 from backups.exceptions import ConfigurationError, PostgresError
+from backups.sentences import joined
+from backups.sentences import sentence as _
+from backups.sentences import sentences as ngettext
 from backups.types import Server
 
 OURS = ("backups", "0001_initial")
@@ -48,15 +51,27 @@ class MigrationVerdict:
     def words(self) -> str:
         """For people, in one line, without a full stop."""
         if not self.is_django:
-            return "not a database of Django"
+            return _("not a database of Django")
         if not self.is_ours:
-            return "not a database of this project"
+            return _("not a database of this project")
         if self.unknown:
-            lacking = f". This code has {_migrations(self.behind)} that the database lacks" if self.behind else ""
-            return f"{_migrations(self.unknown)} unknown to this code: {self._unknown_names()}; {self._way_back()}{lacking}"
+            unknown = ngettext(
+                "{count} migration unknown to this code: {names}; {way_back}",
+                "{count} migrations unknown to this code: {names}; {way_back}",
+                len(self.unknown),
+                count=len(self.unknown),
+                names=self._unknown_names(),
+                way_back=self._way_back(),
+            )
+            return joined(". ", (unknown, self._lacking())) if self.behind else unknown
         if self.behind:
-            return f"{_migrations(self.behind)} behind this code: run migrate"
-        return "as this code wants them"
+            return ngettext(
+                "{count} migration behind this code: run migrate",
+                "{count} migrations behind this code: run migrate",
+                len(self.behind),
+                count=len(self.behind),
+            )
+        return _("as this code wants them")
 
     def __str__(self) -> str:
         return self.words
@@ -73,10 +88,21 @@ class MigrationVerdict:
 
     def _unknown_names(self) -> str:
         named = ", ".join(name if name.isprintable() else ascii(name) for name in self.unknown[:NAMED])
-        return f"{named} and {len(self.unknown) - NAMED} more" if len(self.unknown) > NAMED else named
+        more = len(self.unknown) - NAMED
+        return _("{named} and {more} more", named=named, more=more) if more > 0 else named
+
+    def _lacking(self) -> str:
+        return ngettext(
+            "This code has {count} migration that the database lacks",
+            "This code has {count} migrations that the database lacks",
+            len(self.behind),
+            count=len(self.behind),
+        )
 
     def _way_back(self) -> str:
-        return f"check out {self.application_version or 'the code that made them'}"
+        if self.application_version:
+            return _("check out {version}", version=self.application_version)
+        return _("check out the code that made them")
 
 
 def verdict(applied: Collection[str], *, application_version: str) -> MigrationVerdict:
@@ -191,7 +217,3 @@ def _key(name: str) -> Key:
 
 def _dotted(keys: set[Key]) -> tuple[str, ...]:
     return tuple(sorted(".".join(key) for key in keys))
-
-
-def _migrations(names: tuple[str, ...]) -> str:
-    return f"{len(names)} migration" if len(names) == 1 else f"{len(names)} migrations"

@@ -10,6 +10,7 @@ from typing import Any
 from django.conf import settings
 from django.db import models
 from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
 
 from backups.audited import AuditEntry as AuditEntry
 from backups.fields import LargeJSONField
@@ -20,11 +21,11 @@ from backups.tokens import Token as Token
 class Status(models.TextChoices):
     """Where a run is. Every run reaches one of the last three."""
 
-    PENDING = "pending", "Pending"
-    RUNNING = "running", "Running"
-    SUCCEEDED = "succeeded", "Succeeded"
-    FAILED = "failed", "Failed"
-    CANCELLED = "cancelled", "Cancelled"
+    PENDING = "pending", _("Pending")
+    RUNNING = "running", _("Running")
+    SUCCEEDED = "succeeded", _("Succeeded")
+    FAILED = "failed", _("Failed")
+    CANCELLED = "cancelled", _("Cancelled")
 
 
 UNENDED = (Status.PENDING, Status.RUNNING)
@@ -33,41 +34,41 @@ UNENDED = (Status.PENDING, Status.RUNNING)
 class BackupType(models.TextChoices):
     """Why a backup was made."""
 
-    MANUAL = "manual", "Manual"
-    SCHEDULED = "scheduled", "Scheduled"
-    PRE_RESTORE = "pre-restore", "Before a restore"
-    PRE_MIGRATION = "pre-migration", "Before a migration"
+    MANUAL = "manual", _("Manual")
+    SCHEDULED = "scheduled", _("Scheduled")
+    PRE_RESTORE = "pre-restore", _("Before a restore")
+    PRE_MIGRATION = "pre-migration", _("Before a migration")
 
 
 class RestorePurpose(models.TextChoices):
     """Why a backup was loaded."""
 
-    RESTORE = "restore", "Restore"
-    VERIFICATION = "verification", "Verification"
+    RESTORE = "restore", _("Restore")
+    VERIFICATION = "verification", _("Verification")
 
 
 class Level(models.TextChoices):
     """How far a verification went. Only the last proves that a backup can be restored."""
 
-    STORED = "stored", "Stored: size and SHA-256 of what the store holds"
-    READABLE = "readable", "Readable: the whole archive decoded"
-    RESTORED = "restored", "Restored: loaded into a scratch database, and compared"
+    STORED = "stored", _("Stored: size and SHA-256 of what the store holds")
+    READABLE = "readable", _("Readable: the whole archive decoded")
+    RESTORED = "restored", _("Restored: loaded into a scratch database, and compared")
 
 
 class Verdict(models.TextChoices):
     """What a verification has found. That it could not be carried out says nothing about the backup."""
 
-    GOOD = "good", "Good"
-    BAD = "bad", "The backup is bad"
-    UNABLE = "unable", "Could not be verified here"
+    GOOD = "good", _("Good")
+    BAD = "bad", _("The backup is bad")
+    UNABLE = "unable", _("Could not be verified here")
 
 
 class RestoreMode(models.TextChoices):
     """Where a restore loads a backup."""
 
-    SWAP = "swap", "Under a name of its own, then renamed into place"
-    IN_PLACE = "in-place", "Into the target itself, in one transaction"
-    BESIDE = "beside", "In part, or beside what is there"
+    SWAP = "swap", _("Under a name of its own, then renamed into place")
+    IN_PLACE = "in-place", _("Into the target itself, in one transaction")
+    BESIDE = "beside", _("In part, or beside what is there")
 
 
 def _user() -> "models.ForeignKey[Any, Any]":

@@ -14,6 +14,9 @@ from celery.schedules import ParseException, crontab
 from django.utils.timezone import get_default_timezone
 from django_celery_beat.models import PeriodicTask
 
+from backups.sentences import Sentence, joined
+from backups.sentences import sentence as _
+
 TASK = "backups.tasks.scheduled_backup"
 # What the keyword arguments of such a schedule may say, and what holds where they say nothing.
 OPTIONS: dict[str, object] = {"description": "scheduled", "database": "default", "upload_to_s3": True, "save_local": False}
@@ -104,23 +107,25 @@ def refusals(*, task: str, args: str, kwargs: str, headers: str) -> dict[str, st
     if not task.startswith(OURS):
         return {}
     if task not in FOR_SCHEDULES:
-        return {"task": f"{task} is no task for a schedule. Those are: {', '.join(sorted(FOR_SCHEDULES))}."}
+        return {
+            "task": _("{task} is no task for a schedule. Those are: {known}.", task=task, known=", ".join(sorted(FOR_SCHEDULES)))
+        }
     found: dict[str, str] = {}
     for name, text, judge in ("args", args, _no_args), ("kwargs", kwargs, _of_task(task)), ("headers", headers, _object):
         try:
             judge(text)
         except ValueError as error:
-            found[name] = str(error)
+            found[name] = error.args[0] if isinstance(error.args[0], Sentence) else str(error)
     return found
 
 
 def _problem_of(row: PeriodicTask) -> str:
     found = refusals(task=row.task, args=row.args or "", kwargs=row.kwargs or "", headers=row.headers or "")
-    return _not_followed(row.name, " ".join(f"{name}: {why}" for name, why in found.items())) if found else ""
+    return _not_followed(row.name, joined(" ", [joined(": ", (name, why)) for name, why in found.items()])) if found else ""
 
 
 def _not_followed(name: str, why: str) -> str:
-    return f"The schedule {name} can't be followed: {why}"
+    return _("The schedule {name} can't be followed: {why}", name=name, why=why)
 
 
 def _of_task(task: str) -> Callable[[str], object]:
@@ -129,18 +134,18 @@ def _of_task(task: str) -> Callable[[str], object]:
 
 def _no_args(text: str) -> None:
     if json.loads(text or "[]") != []:
-        raise ValueError("the task takes no positional arguments: leave it as [].")
+        raise ValueError(_("the task takes no positional arguments: leave it as []."))
 
 
 def _no_kwargs(text: str) -> None:
     if _object(text):
-        raise ValueError("the task takes no keyword arguments: leave it as {}.")
+        raise ValueError(_("the task takes no keyword arguments: leave it as {}."))
 
 
 def _object(text: str, *, example: str = "{}") -> dict[str, Any]:
     given = json.loads(text or "{}")
     if not isinstance(given, dict):
-        raise ValueError(f"a JSON object is expected, for example {example}.")
+        raise ValueError(_("a JSON object is expected, for example {example}.", example=example))
     return given
 
 
@@ -184,9 +189,12 @@ def _options(text: str) -> dict[str, Any]:
     given = _object(text, example='{"description": "daily"}')
     for name, value in given.items():
         if name not in OPTIONS:
-            raise ValueError(f"{name} is not known. Known are: {', '.join(OPTIONS)}.")
+            raise ValueError(_("{name} is not known. Known are: {known}.", name=name, known=", ".join(OPTIONS)))
         if type(value) is not type(OPTIONS[name]):
-            raise ValueError(f"{name} must be {'true or false' if isinstance(OPTIONS[name], bool) else 'a text'}.")
+            is_switch = isinstance(OPTIONS[name], bool)
+            raise ValueError(
+                _("{name} must be true or false.", name=name) if is_switch else _("{name} must be a text.", name=name)
+            )
     return OPTIONS | given
 
 

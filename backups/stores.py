@@ -13,6 +13,7 @@ from django.db import connections
 from backups import conf, history
 from backups.exceptions import BackupsError, ConfigurationError
 from backups.notifications import secrecy
+from backups.sentences import sentence as _
 from backups.storage import keys
 from backups.storage.local import LocalStore
 from backups.storage.s3 import S3Store
@@ -37,14 +38,14 @@ class Stores:
         """The bucket. Raises ConfigurationError when none is named."""
         if self.s3 is None:
             raise ConfigurationError(
-                "No bucket is configured.", hint="Set AWS_S3_BACKUP_BUCKET, or use --skip-upload --save-local."
+                _("No bucket is configured."), hint=_("Set AWS_S3_BACKUP_BUCKET, or use --skip-upload --save-local.")
             )
         return self.s3
 
     def require_local(self) -> LocalStore:
         """The local folder. Raises ConfigurationError when none is named."""
         if self.local is None:
-            raise ConfigurationError("No folder for local copies is configured.", hint="Set BACKUPS_LOCAL_FOLDER.")
+            raise ConfigurationError(_("No folder for local copies is configured."), hint=_("Set BACKUPS_LOCAL_FOLDER."))
         return self.local
 
 

@@ -18,6 +18,7 @@ from backups.plan import HistoryPlace, Level, of_environment, place_of_history
 from backups.postgres import swap
 from backups.postgres import target as at_target
 from backups.postgres.swap import Kept
+from backups.sentences import sentence as _
 from backups.types import Server
 
 
@@ -49,9 +50,8 @@ class RestoreUndo:
         kept = self.find()
         if self.confirm != self.target.database:
             raise RefusedError(
-                f"Undoing puts {kept.database} in the place of {self.target.database}, whose name was"
-                f" {f'given as {self.confirm}' if self.confirm else 'not given'}. Nothing was touched.",
-                hint=f"Say its name: {next_command.undo(self.target, kept=self.kept)}",
+                self._not_named(kept),
+                hint=_("Say its name: {command}", command=next_command.undo(self.target, kept=self.kept)),
             )
         _require_ours(self.target, kept)
         place = place_of_history(self.target, at_target.examine(self.target))
@@ -68,6 +68,16 @@ class RestoreUndo:
                 self._carry(replace(self.target, database=swapped.kept), self.target, folder, in_use=True)
                 self._remember(kept, swapped)
         return swapped
+
+    def _not_named(self, kept: Kept) -> str:
+        of = {"kept": kept.database, "database": self.target.database}
+        if not self.confirm:
+            return _("Undoing puts {kept} in the place of {database}, whose name was not given. Nothing was touched.", **of)
+        return _(
+            "Undoing puts {kept} in the place of {database}, whose name was given as {given}. Nothing was touched.",
+            given=self.confirm,
+            **of,
+        )
 
     def _carry(self, from_: Server, to: Server, folder: Path, *, in_use: bool) -> None:
         try:
@@ -98,12 +108,16 @@ def discard(target: Server, *, confirm: str) -> tuple[Kept, ...]:
     found = kept_of(target)
     if not found:
         place = f"{target.database} on {target.host}:{target.port}"
-        raise BackupNotFoundError(f"No database was kept from a restore of {place}: there is nothing to discard.")
+        raise BackupNotFoundError(_("No database was kept from a restore of {place}: there is nothing to discard.", place=place))
     if confirm != target.database:
         names = ", ".join(one.database for one in found)
         raise RefusedError(
-            f"{names} would be dropped for good, and {target.database} was not named. Nothing was touched.",
-            hint=f"Say its name: {next_command.discard(target)}",
+            _(
+                "{names} would be dropped for good, and {database} was not named. Nothing was touched.",
+                names=names,
+                database=target.database,
+            ),
+            hint=_("Say its name: {command}", command=next_command.discard(target)),
         )
     _require_ours(target, *found)
     drop_kept(target, found)
@@ -117,20 +131,26 @@ def _require_ours(target: Server, *kept: Kept) -> None:
         there = at_target.examine(replace(target, database=database))
         for check in of_environment(target, there, environment):
             if check.level is Level.BLOCK:
-                raise RefusedError(f"{check.text} Nothing was touched.", detail=check.detail, hint=check.hint)
+                raise RefusedError(_("{said} Nothing was touched.", said=check.text), detail=check.detail, hint=check.hint)
 
 
 def _nothing_kept(target: Server, wanted: str, kept: tuple[Kept, ...]) -> BackupNotFoundError:
     place = f"{target.database} on {target.host}:{target.port}"
     if wanted:
-        names = ", ".join(one.database for one in kept) or "none"
-        return BackupNotFoundError(f"No database {wanted} was kept from a restore of {place}.", detail=f"Kept are: {names}.")
+        names = ", ".join(one.database for one in kept) or _("none")
+        return BackupNotFoundError(
+            _("No database {wanted} was kept from a restore of {place}.", wanted=wanted, place=place),
+            detail=_("Kept are: {names}.", names=names),
+        )
     if kept:
         return BackupNotFoundError(
-            f"Every restore of {place} that could be undone is undone.",
-            hint=f"What the last one had brought is kept; to put it in place: {next_command.undo(target, kept=kept[0].database)}",
+            _("Every restore of {place} that could be undone is undone.", place=place),
+            hint=_(
+                "What the last one had brought is kept; to put it in place: {command}",
+                command=next_command.undo(target, kept=kept[0].database),
+            ),
         )
     return BackupNotFoundError(
-        f"No database was kept from a restore of {place}, so there is nothing to go back to.",
-        hint="icb db list shows what was kept on the site's own server.",
+        _("No database was kept from a restore of {place}, so there is nothing to go back to.", place=place),
+        hint=_("icb db list shows what was kept on the site's own server."),
     )

@@ -2,6 +2,8 @@
 
 from datetime import datetime
 
+from backups.sentences import sentence as _
+
 UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
 
 
@@ -21,27 +23,30 @@ def duration(seconds: float | None) -> str:
     if seconds is None:
         return "–"
     if seconds < 9.95:
-        return f"{seconds:.1f} s"
+        return _("{seconds} s", seconds=f"{seconds:.1f}")
     whole = round(seconds)
     if whole < 60:
-        return f"{whole} s"
+        return _("{seconds} s", seconds=whole)
     if whole < 3600:
-        return f"{whole // 60} min {whole % 60} s"
-    return f"{whole // 3600} h {whole % 3600 // 60} min"
+        return _("{minutes} min {seconds} s", minutes=whole // 60, seconds=whole % 60)
+    return _("{hours} h {minutes} min", hours=whole // 3600, minutes=whole % 3600 // 60)
 
 
 def age(moment: datetime, *, now: datetime) -> str:
     """just now, 27 min ago, 5 h ago, 3 days ago."""
     seconds = (now - moment).total_seconds()
-    return "just now" if seconds < 60 else f"{span(seconds)} ago"
+    return _("just now") if seconds < 60 else _("{time} ago", time=span(seconds))
 
 
 def span(seconds: float) -> str:
     """minute, 27 min, 5 h, 3 days: as far back as somebody has to think."""
-    for limit, unit, name in ((60, 1, ""), (3600, 60, "min"), (48 * 3600, 3600, "h"), (float("inf"), 86400, "days")):
-        if seconds < limit:
-            return f"{int(seconds // unit)} {name}" if name else "minute"
-    return ""
+    if seconds < 60:
+        return _("minute")
+    if seconds < 3600:
+        return _("{minutes} min", minutes=int(seconds // 60))
+    if seconds < 48 * 3600:
+        return _("{hours} h", hours=int(seconds // 3600))
+    return _("{days} days", days=int(seconds // 86400))
 
 
 def count(number: int | None) -> str:
@@ -52,6 +57,21 @@ def count(number: int | None) -> str:
 def things(number: int, one: str, many: str = "") -> str:
     """1 table, 1,234 tables."""
     return f"{number:,} {one if number == 1 else many or one + 's'}"
+
+
+_STATUSES = {
+    "pending": _("pending"),
+    "queued": _("queued"),
+    "running": _("running"),
+    "succeeded": _("succeeded"),
+    "failed": _("failed"),
+    "cancelled": _("cancelled"),
+}
+
+
+def status(name: str) -> str:
+    """What became of a run, by its status, in the middle of a sentence."""
+    return _STATUSES.get(name, name)
 
 
 def printable(text: str) -> str:

@@ -6,6 +6,7 @@ from uuid import UUID
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
 from django.urls import reverse
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 
 from backups import asking, catalog
 from backups.access import Action
@@ -15,6 +16,7 @@ from backups.downloading import download_of, head_of
 from backups.exceptions import UsageError
 from backups.models import BackupHistory, Level
 from backups.prune import pin, unpin
+from backups.sentences import sentence
 
 
 class Acting(Page):
@@ -39,7 +41,10 @@ class Verify(Acting):
         row = found(_rows(), id)
         level = request.POST.get("level", str(Level.RESTORED))
         if level not in Level.values:
-            raise UsageError(f"There is no level {level[:20]!r}.", hint=f"There are {', '.join(Level.values)}.")
+            raise UsageError(
+                sentence(gettext_noop("There is no level {level}."), level=f"{level[:20]!r}"),
+                hint=sentence(gettext_noop("There are {levels}."), levels=", ".join(Level.values)),
+            )
         made = asking.for_verification(row, level=level, user=request.user)
         self.note(object=row.filename, target=str(made.id), detail=level, queued=True)
         return self.done(_("The verification is queued."), to=reverse("backups_panel:restore", args=[made.id]))

@@ -13,6 +13,7 @@ from backups.admin.safety import Facts
 from backups.alerting import events, problems
 from backups.alerting.incidents import key_of, open_ones, subject_of
 from backups.models import BackupHistory, Incident, Status
+from backups.sentences import translated
 from backups.types import Check, State
 
 _GRAVE = frozenset(
@@ -153,7 +154,7 @@ def _failures(facts: Sequence[Facts], incidents: dict[str, Incident]) -> list[Is
                 title=title % {"database": one.database, "count": one.failed},
                 text=_("Nothing of it was kept. Whatever was stored before is untouched."),
                 said=_clipped(row.error_message),
-                hint=f"Try again: icb db backup again{one.option}",
+                hint=_("Try again: %(command)s") % {"command": f"icb db backup again{one.option}"},
                 run=row.id,
                 since=incident.opened_at if incident is not None else row.finished_at or row.created_at,
                 told_at=incident.told_at if incident is not None else None,
@@ -175,5 +176,6 @@ def _clipped(text: str) -> str:
 
 
 def _capital(text: str) -> str:
-    """A name as pg_dump is left as it is."""
+    """In the viewer's language. A name as pg_dump is left as it is."""
+    text = translated(text)
     return text[:1].upper() + text[1:] if text.partition(" ")[0].isalpha() else text

@@ -10,7 +10,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 from django.urls import reverse
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy, ngettext
+from django.utils.translation import gettext_lazy, gettext_noop, ngettext
 
 from backups import access, asking, audit, catalog, prune, stores
 from backups.access import Action
@@ -18,6 +18,7 @@ from backups.admin import pills
 from backups.admin.page import common
 from backups.exceptions import BackupsError, NoRoomError, NoWorkerError, RefusedError, UsageError
 from backups.models import BackupHistory
+from backups.sentences import sentence, translated
 from backups.storage import keys
 
 SHOWN = 5  # of what could not be done; the audit has all
@@ -77,7 +78,7 @@ class BulkActions(Base):
 
         def ask(row: BackupHistory) -> str:
             if pills.of_proof(row) is None:
-                raise RefusedError(_("There is nothing to verify: it is no whole backup."))
+                raise RefusedError(sentence(gettext_noop("There is nothing to verify: it is no whole backup.")))
             return str(asking.for_verification(row, user=request.user).id)
 
         done = self._each(request, queryset, action="verify", do=ask, outcome=audit.Outcome.QUEUED)
@@ -147,7 +148,7 @@ class BulkActions(Base):
                 error.scrub(stores.secrets())
                 refused = isinstance(error, RefusedError | UsageError | NoWorkerError)
                 _note(request, action, audit.Outcome.REFUSED if refused else audit.Outcome.FAILED, row, detail=str(error))
-                why = {"filename": row.filename, "why": f"{error.message} {error.hint}".strip()}
+                why = {"filename": row.filename, "why": f"{translated(error.message)} {translated(error.hint)}".strip()}
                 failed.append(_("Not done with %(filename)s: %(why)s") % why)
                 if isinstance(error, NoRoomError | NoWorkerError):
                     failed += _not_tried(rows[place + 1 :])

@@ -22,6 +22,7 @@ from backups.admin.page import Page
 from backups.exceptions import BackupsError, OfRunError, UsageError
 from backups.heartbeats import BACKUPS
 from backups.models import BackupHistory
+from backups.sentences import translated
 from backups.storage import keys
 from backups.types import State
 
@@ -54,7 +55,7 @@ class NewBackupForm(forms.Form):
         try:
             keys.slug(given)
         except UsageError as error:
-            raise forms.ValidationError(f"{error.message} {error.detail}") from error
+            raise forms.ValidationError(f"{translated(error.message)} {translated(error.detail)}") from error
         return given
 
     def clean(self) -> dict[str, Any]:

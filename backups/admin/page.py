@@ -67,6 +67,8 @@ class Page(View):
             return super().dispatch(request, *args, **which)
         except BackupsError as error:
             return self.failed(error)
+        except Http404:
+            return self.show("backups/missing.html", status=404)
 
     def show(self, template: str, *, status: int = 200, **context: Any) -> HttpResponse:
         """A template, with what each has."""

@@ -10,6 +10,7 @@ from django_celery_beat.admin import PeriodicTaskAdmin, PeriodicTaskForm
 from django_celery_beat.models import PeriodicTask
 
 from backups import schedules
+from backups.sentences import translated
 
 
 class ScheduleForm(PeriodicTaskForm):  # type: ignore[misc]
@@ -21,7 +22,7 @@ class ScheduleForm(PeriodicTaskForm):  # type: ignore[misc]
         if {"args", "kwargs", "headers"} <= given.keys():  # what is no JSON is said already
             texts = {name: given.get(name) or "" for name in ("task", "args", "kwargs", "headers")}
             for name, why in schedules.refusals(**texts).items():
-                self.add_error(name, why)
+                self.add_error(name, translated(why))
         return given
 
 
@@ -39,6 +40,6 @@ class ScheduleAdmin(PeriodicTaskAdmin):  # type: ignore[misc]
         """Those that can be followed; of the others it is said why they can't."""
         rows, problems = schedules.followable(list(queryset))
         for problem in problems:
-            self.message_user(request, problem, level=messages.ERROR)
+            self.message_user(request, translated(problem), level=messages.ERROR)
         if rows:
             super().run_tasks(request, queryset.filter(pk__in=[row.pk for row in rows]))

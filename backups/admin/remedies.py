@@ -4,6 +4,8 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from backups.sentences import translated
+
 _PROGRAM = r"(?:icb|aws|mc|timedatectl|docker|sudo|psql|GRANT|ALTER|CREATE)\s"
 _ENDS_SENTENCE = re.compile(r"(?<=[.])\s+(?=[A-Z])")
 _COMMAND = re.compile(rf"(?P<said>.*?:\s+)??(?P<command>{_PROGRAM}.*)", re.DOTALL)
@@ -19,7 +21,7 @@ class Remedy:
 
 def remedies(hint: str) -> list[Remedy]:
     """ "Make one now: icb db backup now" is one with both. A sentence that only speaks of a command is no command."""
-    return [remedy for line in hint.splitlines() if line.strip() for remedy in _of_line(line.strip())]
+    return [remedy for line in translated(hint).splitlines() if line.strip() for remedy in _of_line(line.strip())]
 
 
 def _of_line(line: str) -> Iterator[Remedy]:

@@ -15,6 +15,7 @@ from backups.admin import figures
 from backups.copies import Worth, not_good
 from backups.exceptions import BackupsError
 from backups.models import BackupRestore, Level, RestoreMode, RestorePurpose, Status, Verdict
+from backups.sentences import joined
 from backups.types import Server
 
 
@@ -235,7 +236,8 @@ class Report:
         try:
             target = asking.target_of(self.row)
         except BackupsError as error:
-            return WayBack(problem=str(error.scrub(stores.secrets())))
+            error.scrub(stores.secrets())
+            return WayBack(problem=joined("\n", filter(None, (error.message, error.detail, error.hint))))
         return WayBack(command=next_command.undo(target, kept=self.row.kept_database))
 
     @property

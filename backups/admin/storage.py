@@ -8,6 +8,7 @@ from urllib.parse import urlencode
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import path, reverse
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 
 from backups import browsing, conf, stores
 from backups.access import Action
@@ -15,6 +16,7 @@ from backups.admin.page import Page
 from backups.browsing import Folder, Item
 from backups.downloading import LASTS_SECONDS, without_bytes
 from backups.exceptions import ObjectMissingError, UsageError
+from backups.sentences import sentence
 
 PAGE = 100  # keys, so about 33 backups: each dump has a manifest and roles beside it
 SORTS = {"age": ("modified_at", True), "name": ("key", False), "size": ("size_bytes", True)}
@@ -48,7 +50,10 @@ class Storage(Page):
             return self.show("backups/storage_none.html", local_folder=conf.current().local_folder)
         starts, sort = request.GET.get("starts", ""), request.GET.get("sort", "age")
         if "/" in starts:
-            raise UsageError("A name has no slash in it.", hint="Open the folder first, then filter in it.")
+            raise UsageError(
+                sentence(gettext_noop("A name has no slash in it.")),
+                hint=sentence(gettext_noop("Open the folder first, then filter in it.")),
+            )
         prefix, cursor = request.GET.get("prefix", ""), request.GET.get("cursor", "")
         page = browsing.folder(prefix, size=PAGE, cursor=cursor, starts=starts)
         only_unknown = request.GET.get("show") == "unknown"
@@ -87,7 +92,7 @@ class DeleteUnknown(Page):
         key = request.POST.get("key", "")
         name = key.rpartition("/")[2]
         if request.POST.get("confirm", "") != name:
-            error = UsageError(f"Type the name of the object: {name}. Nothing was deleted.")
+            error = UsageError(sentence(gettext_noop("Type the name of the object: {name}. Nothing was deleted."), name=name))
             self.note_refusal(str(error))
             return self._ask(key, wrong=error, status=400)
         browsing.delete_unknown(key)
@@ -113,7 +118,9 @@ class DownloadObject(Page):
         browsing.own(key.rpartition("/")[0] + "/")
         store = stores.configured().require_s3()
         if (there := store.head(key)) is None:
-            raise ObjectMissingError(f"There is no object {key} in the bucket {store.bucket}.")
+            raise ObjectMissingError(
+                sentence(gettext_noop("There is no object {key} in the bucket {bucket}."), key=key, bucket=store.bucket)
+            )
         name = key.rpartition("/")[2].replace('"', "")
         if request.method == "HEAD":
             return without_bytes(name, there.size_bytes)

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from backups.sentences import sentence as _
+
 OF_A_RECEIVER = "receiver-failed"
 SUBJECT_LENGTH = 80  # in a title
 
@@ -16,58 +18,70 @@ class Words:
 
 
 _WORDS = {
-    "backup-failed": Words("backup of {subject} failed", "backups of {subject} work again", "A newer backup has succeeded."),
+    "backup-failed": Words(
+        _("backup of {subject} failed"), _("backups of {subject} work again"), _("A newer backup has succeeded.")
+    ),
     "verification-failed": Words(
-        "bad backup: {subject}",
-        "no longer a bad backup: {subject}",
-        "It was restored and found good after all, or it was deleted, or no store has it any more: icb db list tells.",
+        _("bad backup: {subject}"),
+        _("no longer a bad backup: {subject}"),
+        _("It was restored and found good after all, or it was deleted, or no store has it any more: icb db list tells."),
     ),
-    "damaged-copy": Words("damaged copy: {subject}", "every copy is good again: {subject}"),
-    "verification-unable": Words("backups of {subject} can't be verified", "backups of {subject} are verified again"),
+    "damaged-copy": Words(_("damaged copy: {subject}"), _("every copy is good again: {subject}")),
+    "verification-unable": Words(_("backups of {subject} can't be verified"), _("backups of {subject} are verified again")),
     "shrink": Words(
-        "tables of {subject} have shrunk",
-        "tables of {subject} shrink no further",
-        "The newest backup has lost nothing more. What was lost before is not back for that: icb db diff tells.",
+        _("tables of {subject} have shrunk"),
+        _("tables of {subject} shrink no further"),
+        _("The newest backup has lost nothing more. What was lost before is not back for that: icb db diff tells."),
     ),
-    "prune-refused": Words("prune refused", "prunes go on again"),
-    "unknown-objects": Words("unknown objects in the bucket", "no unknown objects any more"),
-    "backups-missing": Words("backups are missing in the store", "all backups are where they should be"),
-    "sync-failed": Words("sync could not look everywhere", "sync looks everywhere again"),
-    "schedule-failed": Words("schedule without backup: {subject}", "schedule works again: {subject}"),
-    "schedule-unfollowed": Words("schedule that can't be followed: {subject}", "schedule works again: {subject}"),
-    OF_A_RECEIVER: Words("nobody heard at {subject}", "{subject} takes messages again"),
+    "prune-refused": Words(_("prune refused"), _("prunes go on again")),
+    "unknown-objects": Words(_("unknown objects in the bucket"), _("no unknown objects any more")),
+    "backups-missing": Words(_("backups are missing in the store"), _("all backups are where they should be")),
+    "sync-failed": Words(_("sync could not look everywhere"), _("sync looks everywhere again")),
+    "schedule-failed": Words(_("schedule without backup: {subject}"), _("schedule works again: {subject}")),
+    "schedule-unfollowed": Words(_("schedule that can't be followed: {subject}"), _("schedule works again: {subject}")),
+    OF_A_RECEIVER: Words(_("nobody heard at {subject}"), _("{subject} takes messages again")),
     # checks of health
-    "newest-backup": Words("newest backup of {subject} too old", "newest backup of {subject} young enough"),
-    "verification": Words("nothing of {subject} proven lately", "backups of {subject} proven again"),
-    "disk": Words("disk nearly full: {subject}", "disk has room again: {subject}"),
-    "bucket-space": Words("bucket nearly full: {subject}", "bucket has room again: {subject}"),
-    "scheduler": Words("the scheduler is silent", "the scheduler is back"),
-    "worker": Words("the worker is silent: {subject}", "the worker is back: {subject}"),
+    "newest-backup": Words(_("newest backup of {subject} too old"), _("newest backup of {subject} young enough")),
+    "verification": Words(_("nothing of {subject} proven lately"), _("backups of {subject} proven again")),
+    "disk": Words(_("disk nearly full: {subject}"), _("disk has room again: {subject}")),
+    "bucket-space": Words(_("bucket nearly full: {subject}"), _("bucket has room again: {subject}")),
+    "scheduler": Words(_("the scheduler is silent"), _("the scheduler is back")),
+    "worker": Words(_("the worker is silent: {subject}"), _("the worker is back: {subject}")),
 }
 
 
 def begins(event: str, subject: str) -> str:
     """The title without its environment."""
-    return _filled(_words(event).begins, subject)
+    if (known := _WORDS.get(event)) is not None:
+        return _filled(known.begins, subject)
+    check = event.replace("-", " ")
+    if not subject:
+        return _("{check} not OK", check=check)
+    return _("{check} not OK: {subject}", check=check, subject=_short(subject))
 
 
 def ends(event: str, subject: str) -> str:
     """The title of the end."""
-    return _filled(_words(event).ends, subject)
+    if (known := _WORDS.get(event)) is not None:
+        return _filled(known.ends, subject)
+    check = event.replace("-", " ")
+    if not subject:
+        return _("{check} OK again", check=check)
+    return _("{check} OK again: {subject}", check=check, subject=_short(subject))
 
 
 def note(event: str) -> str:
     """What to know when it has ended; empty for most."""
-    return _words(event).note
-
-
-def _words(event: str) -> Words:
-    name = event.replace("-", " ")
-    return _WORDS.get(event, Words(f"{name} not OK: {{subject}}", f"{name} OK again: {{subject}}"))
+    known = _WORDS.get(event)
+    return known.note if known is not None else ""
 
 
 def _filled(words: str, subject: str) -> str:
+    """What names nothing has no place for a subject, or, where it was not told what it is about, loses it."""
     if not subject:
-        words = words.replace(" of {subject}", "").replace(": {subject}", "")
-    short = subject if len(subject) <= SUBJECT_LENGTH else f"{subject[:SUBJECT_LENGTH]}…"
-    return words.replace("{subject}", short)
+        return _(words.replace(" of {subject}", "").replace(": {subject}", "").replace("{subject}", ""))
+    return _(words, subject=_short(subject)) if "{subject}" in words else _(words)
+
+
+def _short(subject: str) -> str:
+    return subject if len(subject) <= SUBJECT_LENGTH else f"{subject[:SUBJECT_LENGTH]}…"

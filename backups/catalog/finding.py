@@ -9,6 +9,7 @@ from backups.catalog.newest import find_newest
 from backups.catalog.proof import in_order
 from backups.exceptions import BackupNotFoundError, BackupsError, ConfigurationError, ManifestError, StorageError, UsageError
 from backups.models import BackupHistory
+from backups.sentences import sentence as _
 from backups.storage import keys
 from backups.storage.store import Store
 from backups.stores import configured
@@ -60,8 +61,8 @@ def _stores() -> list[Store]:
     stores = in_order(configured())
     if not stores:
         raise ConfigurationError(
-            "Neither a bucket nor a local folder is configured, so there is no place to look for backups.",
-            hint="Set AWS_S3_BACKUP_BUCKET or BACKUPS_LOCAL_FOLDER.",
+            _("Neither a bucket nor a local folder is configured, so there is no place to look for backups."),
+            hint=_("Set AWS_S3_BACKUP_BUCKET or BACKUPS_LOCAL_FOLDER."),
         )
     return stores
 
@@ -128,18 +129,18 @@ def _completed(beginning: str, stores: Sequence[Store], environment: str) -> str
         raise _not_found(beginning, stores, environment)
     more = [f"and {len(names) - SHOWN} more"] if len(names) > SHOWN else []
     raise UsageError(
-        f"{beginning!r} is the beginning of {len(names)} filenames.",
+        _("{beginning} is the beginning of {names} filenames.", beginning=f"{beginning!r}", names=len(names)),
         detail="\n".join(names[:SHOWN] + more),
-        hint="Type more of the one you mean.",
+        hint=_("Type more of the one you mean."),
     )
 
 
 def _not_found(wanted: str, stores: Sequence[Store], environment: str) -> BackupNotFoundError:
     nearest = get_close_matches(wanted[:200], _names(stores, environment), n=3, cutoff=0.3)
     return BackupNotFoundError(
-        f"There is no backup {wanted[:120]!r} in the environment {environment}.",
+        _("There is no backup {wanted} in the environment {environment}.", wanted=f"{wanted[:120]!r}", environment=environment),
         detail="The nearest are:\n" + "\n".join(nearest) if nearest else "",
-        hint="icb db list shows what there is." if nearest else "icb db list --all-environments shows what there is.",
+        hint=_("icb db list shows what there is.") if nearest else _("icb db list --all-environments shows what there is."),
     )
 
 

@@ -7,6 +7,7 @@ from typing import Self
 from backups.catalog.proof import read_manifest
 from backups.exceptions import BackupNotFoundError, ChecksumError, StorageError
 from backups.models import BackupHistory
+from backups.sentences import sentence as _
 from backups.storage import keys
 from backups.storage.store import Store
 from backups.types import Manifest, StoredObject
@@ -139,19 +140,24 @@ def not_whole(key: str, held: Sequence[Held]) -> BackupNotFoundError | ChecksumE
     detail = "\n".join(_told(key, one) for one in held)
     if any(one.is_complete for one in held):
         return ChecksumError(
-            f"The dump of {filename} has not the size that its manifest tells: it was changed or cut off afterwards.",
+            _(
+                "The dump of {filename} has not the size that its manifest tells: it was changed or cut off afterwards.",
+                filename=filename,
+            ),
             detail=detail,
             hint=_AGAIN,
         )
     if all(one.manifest is None for one in held):
         return BackupNotFoundError(
-            f"{held[0].store.location(key)} has no manifest, so it is not a backup.",
+            _("{key} has no manifest, so it is not a backup.", key=held[0].store.location(key)),
             detail="Its run did not end, or somebody deleted the manifest: nothing proves what the dump holds.",
             hint=ANOTHER_ONE,
         )
     if all(one.dump is None for one in held):
-        return BackupNotFoundError(f"The dump of {filename} is gone; its manifest is left.", detail=detail, hint=_AGAIN)
-    return BackupNotFoundError(f"No store has {filename} whole.", detail=detail, hint=_AGAIN)
+        return BackupNotFoundError(
+            _("The dump of {filename} is gone; its manifest is left.", filename=filename), detail=detail, hint=_AGAIN
+        )
+    return BackupNotFoundError(_("No store has {filename} whole.", filename=filename), detail=detail, hint=_AGAIN)
 
 
 def _told(key: str, one: Held) -> str:

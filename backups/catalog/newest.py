@@ -27,6 +27,7 @@ from backups.exceptions import (
     UsageError,
 )
 from backups.models import BackupHistory, BackupType
+from backups.sentences import sentence as _
 from backups.storage import keys
 from backups.storage.store import Store
 from backups.types import Manifest, Server
@@ -144,10 +145,14 @@ class _Search:
             for one in found
         )
         return UsageError(
-            f"Which latest backup of {self.database}? {len(found)} clusters have a database of that name, and none of them is the"
-            " one that the settings lead to.",
+            _(
+                "Which latest backup of {database}? {found} clusters have a database of that name,"
+                " and none of them is the one that the settings lead to.",
+                database=self.database,
+                found=len(found),
+            ),
             detail="The newest of each:\n" + "\n".join(lines),
-            hint=f"Name the one you mean instead of latest, for example: {found[0].filename}",
+            hint=_("Name the one you mean instead of latest, for example: {filename}", filename=found[0].filename),
         )
 
     def _minutes(self) -> Iterator[list[str]]:
@@ -220,20 +225,32 @@ class _Search:
     def _none_yet(self) -> BackupNotFoundError:
         if self.before_restores:
             return BackupNotFoundError(
-                f"There is no backup of the database {self.database} in the environment {self.environment} yet,"
-                " but of what restores have replaced.",
-                hint=f"If you mean that, name it: {max(self.before_restores)}",
+                _(
+                    "There is no backup of the database {database} in the environment {environment} yet,"
+                    " but of what restores have replaced.",
+                    database=self.database,
+                    environment=self.environment,
+                ),
+                hint=_("If you mean that, name it: {before_restores}", before_restores=max(self.before_restores)),
             )
         if not self.others:
             return BackupNotFoundError(
-                f"There is no backup of the database {self.database} in the environment {self.environment} yet.",
-                hint="Make one: icb db backup first",
+                _(
+                    "There is no backup of the database {database} in the environment {environment} yet.",
+                    database=self.database,
+                    environment=self.environment,
+                ),
+                hint=_("Make one: icb db backup first"),
             )
         return BackupNotFoundError(
-            f"There is no backup of the database {self.database} in the environment {self.environment} yet.",
+            _(
+                "There is no backup of the database {database} in the environment {environment} yet.",
+                database=self.database,
+                environment=self.environment,
+            ),
             detail=f"There are backups of {', '.join(sorted(self.others))}:"
             " name one by its filename, or its alias with --database.",
-            hint="icb db list shows what there is.",
+            hint=_("icb db list shows what there is."),
         )
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from backups import conf
 from backups.exceptions import BackupNotFoundError, ChecksumError, ManifestError
 from backups.manifest import LIMIT_BYTES, parse
+from backups.sentences import sentence as _
 from backups.storage import keys
 from backups.storage.store import Store
 from backups.stores import Stores
@@ -42,8 +43,8 @@ def read_proven(store: Store, key: str) -> Proven:
         raise
     if manifest.key != key:
         raise ManifestError(
-            f"The manifest {place} belongs to another backup: {manifest.key}.",
-            hint="Somebody copied or moved it. Do not restore this backup; choose another one: icb db list",
+            _("The manifest {place} belongs to another backup: {key}.", place=place, key=manifest.key),
+            hint=_("Somebody copied or moved it. Do not restore this backup; choose another one: icb db list"),
         )
     return Proven(manifest, etag)
 
@@ -56,13 +57,13 @@ def read_globals(store: Store, key: str, manifest: Manifest) -> bytes:
     told = manifest.globals
     if told is None:
         raise BackupNotFoundError(
-            f"Roles and tablespaces are not beside {manifest.filename}.",
-            hint="Its manifest names the roles that it needs: icb db restore FILENAME --dry-run",
+            _("Roles and tablespaces are not beside {filename}.", filename=manifest.filename),
+            hint=_("Its manifest names the roles that it needs: icb db restore FILENAME --dry-run"),
         )
     place = keys.globals_key(key)
     data = store.read(place, limit_bytes=max(told.size_bytes, 1))
     if hashlib.sha256(data).hexdigest() != told.checksum:
-        raise ChecksumError(f"The bytes of {store.location(place)} are not the ones that were written.")
+        raise ChecksumError(_("The bytes of {place} are not the ones that were written.", place=store.location(place)))
     return data
 
 

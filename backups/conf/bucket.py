@@ -7,6 +7,7 @@ from django.core.files.storage import storages
 
 from backups.conf.ours import current
 from backups.exceptions import ConfigurationError
+from backups.sentences import sentence as _
 from backups.types import StoreOptions
 
 
@@ -17,18 +18,18 @@ def store_options() -> StoreOptions | None:
     try:
         storage: Any = storages["backups"]
     except Exception as error:  # django-storages raises what it likes for settings that don't fit
-        raise ConfigurationError('STORAGES["backups"] can\'t be used.', detail=str(error)) from error
+        raise ConfigurationError(_('STORAGES["backups"] can\'t be used.'), detail=str(error)) from error
     if not hasattr(storage, "client_config"):
         raise ConfigurationError(
-            f'STORAGES["backups"] is a {type(storage).__name__}; backups need storages.backends.s3.S3Storage.',
-            hint="To keep local copies only, leave it out or give it no bucket_name, and set BACKUPS['LOCAL_FOLDER'].",
+            _('STORAGES["backups"] is a {name}; backups need storages.backends.s3.S3Storage.', name=type(storage).__name__),
+            hint=_("To keep local copies only, leave it out or give it no bucket_name, and set BACKUPS['LOCAL_FOLDER']."),
         )
     if not storage.bucket_name:
         return None
     if storage.location:
         raise ConfigurationError(
-            'STORAGES["backups"] sets a location, which backups do not use: their keys begin with the environment.',
-            hint="Remove the option `location`, or give backups a bucket of their own.",
+            _('STORAGES["backups"] sets a location, which backups do not use: their keys begin with the environment.'),
+            hint=_("Remove the option `location`, or give backups a bucket of their own."),
         )
     config = storage.client_config
     s3 = getattr(config, "s3", None) or {}
@@ -58,8 +59,10 @@ def _object_parameters(given: dict[str, object]) -> tuple[tuple[str, object], ..
     # https://docs.aws.amazon.com/AmazonS3/latest/userguide/ServerSideEncryptionCustomerKeys.html
     if refused := sorted(name for name in given if name.startswith("SSECustomer")):
         raise ConfigurationError(
-            f'The object_parameters of STORAGES["backups"] set {", ".join(refused)}; backups do not work with keys of your own'
-            " (SSE-C).",
-            hint='Let the store keep the key: {"ServerSideEncryption": "AES256"} is SSE-S3, "aws:kms" is SSE-KMS.',
+            _(
+                'The object_parameters of STORAGES["backups"] set {refused}; backups do not work with keys of your own (SSE-C).',
+                refused=", ".join(refused),
+            ),
+            hint=_('Let the store keep the key: {"ServerSideEncryption": "AES256"} is SSE-S3, "aws:kms" is SSE-KMS.'),
         )
     return tuple(sorted(given.items()))

@@ -4,6 +4,7 @@ from django.db import connections
 from django.utils.connection import ConnectionDoesNotExist
 
 from backups.exceptions import ConfigurationError, UsageError
+from backups.sentences import sentence as _
 from backups.types import Server
 
 # libpq parameters that say where a connection goes, or as whom. A backup takes those from HOST, PORT, USER, PASSWORD and NAME
@@ -22,25 +23,34 @@ def server(alias: str) -> Server:
         given = connections[alias].settings_dict
     except ConnectionDoesNotExist as error:
         raise UsageError(
-            f"There is no database alias {alias!r} in the settings.",
-            hint=f"Known are: {', '.join(sorted(connections))}. Add one with DATABASE_URL_{alias.upper()}=postgres://…",
+            _("There is no database alias {alias} in the settings.", alias=f"{alias!r}"),
+            hint=_(
+                "Known are: {known}. Add one with DATABASE_URL_{upper}=postgres://…",
+                known=", ".join(sorted(connections)),
+                upper=alias.upper(),
+            ),
         ) from error
     if connections[alias].vendor != "postgresql":
         raise ConfigurationError(
-            f"The database {alias!r} is not PostgreSQL.", hint="Only PostgreSQL is backed up. Choose another with --database."
+            _("The database {alias} is not PostgreSQL.", alias=f"{alias!r}"),
+            hint=_("Only PostgreSQL is backed up. Choose another with --database."),
         )
     if refused := sorted(REFUSED_PARAMETERS & set(given.get("OPTIONS", {}))):
         raise ConfigurationError(
-            f"The OPTIONS of the database {alias!r} set {', '.join(refused)}, so it is not clear what would be backed up.",
-            hint="Name it with HOST, PORT, USER, PASSWORD and NAME.",
+            _(
+                "The OPTIONS of the database {alias} set {refused}, so it is not clear what would be backed up.",
+                alias=f"{alias!r}",
+                refused=", ".join(refused),
+            ),
+            hint=_("Name it with HOST, PORT, USER, PASSWORD and NAME."),
         )
     if "," in str(given["HOST"]):
         raise ConfigurationError(
-            f"The HOST of the database {alias!r} names several servers; a backup must be of one.",
-            hint="Name the one that is to be backed up.",
+            _("The HOST of the database {alias} names several servers; a backup must be of one.", alias=f"{alias!r}"),
+            hint=_("Name the one that is to be backed up."),
         )
     if not given["NAME"]:
-        raise ConfigurationError(f"The database {alias!r} has no NAME in the settings.")
+        raise ConfigurationError(_("The database {alias} has no NAME in the settings.", alias=f"{alias!r}"))
     options = {name: str(value) for name, value in given.get("OPTIONS", {}).items() if _is_libpq(name, value)}
     return Server(
         host=given["HOST"] or "",
@@ -56,8 +66,8 @@ def _port(alias: str, given: object) -> int:
     text = str(given or "0").strip()
     if not (text.isascii() and text.isdigit() and int(text) <= MAX_PORT):
         raise ConfigurationError(
-            f"The PORT of the database {alias!r} is {given!r}.",
-            hint=f"Use one number from 1 to {MAX_PORT}, or leave it empty for libpq's default.",
+            _("The PORT of the database {alias} is {given}.", alias=f"{alias!r}", given=f"{given!r}"),
+            hint=_("Use one number from 1 to {most}, or leave it empty for libpq's default.", most=MAX_PORT),
         )
     return int(text)
 

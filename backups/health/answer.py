@@ -12,6 +12,9 @@ from backups import words
 from backups.health.of_backups import Newest, newest
 from backups.health.sites import sites
 from backups.schedules import backup_schedules
+from backups.sentences import joined
+from backups.sentences import sentence as _
+from backups.sentences import sentences as ngettext
 from backups.types import Check, State
 
 # Without these there may be nothing to restore, or nothing that is known to restore.
@@ -25,8 +28,8 @@ def answer(checks: Sequence[Check]) -> str:
             raise DatabaseError
         found = [newest(site) for site in sites(frozenset(schedule.database for schedule in backup_schedules()))]
     except DatabaseError:
-        return f"{_safe(checks)} What would be lost is not known: the history can't be read."
-    return f"{_safe(checks)} {_lost(found, now=timezone.now())} {_back(found)}"
+        return _("{safe} What would be lost is not known: the history can't be read.", safe=_safe(checks))
+    return joined(" ", [_safe(checks), _lost(found, now=timezone.now()), _back(found)])
 
 
 def as_document(meaning: str, checks: Sequence[Check]) -> dict[str, Any]:
@@ -40,28 +43,35 @@ def as_document(meaning: str, checks: Sequence[Check]) -> dict[str, Any]:
 
 def _safe(checks: Sequence[Check]) -> str:
     amiss = [check for check in checks if check.state is not State.OK]
+    total, bad = len(checks), len(amiss)
     if not amiss:
-        return f"Safe now: all {words.things(len(checks), 'check')} are OK."
-    told = f"{len(amiss)} of {words.things(len(checks), 'check')} {'is' if len(amiss) == 1 else 'are'} not OK."
-    return f"Not safe: {told}" if any(check.id in _SAFETY for check in amiss) else f"Safe now, but {told}"
+        return ngettext("Safe now: all {total} check are OK.", "Safe now: all {total} checks are OK.", total, total=total)
+    of = ngettext("{total} check", "{total} checks", total, total=total)
+    told = ngettext("{bad} of {checks} is not OK.", "{bad} of {checks} are not OK.", bad, bad=bad, checks=of)
+    if any(check.id in _SAFETY for check in amiss):
+        return _("Not safe: {told}", told=told)
+    return _("Safe now, but {told}", told=told)
 
 
 def _lost(found: Sequence[Newest], *, now: datetime) -> str:
-    told = [_loss(one, now=now, is_alone=len(found) == 1) for one in found]
-    return f"If it burned down this minute, you would lose {'; '.join(told)}."
+    what = joined("; ", [_loss(one, now=now, is_alone=len(found) == 1) for one in found])
+    return _("If it burned down this minute, you would lose {what}.", what=what)
 
 
 def _loss(one: Newest, *, now: datetime, is_alone: bool) -> str:
-    of_whom = "" if is_alone else f" of {one.site.name}"
     if one.backup is None:
-        return f"everything{of_whom}"
-    seconds = max(0.0, (now - (one.backup.started_at or one.backup.created_at)).total_seconds())
-    return f"what changed{of_whom} in the last {words.span(seconds)}"
+        return _("everything") if is_alone else _("everything of {database}", database=one.site.name)
+    time = words.span(max(0.0, (now - (one.backup.started_at or one.backup.created_at)).total_seconds()))
+    if is_alone:
+        return _("what changed in the last {time}", time=time)
+    return _("what changed of {database} in the last {time}", database=one.site.name, time=time)
 
 
 def _back(found: Sequence[Newest]) -> str:
     measured = [one.restore_seconds for one in found if one.restore_seconds is not None]
     if not measured:
-        return "How long a restore takes was never measured: icb db verify latest."
-    more = "" if len(measured) == len(found) else ", as far as it was measured"
-    return f"You would be back in about {words.duration(sum(measured))}{more}."
+        return _("How long a restore takes was never measured: icb db verify latest.")
+    time = words.duration(sum(measured))
+    if len(measured) == len(found):
+        return _("You would be back in about {time}.", time=time)
+    return _("You would be back in about {time}, as far as it was measured.", time=time)

@@ -15,6 +15,8 @@ from backups.exceptions import BackupsError
 from backups.health import of_backups, of_machine, of_schedule, of_server, of_store
 from backups.health.sites import Site, sites
 from backups.schedules import backup_schedules
+from backups.sentences import joined
+from backups.sentences import sentence as _
 from backups.thresholds import Thresholds
 from backups.types import Check, State
 
@@ -40,19 +42,19 @@ class _Question:
         """What was found until that moment of the monotonic clock."""
         if self.ended.wait(max(0.0, until - time.monotonic())):
             return self.found
-        return [*self.found, *self._unknown(f"no answer within {PATIENCE_SECONDS:g} s")]
+        return [*self.found, *self._unknown(_("no answer within {seconds} s", seconds=f"{PATIENCE_SECONDS:g}"))]
 
     def _run(self) -> None:
         try:
             for check in self.ask():
                 self.found.append(check)
         except BackupsError as error:
-            self.found += self._unknown(" ".join(filter(None, (error.message, error.detail))), hint=error.hint)
+            self.found += self._unknown(joined(" ", filter(None, (error.message, error.detail))), hint=error.hint)
         except DatabaseError as error:
             told = history.unreachable(error)
-            self.found += self._unknown(f"{told.message} {told.detail}", hint=told.hint)
+            self.found += self._unknown(joined(" ", (told.message, told.detail)), hint=told.hint)
         except Exception as error:  # noqa: BLE001 - one question must not keep the others from being told
-            self.found += self._unknown(f"could not be asked: {type(error).__name__}: {error}")
+            self.found += self._unknown(_("could not be asked: {name}: {error}", name=type(error).__name__, error=error))
         finally:
             self.found = list(_scrubbed(self.found))
             connections.close_all()  # this thread's own

@@ -10,6 +10,9 @@ from backups import words
 from backups.health.sites import Site
 from backups.models import BackupHistory, BackupRestore, Level, RestorePurpose, Status, Verdict
 from backups.querysets import BackupHistoryQuerySet
+from backups.sentences import joined
+from backups.sentences import sentence as _
+from backups.sentences import sentences as ngettext
 from backups.thresholds import Thresholds
 from backups.types import Check, State
 
@@ -79,18 +82,23 @@ def grace(site: Site, limits: Thresholds, *, now: datetime) -> timedelta:
 def _age(found: Newest, limits: Thresholds, *, due: datetime | None, now: datetime) -> Check:
     site, row = found.site, found.backup
     if due is None:
-        oldest, threshold = now - timedelta(hours=limits.backup_age_hours), f"older than {limits.backup_age_hours:g} h"
+        oldest, threshold = (
+            now - timedelta(hours=limits.backup_age_hours),
+            _("older than {backup_age_hours} h", backup_age_hours=f"{limits.backup_age_hours:g}"),
+        )
     else:
-        oldest, threshold = due, f"older than its schedule: {due:%Y-%m-%d %H:%M} UTC"
+        oldest, threshold = due, _("older than its schedule: {due} UTC", due=f"{due:%Y-%m-%d %H:%M}")
     if row is None:
-        state, text = State.BAD, "no backup yet that could be restored"
+        state, text = State.BAD, _("no backup yet that could be restored")
     else:
         state = State.OK if _made_at(row) >= oldest else State.BAD
-        text = f"newest backup {words.age(_made_at(row), now=now)}, {words.size(row.size_bytes)}"
+        text = _(
+            "newest backup {age}, {size_bytes}", age=words.age(_made_at(row), now=now), size_bytes=words.size(row.size_bytes)
+        )
     if later := _better_not(site, row):
-        text = f"{text}; {later}"
-    hint = f"icb db list tells what became of the runs since. Make one now: icb db backup now{site.option()}"
-    first = f"Make one: icb db backup first{site.option()}"
+        text = joined("; ", (text, later))
+    hint = _("icb db list tells what became of the runs since. Make one now: icb db backup now{option}", option=site.option())
+    first = _("Make one: icb db backup first{option}", option=site.option())
     return Check(
         id="newest-backup",
         subject=site.name,
@@ -107,13 +115,20 @@ def _better_not(site: Site, row: BackupHistory | None) -> str:
     if row is not None:
         newer = newer.filter(created_at__gt=row.created_at)
     count = newer.count()
-    return f"{words.things(count, 'newer one is', 'newer ones are')} bad or missing" if count else ""
+    if not count:
+        return ""
+    return ngettext(
+        "{count} newer one is bad or missing", "{count} newer ones are bad or missing", count, count=words.count(count)
+    )
 
 
 def _proof(found: Newest, limits: Thresholds, *, now: datetime) -> Check:
-    threshold, at = f"longer ago than {limits.verification_age_days:g} days", found.verified_at
+    threshold, at = (
+        _("longer ago than {verification_age_days} days", verification_age_days=f"{limits.verification_age_days:g}"),
+        found.verified_at,
+    )
     is_recent = at is not None and now - at <= timedelta(days=limits.verification_age_days)
-    text = f"last proven by a restore {words.age(at, now=now)}" if at else "no backup was ever proven by a restore"
+    text = _("last proven by a restore {age}", age=words.age(at, now=now)) if at else _("no backup was ever proven by a restore")
     return Check(
         id="verification",
         subject=found.site.name,
@@ -126,15 +141,15 @@ def _proof(found: Newest, limits: Thresholds, *, now: datetime) -> Check:
 
 def _restore(found: Newest, limits: Thresholds) -> Check:
     most, seconds = limits.restore_minutes, found.restore_seconds
-    threshold = f"longer than {most:g} min" if most else ""
+    threshold = _("longer than {most} min", most=f"{most:g}") if most else ""
     if seconds is None:
-        state, text = State.UNKNOWN, "how long a restore takes was never measured"
+        state, text = State.UNKNOWN, _("how long a restore takes was never measured")
     else:
         state = State.BAD if most and seconds > most * 60 else State.OK
-        text = f"back in about {words.duration(seconds)}, as the last verification took"
+        text = _("back in about {seconds}, as the last verification took", seconds=words.duration(seconds))
     hints = {
         State.UNKNOWN: f"icb db verify latest{found.site.option()}",
-        State.BAD: "A faster store or server, or a higher restore_minutes in BACKUPS_HEALTH.",
+        State.BAD: _("A faster store or server, or a higher restore_minutes in BACKUPS_HEALTH."),
     }
     return Check(
         id="restore-duration", subject=found.site.name, state=state, text=text, threshold=threshold, hint=hints.get(state, "")
@@ -155,9 +170,20 @@ def _success(site: Site, limits: Thresholds, *, now: datetime) -> Iterator[Check
         id="success-rate",
         subject=site.name,
         state=State.BAD if is_bad else State.OK,
-        text=f"{words.count(good)} of {words.things(total, 'run')} in {limits.success_days} days succeeded",
-        threshold=f"fewer than {limits.success_percent}%, of {limits.success_runs} or more",
-        hint="icb db list --limit 0 tells why the others failed." if is_bad else "",
+        text=ngettext(
+            "{good} of {total} run in {success_days} days succeeded",
+            "{good} of {total} runs in {success_days} days succeeded",
+            total,
+            good=words.count(good),
+            total=words.count(total),
+            success_days=limits.success_days,
+        ),
+        threshold=_(
+            "fewer than {success_percent}%, of {success_runs} or more",
+            success_percent=limits.success_percent,
+            success_runs=limits.success_runs,
+        ),
+        hint=_("icb db list --limit 0 tells why the others failed.") if is_bad else "",
     )
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from tempfile import gettempdir
 
 from backups import conf, words
+from backups.sentences import sentence as _
 from backups.thresholds import Thresholds
 from backups.types import Check, State
 
@@ -24,34 +25,44 @@ def disk(name: str, folder: Path, limits: Thresholds, *, newest_bytes: int | Non
     try:
         free = shutil.disk_usage(folder).free
     except OSError as error:
-        hint = f"Make it, or correct {_variable(name)}"
+        hint = _("Make it, or correct {name}", name=_variable(name))
         yield Check(id="disk", subject=name, state=State.BAD, text=f"{folder}: {error.strerror}", hint=hint)
         return
     least = int(limits.free_backups * newest_bytes) if newest_bytes else None
     is_full = least is not None and free < least
-    times = f"{limits.free_backups:g} times the newest dump: {words.size(least)}"
     yield Check(
         id="disk",
         subject=name,
         state=State.BAD if is_full else State.OK,
-        text=f"{words.size(free)} free in {folder}",
-        threshold=f"less than {times}" if least is not None else "",
-        hint=f"Make room, or name another folder in {_variable(name)}" if is_full else "",
+        text=_("{free} free in {folder}", free=words.size(free), folder=folder),
+        threshold=_("less than {times} times the newest dump: {size}", times=f"{limits.free_backups:g}", size=words.size(least))
+        if least is not None
+        else "",
+        hint=_("Make room, or name another folder in {name}", name=_variable(name)) if is_full else "",
     )
 
 
 def clock(whose: str, ahead_seconds: float, limits: Thresholds) -> Check:
     """This machine's clock against another one."""
     is_off = abs(ahead_seconds) > limits.clock_seconds
-    direction = "ahead of" if ahead_seconds > 0 else "behind"
-    exact = abs(ahead_seconds) < 1
     return Check(
         id="clock",
         subject=whose,
         state=State.BAD if is_off else State.OK,
-        text="its clock and ours agree" if exact else f"its clock is {words.duration(abs(ahead_seconds))} {direction} ours",
-        threshold=f"more than {limits.clock_seconds:g} s apart",
-        hint="Set the clock that is wrong: timedatectl status" if is_off else "",
+        text=_apart(ahead_seconds),
+        threshold=_("more than {clock_seconds} s apart", clock_seconds=f"{limits.clock_seconds:g}"),
+        hint=_("Set the clock that is wrong: timedatectl status") if is_off else "",
+    )
+
+
+def _apart(ahead_seconds: float) -> str:
+    if abs(ahead_seconds) < 1:
+        return _("its clock and ours agree")
+    time = words.duration(abs(ahead_seconds))
+    return (
+        _("its clock is {time} ahead of ours", time=time)
+        if ahead_seconds > 0
+        else _("its clock is {time} behind ours", time=time)
     )
 
 

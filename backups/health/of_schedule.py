@@ -12,6 +12,9 @@ from backups import conf, words
 from backups.heartbeats import QUEUES, SCHEDULER, of_queue
 from backups.models import BackupHistory, BackupRestore, Heartbeat, Status
 from backups.schedules import Schedule
+from backups.sentences import joined
+from backups.sentences import sentence as _
+from backups.sentences import sentences as ngettext
 from backups.thresholds import Thresholds
 from backups.types import Check, State
 
@@ -53,31 +56,48 @@ def worker_of(queue: str) -> Check:
 def _schedule(schedules: Sequence[Schedule]) -> Check:
     problems = [schedule.problem or _without_database(schedule) for schedule in schedules]
     if any(problems):
-        text, hint = " ".join(filter(None, problems)), "Edit it in the admin: Periodic tasks."
-        return Check(id="schedule", state=State.BAD, text=text, threshold="one that can't be followed", hint=hint)
+        text, hint = joined(" ", filter(None, problems)), _("Edit it in the admin: Periodic tasks.")
+        return Check(id="schedule", state=State.BAD, text=text, threshold=_("one that can't be followed"), hint=hint)
     names = ", ".join(schedule.name for schedule in schedules)
-    text = f"{words.things(len(schedules), 'schedule')} of backups: {names}" if schedules else "no backup is scheduled"
-    return Check(id="schedule", state=State.OK, text=text, threshold="one that can't be followed" if schedules else "")
+    text = (
+        ngettext(
+            "{count} schedule of backups: {names}",
+            "{count} schedules of backups: {names}",
+            len(schedules),
+            count=len(schedules),
+            names=names,
+        )
+        if schedules
+        else _("no backup is scheduled")
+    )
+    return Check(id="schedule", state=State.OK, text=text, threshold=_("one that can't be followed") if schedules else "")
 
 
 def _without_database(schedule: Schedule) -> str:
     known = schedule.database in connections
-    return "" if known else f"The schedule {schedule.name} is for the alias {schedule.database}, and no database has it."
+    return (
+        ""
+        if known
+        else _(
+            "The schedule {name} is for the alias {alias}, and no database has it.", name=schedule.name, alias=schedule.database
+        )
+    )
 
 
 def _alive(id_: str, subject: str, at: datetime | None, limits: Thresholds, *, now: datetime) -> Check:
     if at is None:
-        state, text = State.BAD, f"{id_} has never run here"
+        state, text = State.BAD, _("scheduler has never run here") if id_ == "scheduler" else _("worker has never run here")
     else:
         state = State.OK if now - at <= timedelta(minutes=limits.silence_minutes) else State.BAD
-        text = f"{id_} alive {words.age(at, now=now)}"
+        age = words.age(at, now=now)
+        text = _("scheduler alive {age}", age=age) if id_ == "scheduler" else _("worker alive {age}", age=age)
     return Check(
         id=id_,
         subject=subject,
         state=state,
         text=text,
-        threshold=f"silent for {limits.silence_minutes:g} min",
-        hint="" if state is State.OK else "Start it: icb up",
+        threshold=_("silent for {silence_minutes} min", silence_minutes=f"{limits.silence_minutes:g}"),
+        hint="" if state is State.OK else _("Start it: icb up"),
     )
 
 
@@ -102,9 +122,13 @@ def _broker(limits: Thresholds, *, now: datetime) -> Iterator[Check]:
     yield Check(
         id="broker",
         state=State.BAD if is_near else State.OK,
-        text=f"a message comes again after {words.duration(given)}; the longest run took {words.duration(longest)}",
-        threshold="a run longer than half of that",
-        hint="Set REDIS_VISIBILITY_TIMEOUT_SECONDS higher, and start the workers again." if is_near else "",
+        text=_(
+            "a message comes again after {given}; the longest run took {longest}",
+            given=words.duration(given),
+            longest=words.duration(longest),
+        ),
+        threshold=_("a run longer than half of that"),
+        hint=_("Set REDIS_VISIBILITY_TIMEOUT_SECONDS higher, and start the workers again.") if is_near else "",
     )
 
 
@@ -119,14 +143,20 @@ def _queue(limits: Thresholds, *, now: datetime) -> Check:
     count = waiting.count() + restores.count() if first else 0
     is_late = first is not None and now - first > timedelta(minutes=limits.queued_minutes)
     waits = (
-        f"{words.things(count, 'run waits', 'runs wait')}, the first for {words.duration((now - first).total_seconds())}"
+        ngettext(
+            "{count} run waits, the first for {time}",
+            "{count} runs wait, the first for {time}",
+            count,
+            count=words.count(count),
+            time=words.duration((now - first).total_seconds()),
+        )
         if first
         else ""
     )
     return Check(
         id="queue",
         state=State.BAD if is_late else State.OK,
-        text=waits or "no run waits for a worker",
-        threshold=f"longer than {limits.queued_minutes:g} min",
-        hint="Start a worker: icb up. One that runs may be busy: icb db list" if is_late else "",
+        text=waits or _("no run waits for a worker"),
+        threshold=_("longer than {queued_minutes} min", queued_minutes=f"{limits.queued_minutes:g}"),
+        hint=_("Start a worker: icb up. One that runs may be busy: icb db list") if is_late else "",
     )

@@ -9,6 +9,8 @@ from backups.health.sites import Site
 from backups.postgres import programs
 from backups.postgres.programs import ClientProgram
 from backups.postgres.vitals import Vitals, unreadable, vitals
+from backups.sentences import joined
+from backups.sentences import sentence as _
 from backups.thresholds import Thresholds
 from backups.types import Check, Server, State
 
@@ -31,17 +33,19 @@ def role(site: Site) -> Iterator[Check]:
     """Whether our role can read all of a database. Raises ConnectError, PostgresError."""
     refused = unreadable(site.server)
     if refused is None:
-        text, hint = "our role can read everything", ""
+        text, hint = _("our role can read everything"), ""
     else:
-        statements = refused.detail.split("\n")
-        more = [f"-- and {len(statements) - SHOWN} more: icb db coverage"] if len(statements) > SHOWN else []
-        text, hint = "our role can't read everything, so no backup can be made", "\n".join(statements[:SHOWN] + more)
+        statements: list[str] = refused.detail.split("\n")
+        more: list[str] = (
+            [_("-- and {more} more: icb db coverage", more=len(statements) - SHOWN)] if len(statements) > SHOWN else []
+        )
+        text, hint = _("our role can't read everything, so no backup can be made"), joined("\n", statements[:SHOWN] + more)
     yield Check(
         id="backup-role",
         subject=site.name,
         state=State.BAD if refused else State.OK,
         text=text,
-        threshold="anything it can't read",
+        threshold=_("anything it can't read"),
         hint=hint,
     )
 
@@ -52,11 +56,11 @@ def place_of(server: Server) -> str:
 
 
 def _programs(found: Vitals, place: str) -> Check:
-    threshold = f"older than the server, or with {programs.KNOWN_FIX}"
+    threshold = _("older than the server, or with {fix}", fix=programs.KNOWN_FIX)
     try:
         chosen = _chosen(programs.major_of(found.version))
     except ClientProgramError as error:
-        text = f"{error.message} {error.detail}"
+        text = joined(" ", (error.message, error.detail))
         return Check(id="client-programs", subject=place, state=State.BAD, text=text, threshold=threshold, hint=error.hint)
     warnings = [warning for program in chosen if (warning := programs.warning_of(program))]
     dump, restore = chosen
@@ -64,9 +68,14 @@ def _programs(found: Vitals, place: str) -> Check:
         id="client-programs",
         subject=place,
         state=State.BAD if warnings else State.OK,
-        text=f"pg_dump {dump.version} and pg_restore {restore.version} for PostgreSQL {found.version}",
+        text=_(
+            "pg_dump {dump} and pg_restore {restore} for PostgreSQL {server}",
+            dump=dump.version,
+            restore=restore.version,
+            server=found.version,
+        ),
         threshold=threshold,
-        hint="\n".join(warnings),
+        hint=joined("\n", warnings),
     )
 
 

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from backups import conf, words
 from backups.exceptions import StorageError
 from backups.health.of_machine import clock
+from backups.sentences import Sentence, joined
+from backups.sentences import sentence as _
 from backups.storage import keys, protection
 from backups.storage.protection import Answer
 from backups.storage.s3 import S3Store
@@ -18,6 +20,7 @@ class _Protection:
     """One thing that a bucket may do. `name` is that of its threshold."""
 
     name: str
+    noun: str
     ask: Callable[[S3Store], Answer]
     yes: str
     no: str
@@ -33,36 +36,40 @@ CLOCK = "store"  # the subject of the check of its clock
 _PROTECTIONS = (
     _Protection(
         name="versioning",
+        noun=_("versioning"),
         ask=protection.has_versioning,
-        yes="keeps versions",
-        no="keeps no versions: what is overwritten or deleted is gone",
+        yes=_("keeps versions"),
+        no=_("keeps no versions: what is overwritten or deleted is gone"),
         action="s3:GetBucketVersioning",
         todo="aws s3api put-bucket-versioning --bucket {bucket} --versioning-configuration Status=Enabled",
     ),
     _Protection(
         name="object_lock",
+        noun=_("object lock"),
         ask=protection.has_object_lock,
-        yes="can lock objects",
-        no="locks no objects: whoever has our credentials can delete all",
+        yes=_("can lock objects"),
+        no=_("locks no objects: whoever has our credentials can delete all"),
         action="s3:GetBucketObjectLockConfiguration",
-        todo="docs/bucket.md tells when a bucket should lock objects.",
+        todo=_("docs/bucket.md tells when a bucket should lock objects."),
     ),
     _Protection(
         name="public_access_block",
+        noun=_("public access block"),
         ask=protection.blocks_public_access,
-        yes="blocks public access",
-        no="does not block all public access",
+        yes=_("blocks public access"),
+        no=_("does not block all public access"),
         action="s3:GetBucketPublicAccessBlock",
         todo="aws s3api put-public-access-block --bucket {bucket} --public-access-block-configuration"
         " BlockPublicAcls=true,IgnorePublicAcls=true,BlockPublicPolicy=true,RestrictPublicBuckets=true",
     ),
     _Protection(
         name="lifecycle_rule",
+        noun=_("lifecycle rule"),
         ask=protection.ends_unfinished_uploads,
-        yes="ends unfinished uploads by a lifecycle rule",
-        no="has no lifecycle rule that ends unfinished uploads",
+        yes=_("ends unfinished uploads by a lifecycle rule"),
+        no=_("has no lifecycle rule that ends unfinished uploads"),
         action="s3:GetLifecycleConfiguration",
-        todo="Add a rule AbortIncompleteMultipartUpload of a day or two: docs/bucket.md",
+        todo=_("Add a rule AbortIncompleteMultipartUpload of a day or two: docs/bucket.md"),
     ),
 )
 
@@ -79,7 +86,7 @@ def about(store: S3Store | None, limits: Thresholds) -> tuple[tuple[str, str], .
 def checks(store: S3Store | None, limits: Thresholds) -> Iterator[Check]:
     """Of the bucket that the settings name."""
     if store is None:
-        text, hint = "no bucket is configured: what burns this machine burns its backups", "Set AWS_S3_BACKUP_BUCKET."
+        text, hint = _("no bucket is configured: what burns this machine burns its backups"), _("Set AWS_S3_BACKUP_BUCKET.")
         yield Check(id="bucket-reachable", state=State.BAD, text=text, hint=hint)
         return
     try:
@@ -89,15 +96,17 @@ def checks(store: S3Store | None, limits: Thresholds) -> Iterator[Check]:
             id="bucket-reachable",
             subject=store.bucket,
             state=State.BAD,
-            text=" ".join(filter(None, (error.message, error.detail))),
-            threshold="no answer",
+            text=joined(" ", filter(None, (error.message, error.detail))),
+            threshold=_("no answer"),
             hint=error.hint,
         )
         for id_, subject in about(store, limits)[1:]:
-            yield Check(id=id_, subject=subject, state=State.UNKNOWN, text=f"{id_}: not asked, the store does not answer")
+            yield Check(
+                id=id_, subject=subject, state=State.UNKNOWN, text=_("{id}: not asked, the store does not answer", id=id_)
+            )
         return
-    text = f"answers in {contact.seconds * 1000:.0f} ms"
-    yield Check(id="bucket-reachable", subject=store.bucket, state=State.OK, text=text, threshold="no answer")
+    text = _("answers in {seconds} ms", seconds=f"{contact.seconds * 1000:.0f}")
+    yield Check(id="bucket-reachable", subject=store.bucket, state=State.OK, text=text, threshold=_("no answer"))
     for one in _PROTECTIONS:
         yield _protection(one, store, is_wanted=getattr(limits, one.name))
     if limits.bucket_limit_bytes is not None:
@@ -107,7 +116,7 @@ def checks(store: S3Store | None, limits: Thresholds) -> Iterator[Check]:
 
 
 def _protection(one: _Protection, store: S3Store, *, is_wanted: bool) -> Check:
-    threshold = "must be on" if is_wanted else "may be off"
+    threshold = _("must be on") if is_wanted else _("may be off")
     try:
         answer = one.ask(store)
     except StorageError as error:
@@ -115,42 +124,44 @@ def _protection(one: _Protection, store: S3Store, *, is_wanted: bool) -> Check:
             id=one.id,
             subject=store.bucket,
             state=State.UNKNOWN,
-            text=f"{one.name.replace('_', ' ')}: {error.message} {error.detail}",
+            text=joined(" ", (_("{noun}:", noun=one.noun), error.message, error.detail)),
             threshold=threshold,
             hint=error.hint,
         )
-    state, text, hint = _judged(one, answer, is_wanted=is_wanted)
-    return Check(
-        id=one.id, subject=store.bucket, state=state, text=text, threshold=threshold, hint=hint.format(bucket=store.bucket)
-    )
+    state, text, hint = _judged(one, answer, bucket=store.bucket, is_wanted=is_wanted)
+    return Check(id=one.id, subject=store.bucket, state=state, text=text, threshold=threshold, hint=hint)
 
 
-def _judged(one: _Protection, answer: Answer, *, is_wanted: bool) -> tuple[State, str, str]:
-    noun = one.name.replace("_", " ")
+def _judged(one: _Protection, answer: Answer, *, bucket: str, is_wanted: bool) -> tuple[State, str, str]:
     if answer is Answer.YES:
         return State.OK, one.yes, ""
     if answer is Answer.UNTOLD:  # not a fault of a bucket, and nothing that its operator could change
-        return State.OK, f"{noun}: the store does not tell", ""
+        return State.OK, _("{noun}: the store does not tell", noun=one.noun), ""
     if answer is Answer.DENIED:
-        hint = f"Allow {one.action}, or do without: " + _switch(one)
-        return State.UNKNOWN if is_wanted else State.OK, f"{noun}: these credentials may not ask for it", hint
+        hint = _("Allow {action}, or do without: {switch}", action=one.action, switch=_switch(one))
+        return State.UNKNOWN if is_wanted else State.OK, _("{noun}: these credentials may not ask for it", noun=one.noun), hint
+    todo = one.todo if isinstance(one.todo, Sentence) else one.todo.format(bucket=bucket)
     return (
         State.BAD if is_wanted else State.OK,
         one.no,
-        f"{one.todo}\nIf the store can't: {_switch(one)}" if is_wanted else one.todo,
+        joined("\n", (todo, _("If the store can't: {switch}", switch=_switch(one)))) if is_wanted else todo,
     )
 
 
 def _switch(one: _Protection) -> str:
-    return f"BACKUPS_HEALTH='{{{{\"{one.name}\": false}}}}'"
+    return f"BACKUPS_HEALTH='{{\"{one.name}\": false}}'"
 
 
 def _room(store: S3Store, limit_bytes: int, limits: Thresholds) -> Check:
-    threshold = f"above {limits.bucket_full_percent}% of {words.size(limit_bytes)}"
+    threshold = _(
+        "above {bucket_full_percent}% of {limit_bytes}",
+        bucket_full_percent=limits.bucket_full_percent,
+        limit_bytes=words.size(limit_bytes),
+    )
     try:
         used = protection.used_bytes(store)
     except StorageError as error:
-        text = f"{error.message} {error.detail}"
+        text = joined(" ", (error.message, error.detail))
         return Check(
             id="bucket-space", subject=store.bucket, state=State.UNKNOWN, text=text, threshold=threshold, hint=error.hint
         )
@@ -159,7 +170,7 @@ def _room(store: S3Store, limit_bytes: int, limits: Thresholds) -> Check:
         id="bucket-space",
         subject=store.bucket,
         state=State.BAD if is_full else State.OK,
-        text=f"{words.size(used)} used",
+        text=_("{used} used", used=words.size(used)),
         threshold=threshold,
-        hint="Let go of some: icb db prune --dry-run. Or raise bucket_limit_bytes in BACKUPS_HEALTH." if is_full else "",
+        hint=_("Let go of some: icb db prune --dry-run. Or raise bucket_limit_bytes in BACKUPS_HEALTH.") if is_full else "",
     )

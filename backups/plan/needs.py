@@ -13,6 +13,8 @@ from backups.postgres.connect import quoted
 from backups.postgres.in_place import in_the_way
 from backups.postgres.programs import choose_pg_dump
 from backups.postgres.target import Target
+from backups.sentences import joined
+from backups.sentences import sentence as _
 from backups.types import Manifest, Server, Snapshot
 
 
@@ -25,11 +27,22 @@ def of_backup(
     if there.server_major < wanted_major:
         yield Check(
             Level.BLOCK,
-            f"The backup comes from PostgreSQL {snapshot.server_version}; the target's {there.server_version} is older.",
-            hint=f"Restore to a server of PostgreSQL {wanted_major} or newer.",
+            _(
+                "The backup comes from PostgreSQL {server_version}; the target's {ours} is older.",
+                server_version=snapshot.server_version,
+                ours=there.server_version,
+            ),
+            hint=_("Restore to a server of PostgreSQL {wanted_major} or newer.", wanted_major=wanted_major),
         )
     else:
-        yield Check(Level.OK, f"PostgreSQL {there.server_version} takes a backup of {snapshot.server_version}.")
+        yield Check(
+            Level.OK,
+            _(
+                "PostgreSQL {server_version} takes a backup of {theirs}.",
+                server_version=there.server_version,
+                theirs=snapshot.server_version,
+            ),
+        )
     yield from _roles_checks(manifest, target, there, choices)
     yield from _parts_checks(manifest, target, there, choices, client_folders)
     if choices.in_place and there.database is not None:
@@ -41,12 +54,16 @@ def of_backup(
         yield (
             Check(
                 Level.BLOCK,
-                f"The server can't make a database like the one that was backed up: encoding {snapshot.encoding}, locale {name}.",
+                _(
+                    "The server can't make a database like the one that was backed up: encoding {encoding}, locale {name}.",
+                    encoding=snapshot.encoding,
+                    name=name,
+                ),
                 said,
-                "Install the locale there, and restart PostgreSQL.",
+                _("Install the locale there, and restart PostgreSQL."),
             )
             if said
-            else Check(Level.OK, f"Encoding {snapshot.encoding} and locale {name} are there.")
+            else Check(Level.OK, _("Encoding {encoding} and locale {name} are there.", encoding=snapshot.encoding, name=name))
         )
     yield _room_check(snapshot, there)
     yield from _migration_check(manifest)
@@ -58,39 +75,68 @@ def _roles_checks(manifest: Manifest, target: Server, there: Target, choices: Ch
     if unknown := sorted(set(mapped.values()) - there.roles):
         yield Check(
             Level.BLOCK,
-            f"There is no role {', '.join(unknown)} on the server to stand in for another.",
-            hint="Correct --map-role.",
+            _("There is no role {unknown} on the server to stand in for another.", unknown=", ".join(unknown)),
+            hint=_("Correct --map-role."),
         )
     for old, new in choices.map_roles:
         if old in there.roles:
             yield Check(
                 Level.BLOCK,
-                f"The role {old} is on the server: nobody needs to act for it, and nobody becomes a member of it by a restore.",
-                hint=f"Leave out --map-role {shlex.quote(f'{old}={new}')}.",
+                _(
+                    "The role {old} is on the server: nobody needs to act for it,"
+                    " and nobody becomes a member of it by a restore.",
+                    old=old,
+                ),
+                hint=_("Leave out --map-role {pair}.", pair=shlex.quote(f"{old}={new}")),
             )
         elif old not in snapshot.roles:
-            yield Check(Level.BLOCK, f"The backup names no role {old}.", hint="Correct --map-role OLD=NEW: OLD is of the backup.")
+            yield Check(
+                Level.BLOCK,
+                _("The backup names no role {old}.", old=old),
+                hint=_("Correct --map-role OLD=NEW: OLD is of the backup."),
+            )
         else:
             yield Check(
-                Level.WARN, f"The role {old} will be made, without login, with {new} as a member, and stays on the server."
+                Level.WARN,
+                _(
+                    "The role {old} will be made, without login, with {new} as a member, and stays on the server.",
+                    old=old,
+                    new=new,
+                ),
             )
     missing = sorted(set(snapshot.roles) - there.roles - set(mapped))
     if not missing:
-        yield Check(Level.OK, f"The roles of the backup are there: {', '.join(snapshot.roles) or 'it names none'}.")
+        yield Check(
+            Level.OK, _("The roles of the backup are there: {roles}.", roles=", ".join(snapshot.roles) or _("it names none"))
+        )
         yield from _membership_check(snapshot, target, there, choices)
     elif not choices.keep_owners and not choices.keep_privileges:
-        yield Check(Level.WARN, f"Owned by {target.user}, without privileges of {', '.join(missing)}, as chosen.")
+        yield Check(
+            Level.WARN,
+            _("Owned by {user}, without privileges of {missing}, as chosen.", user=target.user, missing=", ".join(missing)),
+        )
     else:
         create = "; ".join(f"CREATE ROLE {quoted(role)}" for role in missing)
         pair = shlex.quote(f"{missing[0]}={target.user}")
         yield Check(
             Level.BLOCK,
-            f"The server has no role {', '.join(missing)}, which owns or may use something in this backup.",
-            hint=f"Create it there ({create}); or let another act for it: --map-role {pair};"
-            f" or give everything to {target.user}: --no-owner --no-privileges."
-            + (
-                f" All roles of the old server, as SQL: icb db contents {manifest.filename} --globals" if manifest.globals else ""
-            ),
+            _("The server has no role {missing}, which owns or may use something in this backup.", missing=", ".join(missing)),
+            hint=joined(" ", _instead_of_roles(manifest, create=create, pair=pair, user=target.user)),
+        )
+
+
+def _instead_of_roles(manifest: Manifest, *, create: str, pair: str, user: str) -> Iterable[str]:
+    yield _(
+        "Create it there ({create}); or let another act for it: --map-role {pair};"
+        " or give everything to {user}: --no-owner --no-privileges.",
+        create=create,
+        pair=pair,
+        user=user,
+    )
+    if manifest.globals:
+        yield _(
+            "All roles of the old server, as SQL: icb db contents {filename} --globals",
+            filename=manifest.filename,
         )
 
 
@@ -100,9 +146,18 @@ def _membership_check(snapshot: Snapshot, target: Server, there: Target, choices
     if others and choices.keep_owners:
         yield Check(
             Level.WARN,
-            f"The role {target.user} is not a member of {', '.join(others)}, and can't make anything theirs.",
-            hint=f"If it owns something in the backup, the restore fails, and touches nothing: GRANT {quoted(others[0])} TO"
-            f" {quoted(target.user)}; or give everything to {target.user}: --no-owner --no-privileges",
+            _(
+                "The role {user} is not a member of {others}, and can't make anything theirs.",
+                user=target.user,
+                others=", ".join(others),
+            ),
+            hint=_(
+                "If it owns something in the backup, the restore fails, and touches nothing: GRANT {role} TO {user};"
+                " or give everything to {whom}: --no-owner --no-privileges",
+                role=quoted(others[0]),
+                user=quoted(target.user),
+                whom=target.user,
+            ),
         )
 
 
@@ -123,8 +178,12 @@ def _parts_checks(
     if not there.database.may_make_schemas:
         yield Check(
             Level.BLOCK,
-            f"The role {target.user} may not make a schema in {target.database}.",
-            hint=f"Let its owner run: GRANT CREATE ON DATABASE {quoted(target.database)} TO {quoted(target.user)}",
+            _("The role {user} may not make a schema in {database}.", user=target.user, database=target.database),
+            hint=_(
+                "Let its owner run: GRANT CREATE ON DATABASE {database} TO {user}",
+                database=quoted(target.database),
+                user=quoted(target.user),
+            ),
         )
 
 
@@ -137,10 +196,13 @@ def _in_place_checks(manifest: Manifest, target: Server) -> Iterable[Check]:
     if statements:
         yield Check(
             Level.BLOCK,
-            f"In {target.database} are views or foreign keys that are not in the backup and depend on what is,"
-            " so that it can't be replaced in place.",
+            _(
+                "In {database} are views or foreign keys that are not in the backup and depend on what is,"
+                " so that it can't be replaced in place.",
+                database=target.database,
+            ),
             detail="\n".join(f"{statement};" for statement in statements),
-            hint="Run these statements first, if you don't need what they drop; or restore without --in-place.",
+            hint=_("Run these statements first, if you don't need what they drop; or restore without --in-place."),
         )
 
 
@@ -155,37 +217,52 @@ def _extension_checks(snapshot: Snapshot, there: Target) -> Iterable[Check]:
     if missing:
         yield Check(
             Level.BLOCK,
-            f"The server can't install {', '.join(missing)}, which the backup needs.",
-            hint="Install the packages of these extensions on the server.",
+            _("The server can't install {missing}, which the backup needs.", missing=", ".join(missing)),
+            hint=_("Install the packages of these extensions on the server."),
         )
     others = [
-        f"{name} {there.extensions[name]} instead of {version}"
+        _("{name} {there} instead of {version}", name=name, there=there.extensions[name], version=version)
         for name, version in snapshot.extensions
         if name in there.extensions and there.extensions[name] != version
     ]
     if others:
-        yield Check(Level.WARN, f"Extensions come in another version: {', '.join(others)}.")
+        yield Check(Level.WARN, _("Extensions come in another version: {others}.", others=joined(", ", others)))
     if snapshot.extensions and not missing and not others:
-        yield Check(Level.OK, f"Extensions are there: {', '.join(f'{n} {v}' for n, v in snapshot.extensions)}.")
+        yield Check(
+            Level.OK, _("Extensions are there: {extensions}.", extensions=", ".join(f"{n} {v}" for n, v in snapshot.extensions))
+        )
 
 
 def _room_check(snapshot: Snapshot, there: Target) -> Check:
     needed = snapshot.database_size_bytes
     if there.free_bytes is None:
-        return Check(Level.WARN, f"The server's free disk can't be seen from here; about {words.size(needed)} are needed.")
+        return Check(
+            Level.WARN, _("The server's free disk can't be seen from here; about {needed} are needed.", needed=words.size(needed))
+        )
     if there.free_bytes < needed:
         return Check(
             Level.BLOCK,
-            f"The server's disk has {words.size(there.free_bytes)} free; about {words.size(needed)} more are needed.",
-            hint="Make room on the server: what is there now is kept until the restore is proven, and after it.",
+            _(
+                "The server's disk has {free_bytes} free; about {needed} more are needed.",
+                free_bytes=words.size(there.free_bytes),
+                needed=words.size(needed),
+            ),
+            hint=_("Make room on the server: what is there now is kept until the restore is proven, and after it."),
         )
-    return Check(Level.OK, f"Room on the server: {words.size(there.free_bytes)} free, about {words.size(needed)} needed.")
+    return Check(
+        Level.OK,
+        _(
+            "Room on the server: {free_bytes} free, about {needed} needed.",
+            free_bytes=words.size(there.free_bytes),
+            needed=words.size(needed),
+        ),
+    )
 
 
 def _migration_check(manifest: Manifest) -> Iterable[Check]:
     verdict = verdict_of(manifest)
     if verdict is None:
-        yield Check(Level.WARN, "The migrations of this code can't be read, so how the backup fits it is not known.")
+        yield Check(Level.WARN, _("The migrations of this code can't be read, so how the backup fits it is not known."))
     elif verdict.is_ours:
         level = Level.WARN if verdict.behind or verdict.unknown else Level.OK
-        yield Check(level, f"Migrations: {verdict}.")
+        yield Check(level, _("Migrations: {verdict}.", verdict=verdict.words))

@@ -10,13 +10,14 @@ from backups.exceptions import RefusedError
 from backups.postgres import target as at_target
 from backups.postgres.programs import ClientProgram
 from backups.postgres.target import Target
+from backups.sentences import sentence as _
 from backups.types import Manifest, Server, Snapshot
 
 NOT_IN_A_BACKUP = (
-    "roles and their passwords",
-    "other databases of the server",
-    "rows of foreign tables",
-    "files outside the database (media)",
+    _("roles and their passwords"),
+    _("other databases of the server"),
+    _("rows of foreign tables"),
+    _("files outside the database (media)"),
 )
 Source = catalog.Found | catalog.LocalArchive
 
@@ -107,38 +108,65 @@ class Plan:
         """Raises RefusedError with everything that stands against it, at once."""
         against = self.blocking
         if len(against) == 1:
-            raise RefusedError(f"{against[0].text} Nothing was touched.", detail=against[0].detail, hint=against[0].hint)
+            raise RefusedError(
+                _("{said} Nothing was touched.", said=against[0].text), detail=against[0].detail, hint=against[0].hint
+            )
         if against:
             lines = [
                 "\n".join(filter(None, (f"{number}. {check.text}", check.detail, check.hint)))
                 for number, check in enumerate(against, 1)
             ]
-            raise RefusedError(f"{len(against)} things stand against this restore. Nothing was touched.", detail="\n".join(lines))
+            raise RefusedError(
+                _("{against} things stand against this restore. Nothing was touched.", against=len(against)),
+                detail="\n".join(lines),
+            )
 
     def require_decided(self) -> None:
         """Raises RefusedError while nobody has said what becomes of production's sessions and tokens elsewhere."""
         if self.asks_neutralize and self.choices.neutralize is None:
             raise RefusedError(
-                "This is a backup of production, and this is not: shall its sessions, tokens and scheduled tasks be alive here?",
-                hint="Say --neutralize to empty and disable them, or --no-neutralize to keep them.",
+                _(
+                    "This is a backup of production, and this is not: "
+                    "shall its sessions, tokens and scheduled tasks be alive here?"
+                ),
+                hint=_("Say --neutralize to empty and disable them, or --no-neutralize to keep them."),
             )
 
     def require_confirmed(self, name: str) -> None:
         """Raises RefusedError unless the name of a database that is not empty was typed."""
         if self.needs_name and name != self.target.database:
             raise RefusedError(
-                f"The database {self.target.database} on {self.target.host}:{self.target.port} is not empty, and its name was"
-                f" {'not given' if not name else f'given as {name}'}. It was not touched.",
-                detail=f"It has, for example: {', '.join(self.there.database.objects)}." if self.there.database else "",
-                hint=f"To restore onto it, say its name: --yes {shlex.quote(self.target.database)}."
-                " To leave it alone, restore into a new database: --target-dbname NEW_NAME",
+                self._not_named(name),
+                detail=_("It has, for example: {objects}.", objects=", ".join(self.there.database.objects))
+                if self.there.database
+                else "",
+                hint=_(
+                    "To restore onto it, say its name: --yes {database}."
+                    " To leave it alone, restore into a new database: --target-dbname NEW_NAME",
+                    database=shlex.quote(self.target.database),
+                ),
             )
+
+    def _not_named(self, name: str) -> str:
+        place = {"database": self.target.database, "host": self.target.host, "port": self.target.port}
+        if not name:
+            return _(
+                "The database {database} on {host}:{port} is not empty, and its name was not given. It was not touched.", **place
+            )
+        return _(
+            "The database {database} on {host}:{port} is not empty, and its name was given as {name}. It was not touched.",
+            name=name,
+            **place,
+        )
 
     def require_unchanged(self) -> None:
         """Raises RefusedError when the target is not the database any more that was looked at."""
         planned = (self.there.system_identifier, self.there.database.oid if self.there.database else None)
         if at_target.identity(self.target) != planned:
             raise RefusedError(
-                f"{self.target.address} is another server or database now than when the plan was made. Nothing was touched.",
-                hint="Look at the plan again: icb db restore … --dry-run",
+                _(
+                    "{address} is another server or database now than when the plan was made. Nothing was touched.",
+                    address=self.target.address,
+                ),
+                hint=_("Look at the plan again: icb db restore … --dry-run"),
             )

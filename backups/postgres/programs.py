@@ -15,6 +15,7 @@ from glob import glob
 from pathlib import Path
 
 from backups.exceptions import ClientProgramError
+from backups.sentences import sentence as _
 
 NEWEST_MAJOR = 18  # the newest whose archive format was read and tested here
 DISTRIBUTION_FOLDERS = (
@@ -50,11 +51,19 @@ def warning_of(program: ClientProgram) -> str:
     """What whoever uses this program should be told, in a line; empty when nothing is known against it."""
     if not program.is_below_known_fix:
         return ""
-    use = "Restore only backups of your own" if Path(program.path).name == "pg_restore" else "Use it only on servers of your own"
-    fixed = f"{program.major}.{FIXED_IN[program.major]}"
-    return (
-        f"{Path(program.path).name} {program.version} has {KNOWN_FIX}. {use}, and install {fixed} or newer"
-        f" (Debian: apt install postgresql-client-{program.major}); it is then taken by itself."
+    name, major = Path(program.path).name, program.major
+    of = {"version": program.version, "fault": KNOWN_FIX, "fixed": f"{major}.{FIXED_IN[major]}", "major": major}
+    if name == "pg_restore":
+        return _(
+            "pg_restore {version} has {fault}. Restore only backups of your own, and install {fixed} or newer"
+            " (Debian: apt install postgresql-client-{major}); it is then taken by itself.",
+            **of,
+        )
+    return _(
+        "{name} {version} has {fault}. Use it only on servers of your own, and install {fixed} or newer"
+        " (Debian: apt install postgresql-client-{major}); it is then taken by itself.",
+        name=name,
+        **of,
     )
 
 

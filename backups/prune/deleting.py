@@ -24,6 +24,7 @@ from backups.catalog.proof import read_manifest
 from backups.exceptions import HistoryError, ManifestError, StorageError
 from backups.models import BackupHistory, Status
 from backups.prune.shelf import Leftover, Lying, Standing
+from backups.sentences import sentence as _
 from backups.storage import keys
 from backups.types import Manifest
 
@@ -139,7 +140,7 @@ def forget_notes(environment: str) -> None:
     try:
         noted.update(error_message="")
     except DatabaseError as error:
-        raise HistoryError("The history can't be written, so nothing is pruned.", detail=str(error)) from error
+        raise HistoryError(_("The history can't be written, so nothing is pruned."), detail=str(error)) from error
 
 
 def is_of(leftover: Leftover) -> bool:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from django.utils import timezone
 
-from backups import conf, history, stores
+from backups import conf, history, stores, words
 from backups.exceptions import ObjectMissingError, RefusedError, RunningError
 from backups.models import BackupHistory, Status
 from backups.postgres import named_lock
@@ -15,9 +15,11 @@ from backups.prune.restoring import in_use
 from backups.prune.rules import policy
 from backups.prune.shelf import Leftover, Shelf, Standing, look
 from backups.retention import protecting
+from backups.sentences import joined
+from backups.sentences import sentence as _
 from backups.storage.object_lock import may_lock
 
-CHOOSE = "Choose another one: icb db list"
+CHOOSE = _("Choose another one: icb db list")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,7 +54,9 @@ def delete_one(row: BackupHistory) -> Deleted:
                 deleting.delete(found.lying)
     except RunningError as error:
         raise RunningError(
-            f"A prune of the environment {environment} is running.", detail=error.detail, hint=error.hint
+            _("A prune of the environment {environment} is running.", environment=environment),
+            detail=error.detail,
+            hint=error.hint,
         ) from error
     return Deleted(filename=row.filename, size_bytes=row.size_bytes or 0, copies=len(found.lying))
 
@@ -60,13 +64,22 @@ def delete_one(row: BackupHistory) -> Deleted:
 def _require_ours(row: BackupHistory, environment: str) -> None:
     if row.environment != environment:
         raise RefusedError(
-            f"{row.filename} is a backup of the environment {row.environment}, and this process is of {environment}.",
-            hint="Delete it from its own environment.",
+            _(
+                "{filename} is a backup of the environment {environment}, and this process is of {ours}.",
+                filename=row.filename,
+                environment=row.environment,
+                ours=environment,
+            ),
+            hint=_("Delete it from its own environment."),
         )
     if row.status != Status.SUCCEEDED:
         raise RefusedError(
-            f"{row.filename} is not a whole backup: it is {row.status}. Nothing of it is stored.",
-            hint="Its row is history, and stays.",
+            _(
+                "{filename} is not a whole backup: it is {status}. Nothing of it is stored.",
+                filename=row.filename,
+                status=words.status(row.status),
+            ),
+            hint=_("Its row is history, and stays."),
         )
 
 
@@ -74,18 +87,19 @@ def _found(row: BackupHistory, shelf: Shelf, configured: stores.Stores) -> Stand
     """It on the shelf, if it may go. Raises RefusedError, ObjectMissingError, and as `in_use` and `lock_on` do."""
     if (left := next((one for one in shelf.leftovers if one.row.id == row.id), None)) is not None:
         if not deleting.is_of(left):
-            raise _refused(row, ["another run has made what lies there under its name"])
+            raise _refused(row, [_("another run has made what lies there under its name")])
         return left
     one = next((one for one in shelf.standing if one.candidate.id == row.id), None)
     if one is None:
         if distrusted := [text for text in shelf.left_alone if text.startswith(f"{row.filename}: ")]:
             raise RefusedError(
-                f"{row.filename} is not deleted: what lies there can't be trusted, or is not whole.",
+                _("{filename} is not deleted: what lies there can't be trusted, or is not whole.", filename=row.filename),
                 detail="\n".join(distrusted),
-                hint="Look at it: icb db sync --dry-run",
+                hint=_("Look at it: icb db sync --dry-run"),
             )
-        gone = "was deleted already" if row.deleted_at else "is in no store that is configured"
-        raise ObjectMissingError(f"{row.filename} {gone}.", hint=CHOOSE)
+        if row.deleted_at:
+            raise ObjectMissingError(_("{filename} was deleted already.", filename=row.filename), hint=CHOOSE)
+        raise ObjectMissingError(_("{filename} is in no store that is configured.", filename=row.filename), hint=CHOOSE)
     candidate = one.candidate
     candidate = replace(candidate, is_in_use=in_use().has(id=candidate.id, filename=candidate.filename))
     if configured.s3 is not None and may_lock(configured.s3):
@@ -97,4 +111,4 @@ def _found(row: BackupHistory, shelf: Shelf, configured: stores.Stores) -> Stand
 
 
 def _refused(row: BackupHistory, reasons: Iterable[str]) -> RefusedError:
-    return RefusedError(f"{row.filename} must stay: {'; '.join(reasons)}.", hint=CHOOSE)
+    return RefusedError(_("{filename} must stay: {reasons}.", filename=row.filename, reasons=joined("; ", reasons)), hint=CHOOSE)

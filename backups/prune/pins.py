@@ -12,6 +12,7 @@ from backups.catalog.proof import in_order
 from backups.exceptions import RefusedError, StorageError, UsageError
 from backups.models import BackupHistory
 from backups.prune.deleting import row_from
+from backups.sentences import sentence as _
 from backups.storage import keys
 from backups.stores import configured
 
@@ -34,9 +35,9 @@ def pin(filename: str, *, reason: str) -> Pinned:
     reason = " ".join(reason.split())
     if not 0 < len(reason) <= catalog.LONGEST_REASON:
         raise UsageError(
-            f"A pin needs a reason, of at most {catalog.LONGEST_REASON} characters.",
-            detail="Somebody will ask what it was for.",
-            hint=f'For example: icb db pin {filename} --reason "before the audit"',
+            _("A pin needs a reason, of at most {most} characters.", most=catalog.LONGEST_REASON),
+            detail=_("Somebody will ask what it was for."),
+            hint=_('For example: icb db pin {filename} --reason "before the audit"', filename=filename),
         )
     return _write(filename, reason)
 
@@ -53,9 +54,13 @@ def _write(filename: str, reason: str) -> Pinned:
     found = catalog.find(filename, environment=environment, database=server.database, server=server)
     if found.manifest.environment != environment:
         raise RefusedError(
-            f"{found.manifest.filename} is a backup of the environment {found.manifest.environment}, and this process is of"
-            f" {environment}.",
-            hint="Its own environment prunes it; pin it there.",
+            _(
+                "{filename} is a backup of the environment {environment}, and this process is of {ours}.",
+                filename=found.manifest.filename,
+                environment=found.manifest.environment,
+                ours=environment,
+            ),
+            hint=_("Its own environment prunes it; pin it there."),
         )
     if not reason:
         _remove_beside(found)
@@ -71,10 +76,12 @@ def _write_row(found: catalog.Found, reason: str) -> str:
     try:
         row = BackupHistory.objects.filter(id=found.manifest.id).first() or row_from(found.manifest)
         if row is None:
-            raise RefusedError(f"The history knows another backup of the name {name}.", hint="Choose another one: icb db list")
+            raise RefusedError(
+                _("The history knows another backup of the name {name}.", name=name), hint=_("Choose another one: icb db list")
+            )
         # Of this and the mark of a prune, whichever comes first is the only one that finds the row as it wants it.
         if not BackupHistory.objects.filter(id=row.id, deleted_at=None).update(pin_reason=reason):
-            raise RefusedError(f"{name} is being pruned.", hint="Choose another one: icb db list")
+            raise RefusedError(_("{name} is being pruned.", name=name), hint=_("Choose another one: icb db list"))
     except DatabaseError as error:
         raise history.unreachable(error) from error
     return row.pin_reason
@@ -85,8 +92,9 @@ def _put_beside(found: catalog.Found, reason: str) -> None:
         found.store.delete(keys.pin_key(found.key))
         found.store.put_new(keys.pin_key(found.key), f"{reason}\n".encode())
     except StorageError as error:
-        error.detail = (
-            f"The history has the pin, so retention keeps the backup; if the history is lost, so is the pin.\n{error.detail}"
+        error.detail = _(
+            "The history has the pin, so retention keeps the backup; if the history is lost, so is the pin.\n{detail}",
+            detail=error.detail,
         )
         raise
 

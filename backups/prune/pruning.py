@@ -20,6 +20,7 @@ from backups.prune.restoring import in_use
 from backups.prune.rules import has_rules, policy
 from backups.prune.shelf import Leftover, Shelf, Standing, look
 from backups.retention import STOPPED, Candidate, Decision, Policy, decide
+from backups.sentences import sentence as _
 from backups.storage.object_lock import ObjectLock, may_lock
 
 SPACING = timedelta(hours=20)  # between two prunes of one database: else a loop would take, share by share, what is left
@@ -127,7 +128,9 @@ class BackupPruning:
                 self._run(session, done)
         except RunningError as error:
             raise RunningError(
-                f"A prune of the environment {self.environment} is running already.", detail=error.detail, hint=error.hint
+                _("A prune of the environment {environment} is running already.", environment=self.environment),
+                detail=error.detail,
+                hint=error.hint,
             ) from error
         except (BackupsError, KeyboardInterrupt) as error:
             raise _stopped(error, done).scrub(stores.secrets(history.server())) from error
@@ -187,7 +190,11 @@ class BackupPruning:
         if not self.spaced or decision.is_kept or is_marked or last is None or now - last >= SPACING:
             return decision
         hours = int(SPACING.total_seconds() // 3600)
-        why = f"another day: the last prune was {words.age(last, now=now)}, and {hours} hours are between two (or --now)"
+        why = _(
+            "another day: the last prune was {last}, and {hours} hours are between two (or --now)",
+            last=words.age(last, now=now),
+            hours=hours,
+        )
         return replace(decision, is_kept=True, reasons=(why,))
 
     def _locks_of(self, chosen: Sequence[Standing]) -> Iterator[tuple[UUID, ObjectLock]]:
@@ -240,8 +247,11 @@ def _planned(decision: Decision) -> Judged:
 
 def _stopped(error: BackupsError | KeyboardInterrupt, done: Pruning) -> BackupsError:
     """The error to raise, with what was done until then."""
-    reason = error if isinstance(error, BackupsError) else CancelledError("The prune was cancelled.")
+    reason = error if isinstance(error, BackupsError) else CancelledError(_("The prune was cancelled."))
     if deleted := done.of(Fate.DELETED):
-        told = f"{words.things(len(deleted), 'backup')} had been deleted before. What was begun, the next prune finishes."
+        told = _(
+            "{deleted} had been deleted before. What was begun, the next prune finishes.",
+            deleted=words.things(len(deleted), "backup"),
+        )
         reason.detail = f"{reason.detail}\n{told}".strip()
     return reason

@@ -5,6 +5,7 @@ from dataclasses import fields
 from backups import conf
 from backups.exceptions import ConfigurationError
 from backups.retention import Policy
+from backups.sentences import sentence as _
 
 EXAMPLE = '{"keep_last": 7, "daily": 14, "weekly": 8, "monthly": 12}'
 
@@ -17,12 +18,15 @@ def policy() -> Policy:
     given, known = conf.current().retention, [field.name for field in fields(Policy)]
     if unknown := sorted(str(name) for name in given if name not in known):
         raise ConfigurationError(
-            f"BACKUPS['RETENTION'] has no rule named {', '.join(unknown)}.", hint=f"Known are: {', '.join(known)}."
+            _("BACKUPS['RETENTION'] has no rule named {unknown}.", unknown=", ".join(unknown)),
+            hint=_("Known are: {known}.", known=", ".join(known)),
         )
     try:
         return Policy(**given)
     except ValueError as error:
-        raise ConfigurationError(f"BACKUPS['RETENTION']: {error}", hint=f"For example: {EXAMPLE}") from error
+        raise ConfigurationError(
+            _("BACKUPS['RETENTION']: {error}", error=error), hint=_("For example: {example}", example=EXAMPLE)
+        ) from error
 
 
 def has_rules(rules: Policy) -> bool:

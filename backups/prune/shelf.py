@@ -16,6 +16,7 @@ from backups.catalog.proof import in_order, read_pin
 from backups.exceptions import HistoryError, ManifestError
 from backups.models import BackupHistory, Status
 from backups.retention import Candidate, Run
+from backups.sentences import sentence as _
 from backups.storage import keys
 from backups.storage.store import Store
 from backups.stores import Stores
@@ -92,9 +93,9 @@ def _rows(environment: str) -> dict[str, BackupHistory]:
         rows = list(BackupHistory.objects.of_environment(environment).only(*_COLUMNS))
     except DatabaseError as error:
         raise HistoryError(
-            "The history can't be read, so nothing is pruned: it alone knows what is verified and what is pinned.",
+            _("The history can't be read, so nothing is pruned: it alone knows what is verified and what is pinned."),
             detail=str(error).strip(),
-            hint="Is the site's own database running: icb status? If it is lost, bring it back first: icb db restore latest",
+            hint=_("Is the site's own database running: icb status? If it is lost, bring it back first: icb db restore latest"),
         ) from error
     return {keys.prefix(environment) + row.filename: row for row in rows}
 

@@ -11,20 +11,22 @@ from math import floor
 from uuid import UUID
 
 from backups.retention.policy import Candidate, Decision, Policy, Run
-from backups.words import printable, size, things
+from backups.sentences import sentence as _
+from backups.sentences import sentences as ngettext
+from backups.words import count, printable, size
 
 Reasons = dict[UUID, list[str]]
 Key = tuple[int, ...]
 
-STOPPED = "nothing is pruned"  # how a reason ends that keeps every backup of a database
+STOPPED = _("nothing is pruned")  # how a reason ends that keeps every backup of a database
 
 # Rule, noun, what orders the periods, what people call them. An hour that comes twice when the clocks go back is two: by fold.
 PERIODS: tuple[tuple[str, str, Callable[[datetime], Key], str], ...] = (
-    ("hourly", "hour", lambda at: (at.year, at.month, at.day, at.hour, at.fold), "%Y-%m-%d %H:00 %Z"),
-    ("daily", "day", lambda at: (at.year, at.month, at.day), "%Y-%m-%d"),
-    ("weekly", "week", lambda at: at.isocalendar()[:2], "%G-W%V"),
-    ("monthly", "month", lambda at: (at.year, at.month), "%Y-%m"),
-    ("yearly", "year", lambda at: (at.year,), "%Y"),
+    ("hourly", _("hour"), lambda at: (at.year, at.month, at.day, at.hour, at.fold), "%Y-%m-%d %H:00 %Z"),
+    ("daily", _("day"), lambda at: (at.year, at.month, at.day), "%Y-%m-%d"),
+    ("weekly", _("week"), lambda at: at.isocalendar()[:2], "%G-W%V"),
+    ("monthly", _("month"), lambda at: (at.year, at.month), "%Y-%m"),
+    ("yearly", _("year"), lambda at: (at.year,), "%Y"),
 )
 
 
@@ -83,7 +85,7 @@ def _of_one_database(backups: Sequence[Candidate], *, failing: str, policy: Poli
     for one in backups:
         reasons[one.id][:0] = protected[one.id]
 
-    obsolete = {one.id: "no rule keeps it" for one in backups if not reasons[one.id]}
+    obsolete: dict[UUID, str] = {one.id: _("no rule keeps it") for one in backups if not reasons[one.id]}
     for one in _over_total([one for one in backups if one.id not in obsolete], protected=protected, policy=policy):
         obsolete[one.id] = _total(policy, "over")
 
@@ -94,7 +96,7 @@ def _of_one_database(backups: Sequence[Candidate], *, failing: str, policy: Poli
         if one.id in may_go:
             yield Decision(candidate=one, is_kept=False, reasons=(obsolete[one.id],))
         elif one.id in obsolete:
-            waits = f"another day: only {most} of {len(backups)} may go in one run"
+            waits = _("another day: only {most} of {all} may go in one run", most=most, all=len(backups))
             yield Decision(candidate=one, is_kept=True, reasons=(waits,))
         else:
             yield Decision(candidate=one, is_kept=True, reasons=tuple(reasons[one.id]))
@@ -107,10 +109,18 @@ def _failing(runs: Iterable[Run], policy: Policy) -> str:
     if not newest or newest[0].succeeded:
         return ""
     if len(newest) < enough:
-        return f"the last of {things(len(newest), 'run')} failed, too few to tell: {STOPPED}"
+        return ngettext(
+            "the last of {count} run failed, too few to tell: {stopped}",
+            "the last of {count} runs failed, too few to tell: {stopped}",
+            len(newest),
+            count=count(len(newest)),
+            stopped=STOPPED,
+        )
     if any(run.succeeded for run in newest):
         return ""
-    return f"the last {'run' if enough == 1 else things(enough, 'run')} failed: {STOPPED}"
+    return ngettext(
+        "the last run failed: {stopped}", "the last {count} runs failed: {stopped}", enough, count=count(enough), stopped=STOPPED
+    )
 
 
 def _protected(
@@ -123,17 +133,19 @@ def _protected(
 def _protections(one: Candidate, *, newest: Candidate | None, failing: str, policy: Policy, now: datetime) -> Iterator[str]:
     """What keeps a backup whatever the rules and the total say. `newest` is the newest verified one."""
     if one.pin:
-        yield f"pinned: {printable(one.pin)}"
+        yield _("pinned: {reason}", reason=printable(one.pin))
     if one.locked_until is not None and one.locked_until > now:
-        yield f"locked until {one.locked_until.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+        yield _("locked until {time} UTC", time=f"{one.locked_until.astimezone(UTC):%Y-%m-%d %H:%M}")
     if one.is_in_use:
-        yield "being restored"
+        yield _("being restored")
     if one.finished_at > now:
-        yield "finished in the future: the clock was moved"
+        yield _("finished in the future: the clock was moved")
     elif policy.minimum_age_days is not None and (now - one.finished_at).days < policy.minimum_age_days:
-        yield f"younger than {things(policy.minimum_age_days, 'day')}"
+        yield ngettext(
+            "younger than {count} day", "younger than {count} days", policy.minimum_age_days, count=count(policy.minimum_age_days)
+        )
     if newest is None:
-        yield f"no backup up to now is verified: {STOPPED}"
+        yield _("no backup up to now is verified: {stopped}", stopped=STOPPED)
     elif newest.finished_at <= one.finished_at <= now:
         yield _beside_the_newest(one, newest)
     if failing:
@@ -143,10 +155,10 @@ def _protections(one: Candidate, *, newest: Candidate | None, failing: str, poli
 def _beside_the_newest(one: Candidate, newest: Candidate) -> str:
     """For what is not older than the newest verified one: a step back from it must stay possible, and so must a look."""
     if one.id == newest.id:
-        return "newest verified"
+        return _("newest verified")
     if one.finished_at == newest.finished_at:
-        return "as new as the newest verified"
-    return "bad, but nothing newer is verified" if one.is_bad else "not verified yet, and newer than the newest verified"
+        return _("as new as the newest verified")
+    return _("bad, but nothing newer is verified") if one.is_bad else _("not verified yet, and newer than the newest verified")
 
 
 def _kept_by_rules(backups: Sequence[Candidate], *, past: Sequence[Candidate], policy: Policy) -> Reasons:
@@ -155,7 +167,7 @@ def _kept_by_rules(backups: Sequence[Candidate], *, past: Sequence[Candidate], p
     """
     reasons: Reasons = {one.id: [] for one in backups}
     if not policy.has_keep_rule:
-        why = "no rule is set: everything is kept" if policy.maximum_total_bytes is None else _total(policy, "within")
+        why = _("no rule is set: everything is kept") if policy.maximum_total_bytes is None else _total(policy, "within")
         return {one.id: [why] for one in backups}
     for one, reason in _last(past, policy.keep_last):
         reasons[one.id].append(reason)
@@ -170,16 +182,16 @@ def _last(past: Sequence[Candidate], slots: int | None) -> Iterator[tuple[Candid
     filling = [one for one in past if one.is_verified][:slots]
     is_full = len(filling) == slots
     for place, one in enumerate(filling, start=1):
-        yield one, f"verified {place} of the last {slots}"
+        yield one, _("verified {place} of the last {slots}", place=place, slots=slots)
     for one in past:
         if not one.is_verified and not is_full:
-            yield one, f"{_unproven(one)}, and fewer than {slots} are verified"
+            yield one, _("{unproven}, and fewer than {slots} are verified", unproven=_unproven(one), slots=slots)
         elif not one.is_verified and one.finished_at >= filling[-1].finished_at:
-            yield one, f"{_unproven(one)}, and among the last {slots} verified"
+            yield one, _("{unproven}, and among the last {slots} verified", unproven=_unproven(one), slots=slots)
 
 
 def _unproven(one: Candidate) -> str:
-    return "bad" if one.is_bad else "not verified yet"
+    return _("bad") if one.is_bad else _("not verified yet")
 
 
 def _periods(past: Sequence[Candidate], policy: Policy) -> Iterator[tuple[Candidate, str]]:
@@ -189,8 +201,11 @@ def _periods(past: Sequence[Candidate], policy: Policy) -> Iterator[tuple[Candid
         slots: int | None = getattr(policy, rule)
         if slots is not None:
             for one, at, place in _newest_of_each(local, key, slots):
-                which = f"({noun} {place} of {slots})" if place else f"({noun} without a verified one)"
-                yield one, f"newest of {at.strftime(name)} {which}"
+                of = {"period": at.strftime(name), "noun": noun}
+                if place:
+                    yield one, _("newest of {period} ({noun} {place} of {slots})", place=place, slots=slots, **of)
+                else:
+                    yield one, _("newest of {period} ({noun} without a verified one)", **of)
 
 
 def _newest_of_each(
@@ -226,4 +241,5 @@ def _over_total(kept: Sequence[Candidate], *, protected: Reasons, policy: Policy
 
 
 def _total(policy: Policy, side: str) -> str:
-    return f"{side} {size(policy.maximum_total_bytes)} in total"
+    total = size(policy.maximum_total_bytes)
+    return _("within {total} in total", total=total) if side == "within" else _("over {total} in total", total=total)

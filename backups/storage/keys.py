@@ -7,9 +7,10 @@ import re
 from datetime import UTC, datetime
 
 from backups.exceptions import UsageError
+from backups.sentences import sentence as _
 from backups.types import ENVIRONMENT_NAME
 
-DESCRIPTION_RULE = "letters a-z, digits, spaces, - and _, at most 100 characters, at least one letter or digit"
+DESCRIPTION_RULE = _("letters a-z, digits, spaces, - and _, at most 100 characters, at least one letter or digit")
 MAX_DESCRIPTION = 100
 DUMP_SUFFIX = ".dump"
 MANIFEST_SUFFIX = ".json"
@@ -27,8 +28,8 @@ def slug(description: str) -> str:
     made = re.sub(r"[ -]+", "-", description.lower()).strip("-")
     if len(description) > MAX_DESCRIPTION or not _ALLOWED.fullmatch(description) or not re.search("[a-z0-9]", made):
         raise UsageError(
-            f"The description {_shortened(description)} can't be used.",
-            detail=f"A description has {DESCRIPTION_RULE}.",
+            _("The description {description} can't be used.", description=_shortened(description)),
+            detail=_("A description has {rule}.", rule=DESCRIPTION_RULE),
             hint="For example: icb db backup pre-migration",
         )
     return made

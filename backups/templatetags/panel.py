@@ -8,7 +8,8 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
-from backups.admin import figures, pills
+from backups.admin import figures, nouns, pills
+from backups.sentences import translated
 
 register = template.Library()
 register.filter("size", figures.size)
@@ -16,6 +17,9 @@ register.filter("duration", figures.duration)
 register.filter("number", figures.number)
 register.filter("span", figures.span)
 register.filter("change", figures.change)
+register.filter("said", translated)
+register.filter("noun", nouns.noun)
+register.filter("heading", nouns.heading)
 
 
 @register.simple_tag

@@ -41,3 +41,9 @@ def test_handlers_are_as_before_afterwards() -> None:
     with interruptible():
         pass
     assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_a_signal_is_over_with_what_it_interrupted() -> None:
+    with pytest.raises(KeyboardInterrupt), interruptible():
+        os.kill(os.getpid(), signal.SIGINT)
+    check()
