@@ -3,8 +3,7 @@
 A face says who may; here it is decided whether it can be now, and the row is queued.
 """
 
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +17,6 @@ from backups.exceptions import (
     KeyReusedError,
     NoWorkerError,
     RefusedError,
-    RunningError,
     TargetNotAllowedError,
     UsageError,
 )
@@ -217,23 +215,18 @@ def require_worker() -> None:
         )
 
 
-@contextmanager
-def _turn(target: Server) -> Iterator[None]:
+def _turn(target: Server) -> AbstractContextManager[object]:
     """Of whoever would put something in the place of that database: to look whether anything is in the way, and then to do it.
 
     Nobody waits for a turn, so nobody waits for two. It is a session of its own: an undo ends those in its target, where the
     history may lie. Raises RunningError, and ConnectError.
     """
-    with ExitStack() as stack:
-        try:
-            stack.enter_context(named_lock(history.server(), f"replace {target.database}"))
-        except RunningError as error:
-            raise RunningError(
-                _("Somebody else is putting something in the place of {database} at this moment.", database=target.database),
-                detail=error.detail,
-                hint=_("Look at the restores, then try again."),
-            ) from error
-        yield
+    return named_lock(
+        history.server(),
+        f"replace {target.database}",
+        taken=_("Somebody else is putting something in the place of {database} at this moment.", database=target.database),
+        hint=_("Look at the restores, then try again."),
+    )
 
 
 def _known(user: Any, key: str, digest: str) -> BackupHistory | None:

@@ -52,28 +52,28 @@ _WORDS = {
 
 def begins(event: str, subject: str) -> str:
     """The title without its environment."""
-    if (known := _WORDS.get(event)) is not None:
-        return _filled(known.begins, subject)
-    check = event.replace("-", " ")
-    if not subject:
-        return _("{check} not OK", check=check)
-    return _("{check} not OK: {subject}", check=check, subject=_short(subject))
+    return _words(event, subject).begins
 
 
 def ends(event: str, subject: str) -> str:
     """The title of the end."""
-    if (known := _WORDS.get(event)) is not None:
-        return _filled(known.ends, subject)
-    check = event.replace("-", " ")
-    if not subject:
-        return _("{check} OK again", check=check)
-    return _("{check} OK again: {subject}", check=check, subject=_short(subject))
+    return _words(event, subject).ends
 
 
 def note(event: str) -> str:
     """What to know when it has ended; empty for most."""
-    known = _WORDS.get(event)
-    return known.note if known is not None else ""
+    return _words(event, "").note
+
+
+def _words(event: str, subject: str) -> Words:
+    """With the subject in its place; of a check of health that has no words of its own, by its name."""
+    if (known := _WORDS.get(event)) is not None:
+        return Words(_filled(known.begins, subject), _filled(known.ends, subject), known.note)
+    check = event.replace("-", " ")
+    if not subject:
+        return Words(_("{check} not OK", check=check), _("{check} OK again", check=check))
+    named = {"check": check, "subject": _short(subject)}
+    return Words(_("{check} not OK: {subject}", **named), _("{check} OK again: {subject}", **named))
 
 
 def _filled(words: str, subject: str) -> str:

@@ -9,11 +9,13 @@ from contextlib import contextmanager
 from time import monotonic, sleep
 from typing import Literal
 
-from backups.exceptions import PostgresError, RunningError
+from backups.exceptions import RunningError
+from backups.postgres import advisory
+from backups.postgres.advisory import AdvisoryLock, Holder
 from backups.postgres.connect import Connection, connect, translated
 from backups.types import Server
 
-LOCK_CLASS, LOCK_OBJECT = 0x1CB, 1  # "icb"; advisory locks are per database, so one pair of numbers serves every database
+LOCK = AdvisoryLock(high=0x1CB, low=1, parts=2)  # "icb"; they are per database, so one pair of numbers serves every database
 TIDYING_SECONDS = 60  # within which whoever tidies up after dead runs has let go of it
 
 
@@ -29,10 +31,10 @@ def run_lock(server: Server, *, run_id: str, doing: Literal["backup", "restore",
     try:
         with translated():
             while not _try_lock(connection):
-                name, pid, age = _holder(connection)
-                is_let_go = not pid or name.startswith("tidy:")  # just now, or in a moment
+                holder = advisory.holder(connection, LOCK)
+                is_let_go = holder is None or holder.application_name.startswith("tidy:")  # just now, or in a moment
                 if doing == "tidy" or not is_let_go or monotonic() > patience:
-                    raise _held_by(server, name, pid, age)
+                    raise _held_by(server, holder)
                 sleep(0.1)
         yield connection
     finally:
@@ -41,17 +43,7 @@ def run_lock(server: Server, *, run_id: str, doing: Literal["backup", "restore",
 
 def require_held(connection: Connection) -> None:
     """Raises PostgresError when the lock of this session is gone: then another run may have begun to tidy up after this one."""
-    query = (
-        "SELECT FROM pg_locks WHERE locktype = 'advisory' AND granted AND pid = pg_backend_pid()"
-        " AND classid = %s::bigint::oid AND objid = %s::bigint::oid AND objsubid = 2"
-    )
-    with translated():
-        held = connection.execute(query, [LOCK_CLASS, LOCK_OBJECT]).fetchone() is not None
-    if not held:
-        raise PostgresError(
-            "The lock that keeps two runs apart was lost.",
-            hint="Connect to PostgreSQL itself: behind a pooler in transaction mode, sessions keep no locks.",
-        )
+    advisory.require_held(connection, LOCK)
 
 
 def end_sessions_of(connection: Connection, *, run_id: str) -> int:
@@ -66,28 +58,16 @@ def end_sessions_of(connection: Connection, *, run_id: str) -> int:
 
 
 def _try_lock(connection: Connection) -> bool:
-    (got,) = connection.execute("SELECT pg_try_advisory_lock(%s, %s)", [LOCK_CLASS, LOCK_OBJECT]).fetchone() or (False,)
+    (got,) = connection.execute("SELECT pg_try_advisory_lock(%s, %s)", [LOCK.high, LOCK.low]).fetchone() or (False,)
     return bool(got)
 
 
-def _holder(connection: Connection) -> tuple[str, int, str]:
-    """Application name, pid and age of the session that has the lock; empty where it has just let go."""
-    query = """
-        SELECT coalesce(a.application_name, ''), l.pid, date_trunc('second', clock_timestamp() - a.backend_start)::text
-        FROM pg_locks l LEFT JOIN pg_stat_activity a ON a.pid = l.pid
-        WHERE l.locktype = 'advisory' AND l.granted
-          AND l.classid = %s::bigint::oid AND l.objid = %s::bigint::oid AND l.objsubid = 2
-          AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
-    """
-    return connection.execute(query, [LOCK_CLASS, LOCK_OBJECT]).fetchone() or ("", 0, "")
-
-
-def _held_by(server: Server, name: str, pid: int, age: str) -> RunningError:
-    since = f", for {age}" if age else ""
+def _held_by(server: Server, holder: Holder | None) -> RunningError:
+    name = holder.application_name if holder else ""
     return RunningError(
         f"A restore onto {server.database} is running."
         if name.startswith("restore:")
         else f"A backup of {server.database} is already running.",
-        detail=f"{name or 'another role'}, session {pid} on the server{since}." if pid else "",
+        detail=f"{name or 'another role'}, {holder.session}." if holder else "",
         hint="Wait until it has ended." if name.startswith("restore:") else "Wait until it has ended: icb db list shows it.",
     )

@@ -7,35 +7,32 @@ import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from backups.exceptions import PostgresError, RunningError
+from backups.exceptions import RunningError
+from backups.postgres import advisory
+from backups.postgres.advisory import AdvisoryLock
 from backups.postgres.connect import Connection, connect, translated
 from backups.types import Server
 
-# The locks with one number of 64 bits are others than those with two of 32, of which `lock.py` has one.
-_HELD = """
-    SELECT FROM pg_locks WHERE locktype = 'advisory' AND granted AND pid = pg_backend_pid() AND objsubid = 1
-      AND (classid::bigint << 32) | objid::bigint = %s
-"""
-_HOLDER = """
-    SELECT l.pid, coalesce(host(a.client_addr), 'the server itself'), to_char(a.backend_start AT TIME ZONE 'UTC', 'HH24:MI:SS')
-      FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid AND a.datid = l.database AND a.datname = current_database()
-      WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1 AND (l.classid::bigint << 32) | l.objid::bigint = %s
-"""
+_HALF = (1 << 32) - 1
 
 
 @contextmanager
-def named_lock(server: Server, name: str) -> Iterator[Connection]:
+def named_lock(server: Server, name: str, *, taken: str = "", hint: str = "") -> Iterator[Connection]:
     """Holds the lock for the length of the block; the session's application name is `name`.
 
-    Raises RunningError when somebody else has it, whose session is its detail; ConnectError when the server can't be reached.
+    Raises RunningError when somebody else has it: in the words of `taken` and `hint`, with the session that has it as detail.
+    ConnectError when the server can't be reached.
     """
     connection = connect(server, application_name=name)
     try:
         with translated():
             (got,) = connection.execute("SELECT pg_try_advisory_lock(%s)", [_number(name)]).fetchone() or (False,)
+            holder = None if got else advisory.holder(connection, _lock(name))
         if not got:
             raise RunningError(
-                f"Another one is at it: {name}.", detail=_holder(connection, name), hint="Wait until it has ended."
+                taken or f"Another one is at it: {name}.",
+                detail=f"{holder.session.capitalize()}." if holder else "",
+                hint=hint or "Wait until it has ended.",
             )
         yield connection
     finally:
@@ -43,21 +40,13 @@ def named_lock(server: Server, name: str) -> Iterator[Connection]:
 
 
 def require_held(connection: Connection, name: str) -> None:
-    """Raises PostgresError when the lock of this session is gone: with the session, or because a pooler has shuffled it."""
-    with translated():
-        held = connection.execute(_HELD, [_number(name)]).fetchone() is not None
-    if not held:
-        raise PostgresError(
-            "The lock that keeps two runs apart was lost.",
-            hint="Connect to PostgreSQL itself: behind a pooler in transaction mode, sessions keep no locks.",
-        )
+    """Raises PostgresError when the lock of this session is gone, as `advisory.require_held` does."""
+    advisory.require_held(connection, _lock(name))
 
 
-def _holder(connection: Connection, name: str) -> str:
-    """Whose session has the lock; "" where it has just let go, or this role may not see."""
-    with translated():
-        found = connection.execute(_HOLDER, [_number(name)]).fetchone()
-    return "Session {} on the server, from {}, since {} UTC.".format(*found) if found else ""
+def _lock(name: str) -> AdvisoryLock:
+    number = _number(name)
+    return AdvisoryLock(high=number >> 32 & _HALF, low=number & _HALF, parts=1)
 
 
 def _number(name: str) -> int:

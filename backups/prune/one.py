@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from django.utils import timezone
 
 from backups import conf, history, stores, words
-from backups.exceptions import ObjectMissingError, RefusedError, RunningError
+from backups.exceptions import ObjectMissingError, RefusedError
 from backups.models import BackupHistory, Status
 from backups.postgres import named_lock
 from backups.prune import deleting
@@ -43,21 +43,15 @@ def delete_one(row: BackupHistory) -> Deleted:
     environment, configured = conf.current().environment, stores.configured()
     _require_ours(row, environment)
     lock = f"prune:{environment}"
-    try:
-        with named_lock.named_lock(history.server(), lock) as session:
-            found = _found(row, look(configured, environment=environment), configured)
-            named_lock.require_held(session, lock)
-            if isinstance(found, Standing):
-                if refused := deleting.take_away(found):
-                    raise _refused(row, [refused])
-            else:
-                deleting.delete(found.lying)
-    except RunningError as error:
-        raise RunningError(
-            _("A prune of the environment {environment} is running.", environment=environment),
-            detail=error.detail,
-            hint=error.hint,
-        ) from error
+    taken = _("A prune of the environment {environment} is running.", environment=environment)
+    with named_lock.named_lock(history.server(), lock, taken=taken) as session:
+        found = _found(row, look(configured, environment=environment), configured)
+        named_lock.require_held(session, lock)
+        if isinstance(found, Standing):
+            if refused := deleting.take_away(found):
+                raise _refused(row, [refused])
+        else:
+            deleting.delete(found.lying)
     return Deleted(filename=row.filename, size_bytes=row.size_bytes or 0, copies=len(found.lying))
 
 

@@ -124,14 +124,11 @@ class BackupPruning:
             return replace(self.plan(), is_dry_run=False)
         done = Pruning(policy=self.policy, is_dry_run=False)
         try:
-            with named_lock.named_lock(history.server(), self.lock) as session:
+            taken = _("A prune of the environment {environment} is running already.", environment=self.environment)
+            with named_lock.named_lock(history.server(), self.lock, taken=taken) as session:
                 self._run(session, done)
-        except RunningError as error:
-            raise RunningError(
-                _("A prune of the environment {environment} is running already.", environment=self.environment),
-                detail=error.detail,
-                hint=error.hint,
-            ) from error
+        except RunningError:
+            raise  # nothing was touched
         except (BackupsError, KeyboardInterrupt) as error:
             raise _stopped(error, done).scrub(stores.secrets(history.server())) from error
         return done

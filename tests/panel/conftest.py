@@ -7,6 +7,11 @@ from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Group
 from django.test import Client
 
+from backups.backup import DatabaseBackup
+from backups.models import BackupHistory
+from backups.types import Server
+from tests.conftest import connect
+
 
 @pytest.fixture
 def browser_of(groups: None) -> Callable[..., Client]:
@@ -21,3 +26,12 @@ def browser_of(groups: None) -> Callable[..., Client]:
         return client
 
     return sign_in
+
+
+@pytest.fixture
+def backup(source: Server, bucket: str) -> BackupHistory:
+    """A whole backup of `source`, which then lost a table."""
+    made = DatabaseBackup(description="good", database="source").run()
+    with connect(source) as session:
+        session.execute("DROP TABLE shop.purchase")
+    return made

@@ -29,15 +29,6 @@ def restorer(browser_of: BrowserOf) -> Client:
 
 
 @pytest.fixture
-def backup(source: Server, bucket: str) -> BackupHistory:
-    """A whole backup of `source`, which then lost a table."""
-    made = DatabaseBackup(description="good", database="source").run()
-    with connect(source) as session:
-        session.execute("DROP TABLE shop.purchase")
-    return made
-
-
-@pytest.fixture
 def target(backups_settings: Settings) -> None:
     backups_settings.BACKUPS = {**backups_settings.BACKUPS, "RESTORE_TARGETS": ["source"]}
 

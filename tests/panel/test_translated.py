@@ -18,10 +18,9 @@ from pytest_django.fixtures import Settings
 
 from backups import conf, health, queued
 from backups.audit import By, Channel, Outcome, note
-from backups.backup import DatabaseBackup
 from backups.models import AuditEntry, BackupHistory, BackupRestore, Incident
 from backups.types import Server
-from tests.conftest import connect, s3_client
+from tests.conftest import s3_client
 from tests.integration import shelf
 from tests.integration.health import made, verified
 from tests.panel.data import DATA_IN, SHAPES, names, stored, untranslated
@@ -45,15 +44,6 @@ def language(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Marked:
 @pytest.fixture
 def administrator(browser_of: BrowserOf) -> Client:
     return browser_of("backup administrator")
-
-
-@pytest.fixture
-def backup(source: Server, bucket: str) -> BackupHistory:
-    """A whole backup of `source`, beside it a table that it lacks."""
-    made_of_source = DatabaseBackup(description="good", database="source").run()
-    with connect(source) as session:
-        session.execute("DROP TABLE shop.purchase")
-    return made_of_source
 
 
 @pytest.fixture(autouse=True)
@@ -126,6 +116,10 @@ def _inside(backup: BackupHistory) -> set[str]:
 @pytest.mark.parametrize("phase", ["checking", "counting rows", "dumping", "completing"])
 def test_a_backup_while_it_is_made(administrator: Client, phase: str) -> None:
     told = {"at": timezone.now().isoformat(), "phase": phase, "done_bytes": 50 << 20, "total_bytes": 100 << 20, "rate": 5 << 20}
+    states = ("now", 8.4), ("done", 3.1), ("done", None), ("waits", None)
+    largest = [{"name": "a.b", "state": state, "bytes": 9, "done_bytes": 9, "seconds": took} for state, took in states]
+    tables = {"done": 2, "total": 9, "largest": largest} if phase == "dumping" else None
+    told |= {"tables": tables}
     row = made("shop", status="running", finished_at=None, duration_seconds=None, progress=told)
     assert untranslated(administrator, f"{PANEL}{row.id}/") == []
     assert untranslated(administrator, f"{PANEL}{row.id}/live/?quarter=1", **LIVE) == []
@@ -162,6 +156,7 @@ def test_a_restore_from_its_plan_to_its_undo(
     backups_settings.BACKUPS = {**backups_settings.BACKUPS, "RESTORE_TARGETS": ["source", "default"]}
     assert untranslated(administrator, plan, more=more) == []
     backups_settings.BACKUPS = {**backups_settings.BACKUPS, "RESTORE_TARGETS": ["source"]}
+    assert untranslated(administrator, plan, more=more) == []
     assert untranslated(administrator, f"{plan}?target=source&now=1", more=more) == []
     assert untranslated(administrator, plan, status=503, data={"target": "source", "confirm": source.database}, more=more) == []
     alive(monkeypatch)
