@@ -52,3 +52,12 @@ def test_a_page_names_its_icon_and_the_icon_is_there(viewer: Client) -> None:
     named = re.search(r'<link rel="icon" type="image/svg\+xml" href="/static/([^"]+)">', viewer.get(OVERVIEW).content.decode())
     assert named is not None
     assert finders.find(re.sub(r"\.[0-9a-f]{12}(?=\.svg)", "", named[1])) is not None
+
+
+def test_a_run_that_the_history_does_not_know_has_a_page_that_says_where_to_look(viewer: Client) -> None:
+    answer = viewer.get(f"{OVERVIEW}00000000-0000-0000-0000-000000000000/")
+    assert answer.status_code == 404
+    page = answer.content.decode()
+    assert "There is no such page" in page
+    assert "icb db sync" in page
+    assert f'href="{reverse("admin:backups_backuphistory_changelist")}"' in page
