@@ -76,7 +76,7 @@ def new_database(admin: Server, name: str = "") -> Server:
     """Makes an empty database."""
     server = replace(admin, database=name or f"t_{uuid4().hex[:12]}")
     with connect(admin) as connection:
-        connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(server.database)))
+        connection.execute(sql.SQL("CREATE DATABASE {} STRATEGY file_copy").format(sql.Identifier(server.database)))
     return server
 
 
@@ -84,7 +84,7 @@ def copy_database(original: Server, copy: Server) -> None:
     """Makes a database as another one of the same server is; nobody may be connected to that."""
     names = map(sql.Identifier, (copy.database, original.database))
     with connect(replace(copy, database="postgres")) as connection:
-        connection.execute(sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(*names))
+        connection.execute(sql.SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY file_copy").format(*names))
 
 
 def drop_database(server: Server) -> None:
@@ -95,11 +95,14 @@ def drop_database(server: Server) -> None:
 
 def drop_with_what_it_replaced(server: Server) -> None:
     """Drops a database and those that restores kept of it: `icb db list` shows them to every test that comes after."""
-    drop_database(server)
     maintenance = replace(server, database="postgres")
-    for kept in swap.kept_copies(maintenance):
-        if kept.replaced == server.database:
-            drop_database(replace(maintenance, database=kept.database))
+    kept = "SELECT FROM pg_shdescription WHERE classoid = 'pg_database'::regclass AND description LIKE '%\"replaced\"%'"
+    with connect(maintenance) as session:
+        session.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(server.database)))
+        any_kept = session.execute(kept).fetchone() is not None
+    for copy in swap.kept_copies(maintenance) if any_kept else ():
+        if copy.replaced == server.database:
+            drop_database(replace(maintenance, database=copy.database))
 
 
 @pytest.fixture
@@ -152,14 +155,24 @@ def register_alias() -> Iterator[Callable[[str, Server], None]]:
             del connections[alias]
 
 
-@pytest.fixture
-def source(make_database: Callable[..., Server], register_alias: Callable[[str, Server], None]) -> Server:
-    """A database with three tables (SOURCE_ROWS), known to the site as the alias "source"."""
-    server = make_database()
+@pytest.fixture(scope="session")
+def original(embedded_home: Home) -> Iterator[Server]:
+    """What `source` is a copy of; nobody enters it."""
+    server = new_database(server_of(PostgreSQL(embedded_home)), "t_original")
     with connect(server) as session:
         session.execute(SOURCE_SQL)
+    yield server
+    drop_database(server)
+
+
+@pytest.fixture
+def source(original: Server, admin: Server, register_alias: Callable[[str, Server], None]) -> Iterator[Server]:
+    """A database with three tables (SOURCE_ROWS), known to the site as the alias "source"."""
+    server = replace(admin, database=f"t_{uuid4().hex[:12]}")
+    copy_database(original, server)
     register_alias("source", server)
-    return server
+    yield server
+    drop_with_what_it_replaced(server)
 
 
 # Django's flush truncates every table, each anew on the disk, and then makes all permissions again: longer than most tests take.
