@@ -10,12 +10,12 @@ from django_celery_beat.models import PeriodicTask
 
 from backups.admin.coming import TASKS, TIMES, Coming, coming_of
 from backups.admin.page import Page
-from backups.schedules import OURS, TASK, backup_schedules
+from backups.schedules import OURS, TASK, backup_schedules, unfollowable
 
 
 @dataclass(frozen=True, kw_only=True)
 class Line:
-    """One of them. `problem` says why no backup can be made by it."""
+    """One of them. `problem` says why it can't be carried out."""
 
     id: int
     description: str
@@ -33,10 +33,10 @@ class Schedules(Page):
     def get(self, request: HttpRequest) -> HttpResponse:
         """As a page."""
         now = timezone.now()
-        problems = {one.id: one.problem for one in backup_schedules()}
+        problems = {one.name: one.problem for one in backup_schedules()} | unfollowable()
         rows = PeriodicTask.objects.filter(task__startswith=OURS).select_related(*TIMES)
         lines = sorted(
-            ((row.task, _line(row, problems.get(row.id, ""), now)) for row in rows),
+            ((row.task, _line(row, problems.get(row.name, ""), now)) for row in rows),
             key=lambda one: (
                 not one[1].is_enabled,
                 one[1].coming.at or datetime.max.replace(tzinfo=now.tzinfo),

@@ -65,10 +65,18 @@ def test_one_that_is_off_has_no_next_moment_and_makes_no_backup(viewer: Client) 
     assert " in " not in line(shown, "Daily backup")
 
 
-def test_one_that_can_not_be_followed_says_why(viewer: Client) -> None:
-    scheduled("scheduled_backup", "Odd", kwargs='{"bucket": "x"}')
+@pytest.mark.parametrize(
+    ("task", "fields", "why"),
+    [
+        ("scheduled_backup", {"kwargs": '{"bucket": "x"}'}, "bucket is not known"),
+        ("tend", {"args": "[1]"}, "takes no positional arguments"),
+        ("of_yesterday", {}, "is no task for a schedule"),
+    ],
+)
+def test_one_that_can_not_be_followed_says_why(viewer: Client, task: str, fields: dict[str, str], why: str) -> None:
+    scheduled(task, "Odd", **fields)
     told = line(page(viewer), "Odd")
-    assert "bucket is not known" in told
+    assert why in told
     assert "t run" in told
 
 
