@@ -57,6 +57,7 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> Iterator[None]
     return (yield)
 
 
+@pytest.hookimpl(tryfirst=True)  # pytest-xdist has an answer of its own
 def pytest_xdist_auto_num_workers() -> int:
     """One process more than there are processors, as tests wait for others now and then; each has services of its own."""
     return min((os.cpu_count() or 1) + 1, MOST_PROCESSES)
