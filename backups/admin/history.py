@@ -8,15 +8,14 @@ from django.contrib.admin import helpers
 from django.contrib.auth import get_user_model
 from django.core.exceptions import BadRequest
 from django.http import Http404, HttpRequest, HttpResponseRedirect
-from django.shortcuts import render
 from django.urls import reverse
 
-from backups import access, audit
+from backups import access
 from backups.access import Action
 from backups.admin.bulk import NEEDS, BulkActions
 from backups.admin.history_filters import FACETS
 from backups.admin.history_list import HistoryList, Totals
-from backups.admin.page import common
+from backups.admin.page import forbidden
 from backups.admin.read_only import ReadOnlyAdmin
 from backups.models import BackupHistory
 
@@ -105,24 +104,18 @@ class BackupHistoryAdmin(BulkActions, ReadOnlyAdmin):
         needed = NEEDS.get(wanted, Action.VIEW)
         for action, name in ((Action.VIEW, "list"), (needed, wanted)):
             if not access.may(request, action):
-                return _forbidden(request, name or "list", tab=self.tab)
+                return forbidden(request, name or "list", tab=self.tab)
         _require_ids(request.POST.getlist(helpers.ACTION_CHECKBOX_NAME))
         return super().changelist_view(request, extra_context)
 
     def change_view(self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None) -> Any:
         """The panel's page of that backup."""
         if request.method not in ("GET", "HEAD") or not access.may(request, Action.VIEW):
-            return _forbidden(request, "backup", tab=self.tab)
+            return forbidden(request, "backup", tab=self.tab)
         try:
             return HttpResponseRedirect(reverse("backups_panel:backup", args=[UUID(object_id)]))
         except ValueError as error:
             raise Http404 from error
-
-
-def _forbidden(request: HttpRequest, action: str, *, tab: str) -> Any:
-    by, outcome = audit.By.of_request(request), audit.Outcome.REFUSED
-    audit.note(action=action, outcome=outcome, object=request.path, detail="The permission is missing.", by=by)
-    return render(request, "backups/forbidden.html", common(request, tab=tab), status=403)
 
 
 def _require_ids(selected: list[str]) -> None:

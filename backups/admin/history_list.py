@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from django.contrib.admin.templatetags.admin_list import date_hierarchy, result_headers
-from django.contrib.admin.views.main import PAGE_VAR, ChangeList
+from django.contrib.admin.views.main import ORDER_VAR, PAGE_VAR, ChangeList
 from django.core.paginator import Paginator
 from django.db.models import Count, F, Sum
 from django.http import HttpRequest
@@ -83,6 +83,8 @@ class HistoryList(ChangeList):
     def __init__(self, request: HttpRequest, *given: Any, **named: Any) -> None:
         super().__init__(request, *given, **named)
         self.bulk = frozenset(self.model_admin.get_actions(request))
+        if not self.multi_page:
+            self.page_num = 1  # whatever was asked for: Django looks at it only where there are several
 
     def get_ordering(self, request: HttpRequest, queryset: Any) -> list[Any]:
         """As asked for."""
@@ -100,6 +102,11 @@ class HistoryList(ChangeList):
         return self.headers["age"].order == "descending" and not any(
             head.order for name, head in self.headers.items() if name != "age"
         )
+
+    @cached_property
+    def is_narrowed(self) -> bool:
+        """Whether less is shown than there is."""
+        return bool(set(self.params) - {ORDER_VAR, PAGE_VAR})
 
     @cached_property
     def facets(self) -> list[dict[str, Any]]:

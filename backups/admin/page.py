@@ -41,6 +41,13 @@ def common(request: HttpRequest, **more: Any) -> dict[str, Any]:
     return {**admin.site.each_context(request), "tabs": tabs(request), "may": Abilities(request.user), **more}
 
 
+def forbidden(request: HttpRequest, action: str, *, tab: str) -> HttpResponse:
+    """The page for who may not do that, with 403; the audit notes it."""
+    by, outcome = audit.By.of_request(request), audit.Outcome.REFUSED
+    audit.note(action=action, outcome=outcome, object=request.path, detail="The permission is missing.", by=by)
+    return render(request, "backups/forbidden.html", common(request, tab=tab), status=403)
+
+
 class Page(View):
     """A page. A subclass says what it `needs` to be seen, what a POST to it needs, and has `get`, `post` or both.
 
@@ -61,8 +68,7 @@ class Page(View):
         """The answer; 403 where one may not, which the audit notes."""
         is_read = request.method in ("GET", "HEAD")
         if not access.may(request, self.needs if is_read else self.needs_to_post or self.needs):
-            self.note_refusal("The permission is missing.")
-            return self.show("backups/forbidden.html", status=403)
+            return forbidden(request, self.action, tab=self.tab)
         try:
             return super().dispatch(request, *args, **which)
         except BackupsError as error:

@@ -7,7 +7,7 @@ from django.db.models import Model
 from django.http import HttpRequest
 from django.utils.decorators import method_decorator
 
-from backups.admin.page import common
+from backups.admin.page import common, forbidden
 from backups.admin.zone import in_viewers_zone
 
 if TYPE_CHECKING:
@@ -35,12 +35,16 @@ class ReadOnlyAdmin(ModelAdmin):
 
     @method_decorator(in_viewers_zone)
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
-        """The list."""
+        """The list; 403 for who may not see it, which the audit notes."""
+        if not self.has_view_permission(request):
+            return forbidden(request, "list", tab=self.tab)
         return super().changelist_view(request, common(request, tab=self.tab) | (extra_context or {}))
 
     @method_decorator(in_viewers_zone)
     def changeform_view(
         self, request: HttpRequest, object_id: str | None = None, form_url: str = "", extra_context: Any = None
     ) -> Any:
-        """One row."""
+        """One row; 403 for who may not see it, which the audit notes."""
+        if not self.has_view_permission(request):
+            return forbidden(request, "retrieve", tab=self.tab)
         return super().changeform_view(request, object_id, form_url, common(request, tab=self.tab) | (extra_context or {}))

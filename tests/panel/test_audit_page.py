@@ -6,6 +6,7 @@ import pytest
 from django.test import Client
 
 from backups.audit import By, Channel, Outcome, note
+from backups.models import AuditEntry
 
 pytestmark = pytest.mark.usefixtures("history")
 AUDIT = "/admin/backups/auditentry/"
@@ -33,7 +34,14 @@ def test_it_shows_who_did_what_and_why_it_was_refused(browser_of: Callable[..., 
     assert "1 to 1 of 1" in client.get(f"{AUDIT}?q=backup-y").content.decode()
 
 
-def test_only_administrators_see_it_and_others_have_no_link(browser_of: Callable[..., Client]) -> None:
+@pytest.mark.parametrize("address", [AUDIT, f"{AUDIT}1/change/"])
+def test_only_administrators_see_it_and_whoever_else_tries_is_noted(browser_of: Callable[..., Client], address: str) -> None:
+    answer = browser_of("backup operator").get(address)
+    assert answer.status_code == 403
+    assert "You may not do this" in answer.content.decode()
+    assert [(noted.outcome, noted.object) for noted in AuditEntry.objects.all()] == [("refused", address)]
+
+
+def test_others_have_no_link_to_it(browser_of: Callable[..., Client]) -> None:
     client = browser_of("backup operator")
-    assert client.get(AUDIT).status_code == 403
     assert AUDIT not in client.get("/admin/backups/").content.decode()

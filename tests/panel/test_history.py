@@ -243,6 +243,14 @@ def test_pages_are_of_thirty_and_lead_to_each_other(viewer: Client) -> None:
     assert shown(viewer, "?p=2") == ["n30"]
 
 
+@pytest.mark.parametrize("asked", ["?p=-1", "?p=7"])
+def test_one_page_is_the_page_whatever_is_asked_for(viewer: Client, asked: str) -> None:
+    row()
+    shown = page(viewer, asked)
+    assert "1 to 1 of 1" in shown
+    assert "Show all" not in shown
+
+
 def multiply(one: BackupHistory, *, times: int) -> None:
     """Makes so many rows of one, a minute apart; in SQL, as they are too many to be made one by one."""
     own = {

@@ -9,7 +9,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from pytest_django.fixtures import Settings
 
-from backups.models import BackupRestore
+from backups.models import AuditEntry, BackupRestore
 
 pytestmark = pytest.mark.usefixtures("history")
 LIST = "/admin/backups/backuprestore/"
@@ -44,6 +44,19 @@ def test_it_is_filtered_searched_and_turned_over(viewer: Client) -> None:
     assert "1 to 1 of 1" in viewer.get(f"{LIST}?status__exact=failed").content.decode()
     assert "1 to 1 of 1" in viewer.get(f"{LIST}?q=other").content.decode()
     assert "None fits." in viewer.get(f"{LIST}?q=nothing").content.decode()
+
+
+@pytest.mark.parametrize("asked", ["?p=-1", "?p=7"])
+def test_one_page_is_the_page_whatever_is_asked_for(viewer: Client, asked: str) -> None:
+    some(2)
+    page = viewer.get(LIST + asked).content.decode()
+    assert "1 to 2 of 2" in page
+    assert 'rel="next"' not in page
+
+
+def test_whoever_may_not_see_it_is_told_so_and_that_is_noted(browser_of: Callable[..., Client]) -> None:
+    assert browser_of().get(LIST).status_code == 403
+    assert [(noted.outcome, noted.object) for noted in AuditEntry.objects.all()] == [("refused", LIST)]
 
 
 def test_it_takes_as_many_queries_for_many_as_for_few(viewer: Client) -> None:
