@@ -121,7 +121,7 @@ class DownloadObject(Page):
             raise ObjectMissingError(
                 sentence(gettext_noop("There is no object {key} in the bucket {bucket}."), key=key, bucket=store.bucket)
             )
-        name = key.rpartition("/")[2].replace('"', "")
+        name = key.rpartition("/")[2]
         if request.method == "HEAD":
             return without_bytes(name, there.size_bytes)
         url = store.presigned(key, filename=name, seconds=LASTS_SECONDS)
