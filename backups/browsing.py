@@ -35,7 +35,7 @@ _COLUMNS = (
 @dataclass(frozen=True, kw_only=True)
 class Item:
     """An object. `kind` is one of KINDS, record or other; `row` is the backup that it belongs to, None where the history knows
-    none.
+    none. Of a backup that was deleted, it is a leftover.
     """
 
     key: str
@@ -56,8 +56,8 @@ class Item:
 
     @property
     def is_known(self) -> bool:
-        """Whether it belongs to a backup that the history knows, or is a signed record of ours."""
-        return self.row is not None or self.kind == RECORD
+        """Whether it belongs to a backup that the history knows and that was not deleted, or is a signed record of ours."""
+        return (self.row is not None and self.row.deleted_at is None) or self.kind == RECORD
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -154,7 +154,8 @@ def _read(cursor: str, prefix: str) -> str:
 
 def _known(objects: Sequence[StoredObject], store: S3Store) -> dict[str, BackupHistory]:
     wanted = {dump_of(one.key) for one in objects}
-    return {row.s3_key: row for row in BackupHistory.objects.filter(s3_key__in=wanted, bucket=store.bucket).only(*_COLUMNS)}
+    rows = BackupHistory.objects.filter(s3_key__in=wanted, bucket=store.bucket).only(*_COLUMNS)
+    return {row.s3_key: row for row in rows.order_by("deleted_at")}  # NULL comes last: one that is there counts
 
 
 def _item(one: StoredObject, rows: dict[str, BackupHistory], *, records_at: str) -> Item:

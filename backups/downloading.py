@@ -11,6 +11,7 @@ from backups import catalog, conf, stores, words
 from backups.exceptions import ObjectMissingError, RefusedError
 from backups.models import BackupHistory, Status
 from backups.sentences import sentence as _
+from backups.storage.attachment import disposition
 from backups.storage.local import LocalStore
 from backups.storage.s3 import S3Store
 from backups.types import StoredObject
@@ -98,7 +99,7 @@ def _headers(filename: str, size_bytes: int) -> dict[str, str]:
     return {
         "Content-Type": BYTES,
         "Content-Length": str(size_bytes),
-        "Content-Disposition": f'attachment; filename="{filename}"',
+        "Content-Disposition": disposition(filename),
         "Cache-Control": "no-store",
     }
 

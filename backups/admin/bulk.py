@@ -139,7 +139,7 @@ class BulkActions(Base):
         """How many of them it was done with. What could not be done is said, and noted; without room or a worker, the rest is
         not tried.
         """
-        rows, failed, done = list(queryset), [], 0
+        rows, failed, rest, done = list(queryset), [], [], 0
         for place, row in enumerate(rows):
             try:
                 _note(request, action, outcome, row, detail=do(row))
@@ -151,12 +151,10 @@ class BulkActions(Base):
                 why = {"filename": row.filename, "why": f"{translated(error.message)} {translated(error.hint)}".strip()}
                 failed.append(_("Not done with %(filename)s: %(why)s") % why)
                 if isinstance(error, NoRoomError | NoWorkerError):
-                    failed += _not_tried(rows[place + 1 :])
+                    rest = rows[place + 1 :]
                     break
-        for text in failed[:SHOWN]:
+        for text in (*failed[:SHOWN], *_more(len(failed) - SHOWN), *_not_tried(rest)):
             self.message_user(request, text, messages.ERROR)
-        if more := len(failed) - SHOWN if len(failed) > SHOWN else 0:
-            self.message_user(request, _("%(count)s more could not be done.") % {"count": more}, messages.ERROR)
         return done
 
 
@@ -164,6 +162,13 @@ def _told(request: HttpRequest, text: str) -> HttpResponse:
     """Said on the same page."""
     messages.warning(request, text)
     return HttpResponseRedirect(request.get_full_path())
+
+
+def _more(number: int) -> list[str]:
+    """Of how many nothing else is said, where there are any."""
+    if number <= 0:
+        return []
+    return [ngettext("%(count)s more could not be done.", "%(count)s more could not be done.", number) % {"count": number}]
 
 
 def _not_tried(rows: Sequence[BackupHistory]) -> list[str]:

@@ -13,6 +13,7 @@ from backups.admin.page import Page, found
 from backups.manifest import LIMIT_BYTES, parse
 from backups.models import BackupHistory
 from backups.storage import keys
+from backups.storage.attachment import disposition
 from backups.types import Objects
 
 # In this order, under these names; then the kinds that have none here, under PostgreSQL's.
@@ -89,7 +90,7 @@ class Manifest(OfManifest):
         name = keys.manifest_key(row.filename)
         data = held.store.read(keys.manifest_key(held.key), limit_bytes=LIMIT_BYTES)
         if request.GET.get("as") == "file":
-            headers = {"Content-Disposition": f'attachment; filename="{name}"', "Cache-Control": "no-store"}
+            headers = {"Content-Disposition": disposition(name), "Cache-Control": "no-store"}
             return HttpResponse(data, content_type="application/json", headers=headers)
         parse(data, **conf.signing_keys())  # these very bytes, if somebody has changed them meanwhile
         text = data.decode()

@@ -19,6 +19,7 @@ from backups.prune import BackupPruning, Fate, Judged
 from backups.prune.deleting import newer_is_verified
 from backups.prune.rules import EXAMPLE
 from backups.retention import Policy
+from backups.retention.policy import KEEP_RULES
 
 MOST = 200  # lines of one table
 MANY = 1000  # backups: to plan what becomes of more takes seconds, as the bucket tells a thousand keys at a time
@@ -130,19 +131,23 @@ def obstacle_of(row: BackupHistory) -> str:
 
 def rules_of(policy: Policy) -> list[str]:
     """The rules of a policy, each in words."""
-    said = {
-        "keep_last": _("the last %(number)s verified"),
-        "hourly": _("%(number)s hourly"),
-        "daily": _("%(number)s daily"),
-        "weekly": _("%(number)s weekly"),
-        "monthly": _("%(number)s monthly"),
-        "yearly": _("%(number)s yearly"),
-        "minimum_age_days": _("everything younger than %(number)s days"),
-    }
-    told = [text % {"number": value} for name, text in said.items() if (value := getattr(policy, name)) is not None]
+    told = [_rule(name, value) for name in (*KEEP_RULES, "minimum_age_days") if (value := getattr(policy, name)) is not None]
     if policy.maximum_total_bytes is not None:
         told.append(_("at most %(size)s of each database") % {"size": figures.size(policy.maximum_total_bytes)})
     return told
+
+
+def _rule(name: str, number: int) -> str:
+    said = {
+        "keep_last": ngettext("the last %(number)s verified", "the last %(number)s verified", number),
+        "hourly": ngettext("%(number)s hourly", "%(number)s hourly", number),
+        "daily": ngettext("%(number)s daily", "%(number)s daily", number),
+        "weekly": ngettext("%(number)s weekly", "%(number)s weekly", number),
+        "monthly": ngettext("%(number)s monthly", "%(number)s monthly", number),
+        "yearly": ngettext("%(number)s yearly", "%(number)s yearly", number),
+        "minimum_age_days": ngettext("everything younger than %(number)s day", "everything younger than %(number)s days", number),
+    }
+    return said[name] % {"number": number}
 
 
 def _stored() -> int:

@@ -87,3 +87,8 @@ def change(count: float, kind: str = "number") -> str:
         return "0"
     sign = "\N{MINUS SIGN}" if count < 0 else "+"
     return sign + (size if kind == "size" else number)(abs(count))
+
+
+def whole(seconds: float) -> str:
+    """As `duration`, without tenths of seconds: they change too fast to be read."""
+    return NO_BREAK.join(f"{amount}{NO_BREAK}{unit}" for amount, unit in parts(int(seconds)))

@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 from django.contrib import admin, messages
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
 from django.shortcuts import render
+from django.utils.http import url_has_allowed_host_and_scheme
 from django.views import View
 
 from backups import access, audit, exceptions, stores
@@ -102,7 +103,7 @@ class Page(View):
         status = next((status for kind, status in _STATUSES if isinstance(error, kind)), 503)
         if self.request.method == "POST":
             self.note_refusal(str(error), failed=status >= 500)
-        back = self.request.headers.get("Referer", "")
+        back = _ours(self.request, self.request.headers.get("Referer", ""))
         again = self.request.method == "GET" and urlsplit(back).path == self.request.path
         return self.show(template, status=status, error=error, back=back, is_again=again, **context)
 
@@ -127,6 +128,12 @@ class Page(View):
         outcome = audit.Outcome.FAILED if failed else audit.Outcome.REFUSED
         by = audit.By.of_request(self.request)
         audit.note(action=self.action, outcome=outcome, object=self.request.path, detail=detail, by=by)
+
+
+def _ours(request: HttpRequest, address: str) -> str:
+    """The address, where it is of this site; else ""."""
+    is_ours = url_has_allowed_host_and_scheme(address, allowed_hosts={request.get_host()}, require_https=request.is_secure())
+    return address if is_ours else ""
 
 
 def found(rows: Any, id: object) -> Any:

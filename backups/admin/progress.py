@@ -9,6 +9,7 @@ from django.utils.dateparse import parse_datetime
 from django.utils.translation import gettext as _
 
 from backups.admin import figures
+from backups.admin.table_lines import Line, line_of
 from backups.models import BackupHistory, Status
 
 DUMPING, CANCELLING = "dumping", "cancelling"
@@ -28,17 +29,6 @@ class Step:
     text: str
     detail: str = ""
     took: str = ""  # of one that is over, where it was measured
-
-
-@dataclass(frozen=True, kw_only=True)
-class Line:
-    """A table while it is dumped: `share` of its bar, in percent; `took` in words."""
-
-    name: str
-    state: str
-    bytes: int
-    share: int
-    took: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,8 +87,9 @@ class Running:
 
     @property
     def rate(self) -> int | None:
-        """Bytes of tables a second, of the last second or so."""
-        return self._number("rate") if self.phase == DUMPING and self._told.get("rate") is not None else None
+        """Bytes of tables a second, of the last second or so; None where nothing was heard lately."""
+        is_told = self.phase == DUMPING and self._told.get("rate") is not None and self.silent_for is None
+        return self._number("rate") if is_told else None
 
     @property
     def stored_bytes(self) -> int | None:
@@ -119,12 +110,12 @@ class Running:
     @property
     def largest(self) -> list[Line]:
         """The largest tables, by their size."""
-        return [_line(one) for one in (self._told.get("tables") or {}).get("largest") or ()]
+        return [line_of(one) for one in (self._told.get("tables") or {}).get("largest") or ()]
 
     @property
     def left(self) -> float | None:
-        """About how long until every table is dumped, if it goes on as fast as so far."""
-        if not self.done_bytes or not self.total_bytes or self.so_far < _EARLY_SECONDS:
+        """About how long until every table is dumped, if it goes on as fast as so far; None where nothing was heard lately."""
+        if self.silent_for is not None or not self.done_bytes or not self.total_bytes or self.so_far < _EARLY_SECONDS:
             return None
         return self.so_far * max(0, self.total_bytes - self.done_bytes) / self.done_bytes
 
@@ -133,18 +124,19 @@ class Running:
         """The same in words; empty where nobody can tell."""
         if self.left is None:
             return ""
-        return _("about %(time)s left") % {"time": whole(self.left)} if self.left >= _FEW_SECONDS else _("a few seconds left")
+        if self.left < _FEW_SECONDS:
+            return _("a few seconds left")
+        return _("about %(time)s left") % {"time": figures.whole(self.left)}
 
     @property
     def told_so_far(self) -> str:
         """In whole seconds."""
-        return _("%(time)s so far") % {"time": whole(self.so_far)}
+        return _("%(time)s so far") % {"time": figures.whole(self.so_far)}
 
     @property
     def silent_for(self) -> float | None:
         """Since when nothing was heard of it while it dumps, where that is too long: in other phases it has nothing to tell."""
-        at = parse_datetime(str(self._told.get("at", "")))
-        seconds = (self.now - at).total_seconds() if at is not None and at.tzinfo is not None else self.so_far
+        seconds = unheard_for(self._told, now=self.now, otherwise=self.so_far)
         return seconds if self.phase == DUMPING and seconds > SILENT_SECONDS else None
 
     @property
@@ -171,7 +163,7 @@ class Running:
         if self.is_queued:
             return _("Queued, waits for a worker")
         if self.percent is not None:
-            return f"{self.percent}%"
+            return _("%(percent)s%%") % {"percent": self.percent}
         return {
             "checking": _("Checking"),
             "taking the snapshot": _("Taking the snapshot"),
@@ -211,7 +203,7 @@ class Running:
         """Which step it is at; -1 before the first."""
         if self.phase in _PHASES:
             return _PHASES.index(self.phase)
-        return -1 if self.is_queued or self.is_cancelling else 0
+        return -1 if self.phase or self.is_queued or self.is_cancelling else 0
 
     @property
     def _told(self) -> Mapping[str, Any]:
@@ -221,21 +213,10 @@ class Running:
         return int(self._told.get(name) or 0)
 
 
-def _line(told: Mapping[str, Any]) -> Line:
-    size, done, seconds = int(told["bytes"]), int(told["done_bytes"]), told.get("seconds")
-    share = 100 if told["state"] == "done" else min(100, 100 * done // size) if size else 0
-    if told["state"] == "waits":
-        took = _("waits")
-    elif told["state"] == "now":
-        took = _("%(time)s so far") % {"time": whole(seconds or 0)}
-    else:
-        took = _("done") if seconds is None else figures.duration(seconds)
-    return Line(name=str(told["name"]), state=str(told["state"]), bytes=size, share=share, took=took)
-
-
-def whole(seconds: float) -> str:
-    """As figures.duration, without tenths of seconds: they change too fast to be read."""
-    return figures.NO_BREAK.join(f"{amount}{figures.NO_BREAK}{unit}" for amount, unit in figures.parts(int(seconds)))
+def unheard_for(told: Mapping[str, Any], *, now: datetime, otherwise: float) -> float:
+    """Seconds since a run has told something to its row; `otherwise` where it did not tell when."""
+    at = parse_datetime(str(told.get("at", "")))
+    return (now - at).total_seconds() if at is not None and at.tzinfo is not None else otherwise
 
 
 def took_of(told: Mapping[str, Any], phases: Sequence[str]) -> str:

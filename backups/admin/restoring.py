@@ -128,6 +128,7 @@ class RestoreBackup(Page):
         row = found(BackupHistory.objects.defer("table_snapshot"), id)
         target, confirm = request.POST.get("target", ""), request.POST.get("confirm", "")
         neutralize = _NEUTRALIZE.get(request.POST.get("neutralize", ""))
+        server = asking.allowed_target(target)  # looked up first: once it is queued, nothing may fail that is said of it
         try:
             made = asking.for_restore(row, target=target, confirm=confirm, neutralize=neutralize, user=request.user)
         except UsageError as error:
@@ -136,7 +137,7 @@ class RestoreBackup(Page):
         except OfRunError as error:
             address = reverse(f"backups_panel:{error.which}", args=[error.id])
             return self.failed(error, other=address)
-        self.note(object=row.filename, target=asking.allowed_target(target).address, detail=str(made.id), queued=True)
+        self.note(object=row.filename, target=server.address, detail=str(made.id), queued=True)
         return self.done(_("The restore is queued."), to=reverse("backups_panel:restore", args=[made.id]))
 
     def _planned(self, row: BackupHistory, given: Any, *, wrong: BackupsError | None = None, status: int = 200) -> HttpResponse:

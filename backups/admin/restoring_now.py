@@ -11,7 +11,7 @@ from django.utils.translation import gettext_lazy
 
 from backups import history
 from backups.admin import figures
-from backups.admin.progress import CANCELLING, Step, step_at, took_of, whole
+from backups.admin.progress import CANCELLING, SILENT_SECONDS, Step, step_at, took_of, unheard_for
 from backups.models import BackupRestore, Level, RestoreMode, RestorePurpose, Status
 
 Stage = tuple[str | Promise, tuple[str, ...]]  # a step in words, and the phases of the run that belong to it
@@ -81,7 +81,11 @@ _HEADINGS: Mapping[str, str | Promise] = {
     "carrying the history over": gettext_lazy("Carrying the history over"),
     "swapping": gettext_lazy("Swapping"),
     "backing up what is there": gettext_lazy("Backing up what is there"),
+    "taking the snapshot": gettext_lazy("Backing up what is there"),
     "dumping": gettext_lazy("Backing up what is there"),
+    "counting rows": gettext_lazy("Backing up what is there"),
+    "completing": gettext_lazy("Backing up what is there"),
+    "putting them into the schema": gettext_lazy("Putting them into the schema"),
 }
 
 
@@ -135,9 +139,11 @@ class Restoring:
 
     @property
     def rate(self) -> int | None:
-        """Bytes a second, of the last second or so."""
+        """Bytes a second, of the last second or so; None where nothing was heard lately: its worker may be gone."""
         told = self._told.get("rate")
-        return int(told) if told and self.total_bytes and int(told) > 0 else None
+        if not told or not self.total_bytes or unheard_for(self._told, now=self.now, otherwise=self._so_far) > SILENT_SECONDS:
+            return None
+        return int(told) if int(told) > 0 else None
 
     @property
     def table(self) -> str:
@@ -151,14 +157,14 @@ class Restoring:
             return _("Stopping")
         if self.is_queued:
             return _("Queued, waits for a worker")
-        words = str(_HEADINGS.get(self.phase) or self.phase.capitalize() or _("Starting"))
+        known = max((begins for begins in _HEADINGS if self.phase.startswith(begins)), key=len, default="")
+        words = str(_HEADINGS[known]) if known else self.phase.capitalize() or _("Starting")
         return words if self.percent is None else _("%(what)s, %(percent)s%%") % {"what": words, "percent": self.percent}
 
     @property
     def told_so_far(self) -> str:
         """In whole seconds, since it was begun or asked for."""
-        seconds = (self.now - (self.row.started_at or self.row.created_at)).total_seconds()
-        return _("%(time)s so far") % {"time": whole(max(0.0, seconds))}
+        return _("%(time)s so far") % {"time": figures.whole(self._so_far)}
 
     @property
     def told_left(self) -> str:
@@ -166,7 +172,7 @@ class Restoring:
         if not self.rate or not self.total_bytes or self.done_bytes >= self.total_bytes:
             return ""
         seconds = max(1.0, (self.total_bytes - self.done_bytes) / self.rate)
-        return _("about %(time)s left of this step") % {"time": whole(seconds)}
+        return _("about %(time)s left of this step") % {"time": figures.whole(seconds)}
 
     @property
     def said_at(self) -> str:
@@ -183,11 +189,11 @@ class Restoring:
 
     @property
     def where(self) -> int:
-        """Which step it is at; -1 before the first, and where it stops."""
+        """Which step it is at; -1 before the first, where it stops, and in a phase that belongs to none."""
         if self.is_queued or self.is_cancelling or self.phase == CANCELLING:
             return -1
         fitting = (place for place, (_text, phases) in enumerate(self._stages) if self.phase.startswith(phases))
-        return next(fitting, 0)
+        return next(fitting, -1 if self.phase else 0)
 
     @property
     def steps(self) -> list[Step]:
@@ -196,6 +202,10 @@ class Restoring:
             step_at(place - self.where, str(text), took=took_of(self._told, phases))
             for place, (text, phases) in enumerate(self._stages)
         ]
+
+    @property
+    def _so_far(self) -> float:
+        return max(0.0, (self.now - (self.row.started_at or self.row.created_at)).total_seconds())
 
     @property
     def _stages(self) -> tuple[Stage, ...]:

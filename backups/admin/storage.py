@@ -34,6 +34,8 @@ class Line:
         """What may be said of an object that no backup of the history has; empty for a known one."""
         if self.item.is_known:
             return ""
+        if self.item.row is not None:
+            return _("left of a backup that was deleted")
         if self.item.kind == "dump":
             return _("a dump without a row: reconciling reads its manifest")
         return _("stands beside a dump that is not here") if self.item.kind != browsing.OTHER else _("not a name of ours")
@@ -121,7 +123,7 @@ class DownloadObject(Page):
             raise ObjectMissingError(
                 sentence(gettext_noop("There is no object {key} in the bucket {bucket}."), key=key, bucket=store.bucket)
             )
-        name = key.rpartition("/")[2].replace('"', "")
+        name = key.rpartition("/")[2]
         if request.method == "HEAD":
             return without_bytes(name, there.size_bytes)
         url = store.presigned(key, filename=name, seconds=LASTS_SECONDS)

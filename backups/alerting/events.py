@@ -10,43 +10,92 @@ SUBJECT_LENGTH = 80  # in a title
 
 @dataclass(frozen=True)
 class Words:
-    """What is said when it begins, when it ends, and what somebody who reads that it ended should know besides."""
+    """What is said when it begins, when it ends, and what somebody who reads that it ended should know besides.
+
+    `unnamed` is what begins and ends where nobody told what it is about: words with a place for a subject need it.
+    """
 
     begins: str
     ends: str
     note: str = ""
+    unnamed: tuple[str, str] = ("", "")
 
 
 _WORDS = {
     "backup-failed": Words(
-        _("backup of {subject} failed"), _("backups of {subject} work again"), _("A newer backup has succeeded.")
+        _("backup of {subject} failed"),
+        _("backups of {subject} work again"),
+        _("A newer backup has succeeded."),
+        unnamed=(_("backup failed"), _("backups work again")),
     ),
     "verification-failed": Words(
         _("bad backup: {subject}"),
         _("no longer a bad backup: {subject}"),
         _("It was restored and found good after all, or it was deleted, or no store has it any more: icb db list tells."),
+        unnamed=(_("bad backup"), _("no longer a bad backup")),
     ),
-    "damaged-copy": Words(_("damaged copy: {subject}"), _("every copy is good again: {subject}")),
-    "verification-unable": Words(_("backups of {subject} can't be verified"), _("backups of {subject} are verified again")),
+    "damaged-copy": Words(
+        _("damaged copy: {subject}"),
+        _("every copy is good again: {subject}"),
+        unnamed=(_("damaged copy"), _("every copy is good again")),
+    ),
+    "verification-unable": Words(
+        _("backups of {subject} can't be verified"),
+        _("backups of {subject} are verified again"),
+        unnamed=(_("backups can't be verified"), _("backups are verified again")),
+    ),
     "shrink": Words(
         _("tables of {subject} have shrunk"),
         _("tables of {subject} shrink no further"),
         _("The newest backup has lost nothing more. What was lost before is not back for that: icb db diff tells."),
+        unnamed=(_("tables have shrunk"), _("tables shrink no further")),
     ),
     "prune-refused": Words(_("prune refused"), _("prunes go on again")),
     "unknown-objects": Words(_("unknown objects in the bucket"), _("no unknown objects any more")),
     "backups-missing": Words(_("backups are missing in the store"), _("all backups are where they should be")),
     "sync-failed": Words(_("sync could not look everywhere"), _("sync looks everywhere again")),
-    "schedule-failed": Words(_("schedule without backup: {subject}"), _("schedule works again: {subject}")),
-    "schedule-unfollowed": Words(_("schedule that can't be followed: {subject}"), _("schedule works again: {subject}")),
-    OF_A_RECEIVER: Words(_("nobody heard at {subject}"), _("{subject} takes messages again")),
+    "schedule-failed": Words(
+        _("schedule without backup: {subject}"),
+        _("schedule works again: {subject}"),
+        unnamed=(_("schedule without backup"), _("schedule works again")),
+    ),
+    "schedule-unfollowed": Words(
+        _("schedule that can't be followed: {subject}"),
+        _("schedule works again: {subject}"),
+        unnamed=(_("schedule that can't be followed"), _("schedule works again")),
+    ),
+    OF_A_RECEIVER: Words(
+        _("nobody heard at {subject}"),
+        _("{subject} takes messages again"),
+        unnamed=(_("nobody heard at a receiver"), _("a receiver takes messages again")),
+    ),
     # checks of health
-    "newest-backup": Words(_("newest backup of {subject} too old"), _("newest backup of {subject} young enough")),
-    "verification": Words(_("nothing of {subject} proven lately"), _("backups of {subject} proven again")),
-    "disk": Words(_("disk nearly full: {subject}"), _("disk has room again: {subject}")),
-    "bucket-space": Words(_("bucket nearly full: {subject}"), _("bucket has room again: {subject}")),
+    "newest-backup": Words(
+        _("newest backup of {subject} too old"),
+        _("newest backup of {subject} young enough"),
+        unnamed=(_("newest backup too old"), _("newest backup young enough")),
+    ),
+    "verification": Words(
+        _("nothing of {subject} proven lately"),
+        _("backups of {subject} proven again"),
+        unnamed=(_("nothing proven lately"), _("backups proven again")),
+    ),
+    "disk": Words(
+        _("disk nearly full: {subject}"),
+        _("disk has room again: {subject}"),
+        unnamed=(_("disk nearly full"), _("disk has room again")),
+    ),
+    "bucket-space": Words(
+        _("bucket nearly full: {subject}"),
+        _("bucket has room again: {subject}"),
+        unnamed=(_("bucket nearly full"), _("bucket has room again")),
+    ),
     "scheduler": Words(_("the scheduler is silent"), _("the scheduler is back")),
-    "worker": Words(_("the worker is silent: {subject}"), _("the worker is back: {subject}")),
+    "worker": Words(
+        _("the worker is silent: {subject}"),
+        _("the worker is back: {subject}"),
+        unnamed=(_("the worker is silent"), _("the worker is back")),
+    ),
 }
 
 
@@ -68,7 +117,8 @@ def note(event: str) -> str:
 def _words(event: str, subject: str) -> Words:
     """With the subject in its place; of a check of health that has no words of its own, by its name."""
     if (known := _WORDS.get(event)) is not None:
-        return Words(_filled(known.begins, subject), _filled(known.ends, subject), known.note)
+        begins, ends = (_filled(known.begins, subject), _filled(known.ends, subject)) if subject else _unnamed(known)
+        return Words(begins, ends, known.note)
     check = event.replace("-", " ")
     if not subject:
         return Words(_("{check} not OK", check=check), _("{check} OK again", check=check))
@@ -77,10 +127,12 @@ def _words(event: str, subject: str) -> Words:
 
 
 def _filled(words: str, subject: str) -> str:
-    """What names nothing has no place for a subject, or, where it was not told what it is about, loses it."""
-    if not subject:
-        return _(words.replace(" of {subject}", "").replace(": {subject}", "").replace("{subject}", ""))
-    return _(words, subject=_short(subject)) if "{subject}" in words else _(words)
+    """What names nothing has no place for a subject."""
+    return _(words, subject=_short(subject)) if "{subject}" in words else words
+
+
+def _unnamed(known: Words) -> tuple[str, str]:
+    return known.unnamed if known.unnamed[0] else (known.begins, known.ends)
 
 
 def _short(subject: str) -> str:

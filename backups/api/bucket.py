@@ -41,7 +41,7 @@ class ObjectSerializer(serializers.Serializer[Any]):
     modified_at = serializers.DateTimeField()
     kind = serializers.ChoiceField([*browsing.KINDS.values(), browsing.RECORD, browsing.OTHER])
     is_known = serializers.BooleanField(
-        help_text="Whether it belongs to a backup that the history knows, or is a record of a run."
+        help_text="Whether it belongs to a backup that the history knows and that was not deleted, or is a record of a run."
     )
     backup = serializers.URLField(allow_null=True)
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from backups import conf, words
 from backups.exceptions import StorageError
 from backups.health.of_machine import clock
-from backups.sentences import Sentence, joined
+from backups.sentences import joined
 from backups.sentences import sentence as _
 from backups.storage import keys, protection
 from backups.storage.protection import Answer
@@ -25,7 +25,8 @@ class _Protection:
     yes: str
     no: str
     action: str  # that the credentials need to ask
-    todo: str
+    advice: str = ""
+    command: str = ""  # that turns it on, with {bucket} in it; untranslated, in the place of advice
 
     @property
     def id(self) -> str:
@@ -41,7 +42,7 @@ _PROTECTIONS = (
         yes=_("keeps versions"),
         no=_("keeps no versions: what is overwritten or deleted is gone"),
         action="s3:GetBucketVersioning",
-        todo="aws s3api put-bucket-versioning --bucket {bucket} --versioning-configuration Status=Enabled",
+        command="aws s3api put-bucket-versioning --bucket {bucket} --versioning-configuration Status=Enabled",
     ),
     _Protection(
         name="object_lock",
@@ -50,7 +51,7 @@ _PROTECTIONS = (
         yes=_("can lock objects"),
         no=_("locks no objects: whoever has our credentials can delete all"),
         action="s3:GetBucketObjectLockConfiguration",
-        todo=_("docs/bucket.md tells when a bucket should lock objects."),
+        advice=_("docs/bucket.md tells when a bucket should lock objects."),
     ),
     _Protection(
         name="public_access_block",
@@ -59,7 +60,7 @@ _PROTECTIONS = (
         yes=_("blocks public access"),
         no=_("does not block all public access"),
         action="s3:GetBucketPublicAccessBlock",
-        todo="aws s3api put-public-access-block --bucket {bucket} --public-access-block-configuration"
+        command="aws s3api put-public-access-block --bucket {bucket} --public-access-block-configuration"
         " BlockPublicAcls=true,IgnorePublicAcls=true,BlockPublicPolicy=true,RestrictPublicBuckets=true",
     ),
     _Protection(
@@ -69,7 +70,7 @@ _PROTECTIONS = (
         yes=_("ends unfinished uploads by a lifecycle rule"),
         no=_("has no lifecycle rule that ends unfinished uploads"),
         action="s3:GetLifecycleConfiguration",
-        todo=_("Add a rule AbortIncompleteMultipartUpload of a day or two: docs/bucket.md"),
+        advice=_("Add a rule AbortIncompleteMultipartUpload of a day or two: docs/bucket.md"),
     ),
 )
 
@@ -140,7 +141,7 @@ def _judged(one: _Protection, answer: Answer, *, bucket: str, is_wanted: bool) -
     if answer is Answer.DENIED:
         hint = _("Allow {action}, or do without: {switch}", action=one.action, switch=_switch(one))
         return State.UNKNOWN if is_wanted else State.OK, _("{noun}: these credentials may not ask for it", noun=one.noun), hint
-    todo = one.todo if isinstance(one.todo, Sentence) else one.todo.format(bucket=bucket)
+    todo = one.command.format(bucket=bucket) or one.advice
     return (
         State.BAD if is_wanted else State.OK,
         one.no,

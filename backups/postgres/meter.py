@@ -83,8 +83,8 @@ class DumpMeter:
         size, done, seconds, state = self._bytes[name], 0, None, "waits"
         if name in self._done:
             done, seconds, state = size, self._done[name], "done"
-        elif self._current is not None and name == (self._current.schema, self._current.name):
-            done, seconds, state = self._copied, time.monotonic() - (self._began or 0), "now"
+        elif self._current is not None and self._began is not None and name == (self._current.schema, self._current.name):
+            done, seconds, state = self._copied, time.monotonic() - self._began, "now"
         told = None if seconds is None else round(seconds, 1)
         return TableProgress(name=".".join(name), state=state, bytes=size, done_bytes=done, seconds=told)
 

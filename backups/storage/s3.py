@@ -10,6 +10,7 @@ from botocore.parsers import ResponseParserError
 
 from backups.exceptions import BackupsError, ChecksumError, ObjectExistsError, ObjectMissingError, StorageError
 from backups.storage.abilities import Abilities, Probe
+from backups.storage.attachment import disposition
 from backups.storage.client import Clients
 from backups.storage.download import pieces
 from backups.storage.errors import FAILURES, PRECONDITION_FAILED, code_of, explained, is_missing
@@ -183,7 +184,7 @@ class S3Store:
 
     def presigned(self, key: str, *, filename: str, seconds: int) -> str:
         """An address by which anybody may fetch the object, as a file of that name, for so long. A secret while it lasts."""
-        given = {"Bucket": self.bucket, "Key": key, "ResponseContentDisposition": f'attachment; filename="{filename}"'}
+        given = {"Bucket": self.bucket, "Key": key, "ResponseContentDisposition": disposition(filename)}
         with self._translated(f"sign an address of {self.location(key)}"):
             return self.client.generate_presigned_url("get_object", Params=given, ExpiresIn=seconds)
 

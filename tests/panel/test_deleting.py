@@ -18,6 +18,7 @@ from backups.admin import deleting
 from backups.audited import AuditEntry
 from backups.models import BackupHistory, Heartbeat
 from backups.prune import BackupPruning, Fate, delete_one, pin
+from backups.retention import Policy
 from tests.conftest import keys_in
 from tests.integration import shelf
 
@@ -113,6 +114,11 @@ def test_each_backup_stands_with_the_rule_that_decided_it_and_nothing_is_changed
     assert "no rule keeps it" in text
     assert old.filename in text
     assert keys_in(backups_settings, bucket) == before
+
+
+def test_the_rules_are_told_in_the_number_that_they_have() -> None:
+    told = deleting.rules_of(Policy(keep_last=3, daily=7, minimum_age_days=1))
+    assert told == ["the last 3 verified", "7 daily", "everything younger than 1 day"]
 
 
 def test_what_stops_the_prune_is_said(viewer: Client, bucket: str, retain: Callable[..., None]) -> None:

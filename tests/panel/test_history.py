@@ -365,6 +365,14 @@ def test_verifications_are_queued_and_noted(administrator: Client, bucket: str, 
     )
 
 
+def test_how_many_more_could_not_be_done_or_were_not_tried_counts_backups(administrator: Client) -> None:
+    now = timezone.now()
+    gone = [row(f"gone {number}", deleted_at=now, created_at=now + timedelta(minutes=1 + number)) for number in range(6)]
+    told = said(act(administrator, "verify", *gone, *(row(f"kept {number}") for number in range(3))))
+    assert told[4].startswith("Not done with")
+    assert told[5:] == ["2 more could not be done.", "2 more were not tried."]
+
+
 def test_without_room_the_rest_is_not_tried_and_that_is_said(
     administrator: Client, bucket: str, worker: list[str], backups_settings: object
 ) -> None:

@@ -39,6 +39,23 @@ def test_whoever_lacks_the_permission_is_told_so_and_it_is_noted(browser_of: Cal
     assert (noted.channel, noted.action, noted.object) == ("web", "overview", OVERVIEW)
 
 
+@pytest.mark.parametrize(
+    ("referer", "is_led_to"),
+    [
+        ("http://testserver/admin/backups/", True),
+        ("https://elsewhere.example/", False),
+        ("javascript:alert(1)", False),
+        ("", False),
+    ],
+)
+def test_what_went_wrong_leads_back_to_a_page_of_this_site_only(viewer: Client, referer: str, is_led_to: bool) -> None:
+    answer = viewer.get(f"{OVERVIEW}storage/?prefix=elsewhere/", HTTP_REFERER=referer)
+    assert answer.status_code == 400
+    assert ("Go back" in answer.content.decode(), referer != "" and f'href="{referer}"' in answer.content.decode()) == (
+        is_led_to,
+    ) * 2
+
+
 def test_nothing_inline_is_allowed_and_nothing_from_elsewhere(viewer: Client) -> None:
     answer = viewer.get(OVERVIEW)
     policy = answer["Content-Security-Policy"]

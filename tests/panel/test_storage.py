@@ -109,6 +109,16 @@ def test_what_belongs_to_a_backup_is_never_deleted_as_an_object(
     assert keys_in(backups_settings, bucket) == before
 
 
+def test_what_is_left_of_a_deleted_backup_leads_to_it_and_may_be_deleted(
+    administrator: Client, bucket: str, backups_settings: Settings
+) -> None:
+    key = shelf.put("gone", manifest=False, deleted_at=timezone.now())
+    page = administrator.get(STORAGE, {"show": "unknown"}).content.decode()
+    assert (">gone</a>" in page, "storage/delete/" in page) == (True, True)
+    assert administrator.post(STORAGE + "delete/", {"key": key, "confirm": key.rpartition("/")[2]}).status_code == 302
+    assert keys_in(backups_settings, bucket) == []
+
+
 def test_an_object_is_downloaded_from_the_store_and_that_is_noted(administrator: Client, put: Callable[[str], None]) -> None:
     put(FOLDER + "stray.txt")
     answer = administrator.get(STORAGE + "download/", {"key": FOLDER + "stray.txt"})

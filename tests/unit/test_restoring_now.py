@@ -15,7 +15,7 @@ def restoring(
     phase: str = "", *, status: str = "running", begun: bool = True, told: dict[str, Any] | None = None, **row: Any
 ) -> Restoring:
     given = {"purpose": "restore", "target_database": "shop", "target_port": 1, "created_at": NOW - timedelta(seconds=90)} | row
-    progress = {"phase": phase, **(told or {})} if phase else {}
+    progress = {"phase": phase, "at": NOW.isoformat(), **(told or {})} if phase else {}
     started = NOW - timedelta(seconds=61) if begun else None
     return Restoring(row=BackupRestore(status=status, started_at=started, progress=progress, **given), now=NOW)
 
@@ -93,6 +93,25 @@ def test_something_is_said_aloud_with_each_quarter_and_each_step() -> None:
 
 def test_a_phase_that_nobody_knows_is_told_as_it_is() -> None:
     assert restoring("polishing").heading == "Polishing"
+
+
+def test_a_phase_that_nobody_knows_is_at_no_step() -> None:
+    assert now_at(restoring("polishing")) == []
+
+
+@pytest.mark.parametrize("phase", ["taking the snapshot", "dumping", "counting rows", "completing"])
+def test_whatever_the_backup_before_it_does_is_told_as_that_backup(phase: str) -> None:
+    assert restoring(phase, mode="in-place").heading == "Backing up what is there"
+
+
+def test_the_schema_that_it_is_put_into_is_told_in_words_that_can_be_translated() -> None:
+    assert restoring("putting them into the schema rescued", mode="beside").heading == "Putting them into the schema"
+
+
+@pytest.mark.parametrize("at", [(NOW - timedelta(seconds=16)).isoformat(), ""])
+def test_of_what_was_not_heard_of_lately_neither_rate_nor_time_left_is_told(at: str) -> None:
+    run = restoring("loading", told={"done_bytes": 60 << 20, "total_bytes": 100 << 20, "rate": 4 << 20, "at": at})
+    assert (run.rate, run.told_left, run.percent) == (None, "", 60)
 
 
 def test_a_step_that_is_over_tells_how_long_it_took_where_that_was_measured() -> None:

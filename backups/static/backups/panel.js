@@ -41,8 +41,9 @@ document.addEventListener("htmx:beforeSwap", (event) => {
 
 /* What stands against a page that is fetched in a second step takes its place, as it would have come at once. */
 document.addEventListener("htmx:beforeSwap", (event) => {
-    const isPage = event.detail.xhr.getResponseHeader("Content-Type")?.startsWith("text/html") && event.detail.serverResponse.includes('class="bk"');
-    if (!event.detail.isError || !event.detail.requestConfig.elt.matches("[data-soon]") || !isPage) return;
+    if (!event.detail.isError || !event.detail.requestConfig.elt.matches("[data-soon]")) return;
+    if (!event.detail.xhr.getResponseHeader("Content-Type")?.startsWith("text/html")) return;
+    if (!new DOMParser().parseFromString(event.detail.serverResponse, "text/html").querySelector(".bk")) return; /* a proxy's page, say */
     event.detail.shouldSwap = true;
     event.detail.isError = false;
 });
