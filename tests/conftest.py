@@ -43,6 +43,7 @@ OURS = {
     "LOCK_TIMEOUT_SECONDS": 2,
     "STALL_TIMEOUT_SECONDS": 20,
 }
+_DROP = sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)")
 SOURCE_ROWS = {"public.event": 5000, "shop.customer": 200, "shop.purchase": 1000}
 
 
@@ -91,7 +92,7 @@ def copy_database(original: Server, copy: Server) -> None:
 def drop_database(server: Server) -> None:
     """Drops a database and whoever is connected to it."""
     with connect(replace(server, database="postgres")) as connection:
-        connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(server.database)))
+        connection.execute(_DROP.format(sql.Identifier(server.database)))
 
 
 def drop_with_what_it_replaced(server: Server) -> None:
@@ -99,7 +100,7 @@ def drop_with_what_it_replaced(server: Server) -> None:
     maintenance = replace(server, database="postgres")
     kept = "SELECT FROM pg_shdescription WHERE classoid = 'pg_database'::regclass AND description LIKE '%\"replaced\"%'"
     with connect(maintenance) as session:
-        session.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(server.database)))
+        session.execute(_DROP.format(sql.Identifier(server.database)))
         any_kept = session.execute(kept).fetchone() is not None
     for copy in swap.kept_copies(maintenance) if any_kept else ():
         if copy.replaced == server.database:

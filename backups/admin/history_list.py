@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from django.contrib.admin.templatetags.admin_list import date_hierarchy, result_headers
-from django.contrib.admin.views.main import ORDER_VAR, PAGE_VAR, ChangeList
+from django.contrib.admin.views.main import ORDER_VAR, PAGE_VAR
 from django.core.paginator import Paginator
 from django.db.models import Count, F, Sum
 from django.http import HttpRequest
@@ -18,6 +18,7 @@ from django.utils.translation import pgettext
 
 from backups.admin import figures
 from backups.admin.history_filters import STORED, TYPES
+from backups.admin.read_only import ReadOnlyList
 from backups.models import BackupHistory, BackupType, Status
 from backups.prune.deleting import NOT_PRUNED
 
@@ -77,14 +78,12 @@ class Line:
         return self.row.status == Status.SUCCEEDED and self.row.deleted_at is None and self.row.missing_at is None
 
 
-class HistoryList(ChangeList):
+class HistoryList(ReadOnlyList):
     """What is on the page, and how to get from it to the others."""
 
     def __init__(self, request: HttpRequest, *given: Any, **named: Any) -> None:
         super().__init__(request, *given, **named)
         self.bulk = frozenset(self.model_admin.get_actions(request))
-        if not self.multi_page:
-            self.page_num = 1  # whatever was asked for: Django looks at it only where there are several
 
     def get_ordering(self, request: HttpRequest, queryset: Any) -> list[Any]:
         """As asked for."""

@@ -44,8 +44,7 @@ def common(request: HttpRequest, **more: Any) -> dict[str, Any]:
 
 def forbidden(request: HttpRequest, action: str, *, tab: str) -> HttpResponse:
     """The page for who may not do that, with 403; the audit notes it."""
-    by, outcome = audit.By.of_request(request), audit.Outcome.REFUSED
-    audit.note(action=action, outcome=outcome, object=request.path, detail="The permission is missing.", by=by)
+    _note_refusal(request, action, "The permission is missing.")
     return render(request, "backups/forbidden.html", common(request, tab=tab), status=403)
 
 
@@ -125,9 +124,11 @@ class Page(View):
 
     def note_refusal(self, detail: str, *, failed: bool = False) -> None:
         """What was refused, or failed, into the audit."""
-        outcome = audit.Outcome.FAILED if failed else audit.Outcome.REFUSED
-        by = audit.By.of_request(self.request)
-        audit.note(action=self.action, outcome=outcome, object=self.request.path, detail=detail, by=by)
+        _note_refusal(self.request, self.action, detail, outcome=audit.Outcome.FAILED if failed else audit.Outcome.REFUSED)
+
+
+def _note_refusal(request: HttpRequest, action: str, detail: str, *, outcome: audit.Outcome = audit.Outcome.REFUSED) -> None:
+    audit.note(action=action, outcome=outcome, object=request.path, detail=detail, by=audit.By.of_request(request))
 
 
 def _ours(request: HttpRequest, address: str) -> str:

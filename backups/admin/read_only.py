@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 from django.contrib import admin
+from django.contrib.admin.views.main import ChangeList
 from django.db.models import Model
 from django.http import HttpRequest
 from django.utils.decorators import method_decorator
@@ -16,10 +17,23 @@ else:
     ModelAdmin = admin.ModelAdmin
 
 
+class ReadOnlyList(ChangeList):
+    """Django's, where one page is the first, whatever was asked for: Django looks at that only where there are several."""
+
+    def __init__(self, request: HttpRequest, *given: Any, **named: Any) -> None:
+        super().__init__(request, *given, **named)
+        if not self.multi_page:
+            self.page_num = 1
+
+
 class ReadOnlyAdmin(ModelAdmin):
     """History is written by runs, never by hand. `tab` is the panel's link that its pages belong to."""
 
     tab = ""
+
+    def get_changelist(self, request: HttpRequest, **given: Any) -> type[ChangeList]:
+        """Of its rows."""
+        return ReadOnlyList
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         """Nobody."""

@@ -18,7 +18,7 @@ class Words:
     begins: str
     ends: str
     note: str = ""
-    unnamed: tuple[str, str] = ("", "")
+    unnamed: tuple[str, str] | tuple[()] = ()
 
 
 _WORDS = {
@@ -117,8 +117,8 @@ def note(event: str) -> str:
 def _words(event: str, subject: str) -> Words:
     """With the subject in its place; of a check of health that has no words of its own, by its name."""
     if (known := _WORDS.get(event)) is not None:
-        begins, ends = (_filled(known.begins, subject), _filled(known.ends, subject)) if subject else _unnamed(known)
-        return Words(begins, ends, known.note)
+        begins, ends = (known.begins, known.ends) if subject else known.unnamed or (known.begins, known.ends)
+        return Words(_filled(begins, subject), _filled(ends, subject), known.note)
     check = event.replace("-", " ")
     if not subject:
         return Words(_("{check} not OK", check=check), _("{check} OK again", check=check))
@@ -129,10 +129,6 @@ def _words(event: str, subject: str) -> Words:
 def _filled(words: str, subject: str) -> str:
     """What names nothing has no place for a subject."""
     return _(words, subject=_short(subject)) if "{subject}" in words else words
-
-
-def _unnamed(known: Words) -> tuple[str, str]:
-    return known.unnamed if known.unnamed[0] else (known.begins, known.ends)
 
 
 def _short(subject: str) -> str:

@@ -29,7 +29,7 @@ def dates(cl: Any) -> Any:
 @register.simple_tag
 def pages(cl: Any) -> dict[str, Any]:
     """Which rows are shown of how many, and the addresses of the pages beside."""
-    size, number, total = cl.list_per_page, cl.page_num if cl.multi_page else 1, cl.result_count
+    size, number, total = cl.list_per_page, cl.page_num, cl.result_count
     return {
         "first": min(total, (number - 1) * size + 1),
         "last": min(total, number * size) if not cl.show_all else total,
