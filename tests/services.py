@@ -26,8 +26,6 @@ from ichrisbirch_site.embedded.processes import Process
 RUNS = embedded.PROJECT / ".icb" / "tests"
 RUN = "TESTS_FOLDER"  # the variable that tells the processes of a run where its folder is
 
-MOST_PROCESSES = 8
-
 MEMORY = Path("/dev/shm")
 MEMORY_BYTES = 8 << 30  # that must be free
 
@@ -55,12 +53,6 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> Iterator[None]
             signal.signal(signal.SIGHUP, signal.SIG_DFL)
         begin(start=runs_tests and not getattr(options, "numprocesses", None))
     return (yield)
-
-
-@pytest.hookimpl(tryfirst=True)  # pytest-xdist has an answer of its own
-def pytest_xdist_auto_num_workers() -> int:
-    """One process more than there are processors, as tests wait for others now and then; each has services of its own."""
-    return min((os.cpu_count() or 1) + 1, MOST_PROCESSES)
 
 
 @pytest.hookimpl(trylast=True)
