@@ -1,8 +1,10 @@
 """The stores that the settings name, and what in the settings must never be shown."""
 
+import os
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
-from dataclasses import dataclass
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from urllib.parse import unquote
@@ -17,7 +19,7 @@ from backups.sentences import sentence as _
 from backups.storage import keys
 from backups.storage.local import LocalStore
 from backups.storage.s3 import S3Store
-from backups.types import Server
+from backups.types import Server, StoreOptions
 
 LOCAL_BUCKET = "local"  # the folder's part where no bucket is configured
 # In every text, three letters are found by chance: scrubbed by value, they would leave nothing but stars of an error, and the
@@ -25,6 +27,14 @@ LOCAL_BUCKET = "local"  # the folder's part where no bucket is configured
 SHORTEST_SECRET = 4
 # https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-PARAMKEYWORDS
 SECRET_PARAMETERS = ("password", "sslpassword", "scram_client_key", "scram_server_key", "oauth_client_secret")
+
+# What somebody waits for at a screen: a store that says nothing is told after two times the time of reading. A second attempt
+# there must be, as a connection that was kept may have been closed by the other side.
+PAGE_ATTEMPTS, PAGE_CONNECT_SECONDS, PAGE_READ_SECONDS = 2, 3.0, 6.0
+
+_is_for_a_page: ContextVar[bool] = ContextVar("is_for_a_page", default=False)
+_kept: list[S3Store] = []  # one at most: that of the last page
+os.register_at_fork(after_in_child=_kept.clear)  # a connection belongs to the process that has made it
 
 
 @dataclass(frozen=True)
@@ -54,9 +64,39 @@ def configured() -> Stores:
     settings, options = conf.current(), conf.store_options()
     bucket = options.bucket if options else LOCAL_BUCKET
     return Stores(
-        s3=S3Store(options) if options else None,
+        s3=_bucket(options) if options else None,
         local=_local(settings.local_folder / bucket, settings.environment) if settings.local_folder else None,
     )
+
+
+@contextmanager
+def for_a_page() -> Iterator[None]:
+    """Inside, `configured` gives a bucket for somebody who only looks and waits: it is asked with little patience, and its client
+    is the last page's where the settings are the same (making one anew takes 60 ms, more than most pages).
+    """
+    token = _is_for_a_page.set(True)
+    try:
+        yield
+    finally:
+        _is_for_a_page.reset(token)
+
+
+def _bucket(options: StoreOptions) -> S3Store:
+    if not _is_for_a_page.get():
+        return S3Store(options)
+    options = replace(
+        options,
+        attempts=min(options.attempts, PAGE_ATTEMPTS),
+        connect_timeout=min(options.connect_timeout, PAGE_CONNECT_SECONDS),
+        read_timeout=min(options.read_timeout, PAGE_READ_SECONDS),
+    )
+    for store in _kept:
+        if store.options == options:
+            return store
+    store = S3Store(options)
+    if options.access_key and options.secret_key:  # any others are found by boto3, and may be others at the next look
+        _kept[:] = [store]
+    return store
 
 
 def _local(base: Path, environment: str) -> LocalStore:

@@ -1,5 +1,6 @@
 """What every page of the panel has in common: who may see it, in whose time zone, and how an error is shown."""
 
+from contextlib import nullcontext
 from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
@@ -70,7 +71,8 @@ class Page(View):
         if not access.may(request, self.needs if is_read else self.needs_to_post or self.needs):
             return forbidden(request, self.action, tab=self.tab)
         try:
-            return super().dispatch(request, *args, **which)
+            with stores.for_a_page() if is_read else nullcontext():
+                return super().dispatch(request, *args, **which)
         except BackupsError as error:
             return self.failed(error)
         except Http404:

@@ -1,15 +1,20 @@
 """The bucket, browsed by the panel."""
 
 import re
-from collections.abc import Callable
+import socket
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from datetime import timedelta
 
 import pytest
+from botocore.config import Config
 from django.test import Client
 from django.utils import timezone
 from django.utils.html import strip_tags
 from pytest_django.fixtures import Settings
 
+from backups import stores
 from backups.models import AuditEntry, BackupHistory
 from tests.conftest import s3_client
 from tests.integration import shelf
@@ -148,3 +153,54 @@ def test_without_a_bucket_it_says_what_to_set(administrator: Client, backups_set
         "backups": {**backups_settings.STORAGES["backups"], "OPTIONS": options},
     }
     assert "AWS_S3_BACKUP_BUCKET names a bucket" in words(administrator.get(STORAGE))
+
+
+@pytest.fixture
+def silent_store(use_bucket: Callable[..., str]) -> Iterator[list[socket.socket]]:
+    """In use: a store that takes connections, which are listed, and says nothing. Pages read for 0.2 s."""
+    taken: list[socket.socket] = []
+    with socket.create_server(("127.0.0.1", 0)) as listening, ThreadPoolExecutor(max_workers=1) as pool:
+
+        def take() -> None:
+            with suppress(OSError):  # which is how the end is told
+                while True:
+                    taken.append(listening.accept()[0])
+
+        pool.submit(take)
+        port = listening.getsockname()[1]
+        use_bucket(make=False, endpoint_url=f"http://127.0.0.1:{port}", client_config=Config(read_timeout=0.2))
+        try:
+            yield taken
+        finally:
+            listening.shutdown(socket.SHUT_RDWR)
+            for connection in taken:
+                connection.close()
+
+
+def test_a_store_that_says_nothing_is_asked_twice_and_not_for_longer(
+    administrator: Client, silent_store: list[socket.socket]
+) -> None:
+    answer = administrator.get(STORAGE)
+    assert (answer.status_code, len(silent_store)) == (503, 2)
+
+
+def test_pages_ask_by_the_client_of_the_page_before(administrator: Client, bucket: str) -> None:
+    administrator.get(STORAGE)
+    with stores.for_a_page():
+        first = stores.configured().require_s3()
+        assert stores.configured().s3 is first
+    assert stores.configured().s3 is not first
+
+
+def test_the_next_page_asks_by_the_settings_as_they_are_then(
+    administrator: Client, bucket: str, use_bucket: Callable[..., str]
+) -> None:
+    administrator.get(STORAGE)
+    other = use_bucket()
+    assert f"<li>{other}</li>" in administrator.get(STORAGE).content.decode()
+
+
+def test_credentials_that_boto_finds_are_looked_for_anew_by_each_page(use_bucket: Callable[..., str]) -> None:
+    use_bucket(make=False, access_key=None, secret_key=None)
+    with stores.for_a_page():
+        assert stores.configured().s3 is not stores.configured().s3
