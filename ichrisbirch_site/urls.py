@@ -15,3 +15,4 @@ urlpatterns = [
 ]
 
 handler400 = "backups.api.outside.unreadable"
+handler500 = "backups.api.outside.failed"

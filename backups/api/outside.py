@@ -1,16 +1,21 @@
-"""Answers outside of any operation: where there is nothing, and where a request can't be read."""
+"""Answers outside of any operation: where there is nothing, where a request can't be read, and where the history is away."""
 
-from typing import NoReturn
+import sys
+from typing import ClassVar, NoReturn
 
-from django.http import HttpRequest, HttpResponseBase
+from django.db import Error as DatabaseError
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.template.loader import render_to_string
 from django.urls import reverse
-from django.views.defaults import bad_request
+from django.views.defaults import bad_request, server_error
 from rest_framework.exceptions import NotFound, ParseError
 from rest_framework.renderers import JSONRenderer
 from rest_framework.views import APIView
 
+from backups import history
 from backups.api import problems
 from backups.api.negotiation import AlwaysJSON, prefers_html
+from backups.exceptions import HistoryError
 
 
 class _Outside(APIView):
@@ -46,8 +51,37 @@ class Unreadable(_Outside):
         raise ParseError("The request can't be read: its Host, its encoding or its size is none that the site takes.")
 
 
+class Away(_Outside):
+    """503."""
+
+    away: ClassVar[HistoryError | None] = None
+
+    def initial(self, request: HttpRequest, *args: object, **kwargs: object) -> NoReturn:
+        """Before anything else."""
+        raise self.away or HistoryError("The history could not be used.")
+
+
 def unreadable(request: HttpRequest, exception: Exception) -> HttpResponseBase:
     """The site's answer to what Django refuses to read: a problem for a program that asks the API, else Django's own page."""
-    if request.path_info.startswith(reverse("backups_api:backups")) and not prefers_html(request):
+    if _is_for_a_program(request):
         return Unreadable.as_view()(request)
     return bad_request(request, exception)
+
+
+def failed(request: HttpRequest) -> HttpResponseBase:
+    """The site's answer where something has failed in it: 503 with what to type where its own database is away or has no tables
+    yet, and Django's page for all else. It asks the database for nothing, not even who is signed in; what exactly was seen is in
+    the log, as anybody may be looking.
+    """
+    error = sys.exception()
+    if not isinstance(error, DatabaseError):
+        return server_error(request)
+    away = history.unreachable(error)
+    if _is_for_a_program(request):
+        return Away.as_view(away=away)(request)
+    page = render_to_string("backups/away.html", {"hint": away.hint, "address": request.get_full_path()})
+    return HttpResponse(page, status=503, headers={"Retry-After": problems.RETRY_SECONDS, "Cache-Control": "no-store"})
+
+
+def _is_for_a_program(request: HttpRequest) -> bool:
+    return request.path_info.startswith(reverse("backups_api:backups")) and not prefers_html(request)

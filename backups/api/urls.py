@@ -3,7 +3,7 @@
 from typing import Any
 
 from django.contrib import admin
-from django.http import HttpRequest, HttpResponseBase
+from django.http import Http404, HttpRequest, HttpResponseBase
 from django.urls import path, re_path
 from django.views.decorators.csrf import csrf_exempt
 
@@ -12,7 +12,7 @@ from backups.api.backups import Backups
 from backups.api.bucket import Bucket
 from backups.api.describing import Docs, Schema
 from backups.api.downloading import Downloading
-from backups.api.negotiation import negotiated, page_of, show
+from backups.api.negotiation import negotiated, page_of, prefers_html, show
 from backups.api.outside import Missing
 from backups.api.restores import Restores
 from backups.api.restoring import ActingOnRestores, Restoring
@@ -26,7 +26,9 @@ def _rest(request: HttpRequest, **_rest: str) -> HttpResponseBase:
     """What is none of the API's is the admin's; what is nobody's is said in JSON to whoever does not prefer a page."""
     if (match := page_of(request)) is not None:
         return show(request, match)
-    return negotiated(Missing.as_view())(request)
+    if prefers_html(request):
+        raise Http404
+    return Missing.as_view()(request)
 
 
 def _to(view: type[Any], page: str = "", **methods: str) -> Any:

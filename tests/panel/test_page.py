@@ -1,14 +1,16 @@
 """What every page of the panel has in common."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 from django.contrib.staticfiles import finders
+from django.db import connection
 from django.test import Client
 from django.urls import reverse
 
 from backups.audited import AuditEntry
+from backups.types import Server
 
 pytestmark = pytest.mark.usefixtures("history")
 HTML = {"HTTP_ACCEPT": "text/html"}
@@ -77,3 +79,53 @@ def test_a_run_that_the_history_does_not_know_has_a_page_that_says_where_to_look
     assert "There is no such page" in page
     assert "icb db sync" in page
     assert f'href="{reverse("admin:backups_backuphistory_changelist")}"' in page
+
+
+@pytest.fixture
+def move_history() -> Iterator[Callable[..., None]]:
+    """Lets the site look for its own database elsewhere, until the test is over."""
+    given = dict(connection.settings_dict)
+
+    def move(**where: object) -> None:
+        connection.close()
+        connection.settings_dict.update(where)
+
+    yield move
+    move(**given)
+
+
+@pytest.mark.parametrize("address", [OVERVIEW, "/admin/backups/backuphistory/", "/admin/"])
+def test_where_its_own_database_is_away_the_site_says_so_and_what_works_without_it(
+    viewer: Client, move_history: Callable[..., None], address: str
+) -> None:
+    viewer.raise_request_exception = False
+    move_history(PORT="1")
+    answer = viewer.get(address)
+    said = answer.content.decode()
+    assert (answer.status_code, answer["Retry-After"]) == (503, "30")
+    assert "The database of this site is away" in said
+    assert "icb db restore latest --dry-run" in said
+    assert f'href="{address}"' in said
+    assert "connection to server" not in said
+
+
+def test_where_its_database_has_no_tables_the_site_says_how_to_make_them(
+    viewer: Client, move_history: Callable[..., None], admin: Server
+) -> None:
+    viewer.raise_request_exception = False
+    move_history(NAME=admin.database)
+    assert "./icb manage migrate" in viewer.get(OVERVIEW).content.decode()
+
+
+def test_a_program_is_told_in_its_own_way_that_the_database_is_away(viewer: Client, move_history: Callable[..., None]) -> None:
+    viewer.raise_request_exception = False
+    move_history(PORT="1")
+    answer = viewer.get(OVERVIEW, HTTP_ACCEPT="application/json")
+    assert (answer.status_code, answer.json()["type"]) == (503, "urn:icb:problem:history")
+
+
+@pytest.mark.parametrize("address", [OVERVIEW + "nothing/", "/nothing/", "/admin/nothing/"])
+def test_an_address_that_was_mistyped_leads_to_the_overview(viewer: Client, address: str) -> None:
+    answer = viewer.get(address)
+    assert answer.status_code == 404
+    assert f'<a href="{OVERVIEW}">' in answer.content.decode()
