@@ -16,6 +16,7 @@ from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Group
 from django.core.management import call_command
 from django.db import connection
+from psycopg import sql
 
 from backups.heartbeats import QUEUES, SCHEDULER, of_queue
 from backups.models import Heartbeat
@@ -51,6 +52,20 @@ class Site:
             yield
         finally:
             self.held.unlink()
+
+    @contextmanager
+    def without_its_database(self) -> Iterator[None]:
+        """Nobody is let into the site's own database, for the length of the block, and who was in it is thrown out."""
+        name = self.database.database
+        connection.close()  # what is lent to us enters it too
+        allow = sql.SQL("ALTER DATABASE {} ALLOW_CONNECTIONS {}")
+        with connect(replace(self.database, database="postgres")) as session:
+            session.execute(allow.format(sql.Identifier(name), sql.Literal(False)))
+            try:
+                session.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", [name])
+                yield
+            finally:
+                session.execute(allow.format(sql.Identifier(name), sql.Literal(True)))
 
     @property
     def bucket(self) -> str:

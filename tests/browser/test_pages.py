@@ -132,3 +132,12 @@ def test_whoever_belongs_to_no_group_sees_nothing_and_is_told_why(window_of: Win
     page = window.visit(reverse(f"{PANEL}:overview"), status=403)
     assert "You may not do this" in page.inner_text("main")
     assert controls_of(window) & {name for names in NEEDS.values() for name in names} == set()
+
+
+def test_where_the_database_of_the_site_is_away_there_is_a_page_that_says_so(site: Site, window_of: WindowOf) -> None:
+    window, address = window_of("viewer"), reverse(f"{PANEL}:overview")
+    with site.without_its_database():
+        page = window.visit(address, status=503, looks=LOOKS, axed=AXED)
+    assert "The database of this site is away" in page.inner_text("main")
+    page.get_by_role("link", name="Look again").click()
+    page.get_by_role("navigation", name="Backups").wait_for()
