@@ -103,7 +103,11 @@ class RestoreSerializer(_Row):
     source = serializers.CharField(source="source_key", read_only=True)  # type: ignore[assignment]
     backup_id = serializers.UUIDField(read_only=True, allow_null=True)
     level = serializers.ChoiceField(Level.choices, allow_blank=True, help_text="Of a verification.")
-    verdict = serializers.ChoiceField(Verdict.choices, allow_blank=True, help_text="Of a verification that has ended.")
+    verdict = serializers.ChoiceField(
+        Verdict.choices,
+        allow_blank=True,
+        help_text="Of a verification that has ended, and of a restore that found the backup bad.",
+    )
     progress = ProgressSerializer(read_only=True)
     comparison_report = serializers.DictField(read_only=True)
     restored_by = serializers.SerializerMethodField(help_text="Whose request it was: a user's name.")

@@ -264,7 +264,7 @@ def test_a_bad_backup_says_so_before_anything_else(viewer: Client) -> None:
     run = verified(row)
     BackupRestore.objects.filter(pk=run.pk).update(verdict="bad", status="failed")
     page = viewer.get(address(row)).content.decode()
-    assert "found this backup bad" in page
+    assert "This backup was found bad" in page
     assert f"/admin/backups/restores/{run.id}/" in page
 
 

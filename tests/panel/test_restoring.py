@@ -208,7 +208,7 @@ def test_what_stands_against_it_is_said_and_there_is_no_field_for_the_name(
 def test_what_should_be_known_before_is_said_and_the_name_may_be_typed(restorer: Client, backup: BackupHistory) -> None:
     BackupHistory.objects.filter(pk=backup.pk).update(bad_at="2024-01-15T12:00Z")
     answer = restorer.get(plan_of(backup))
-    assert "A verification found this backup bad" in words(answer)
+    assert "This backup was found bad" in words(answer)
     assert 'name="confirm"' in answer.content.decode()
 
 
