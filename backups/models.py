@@ -199,7 +199,7 @@ class BackupRestore(models.Model):
         max_length=10,
         choices=Verdict.choices,
         blank=True,
-        help_text="Of a verification; of a restore, that it found the backup bad.",
+        help_text="Of a verification, or of a restore that has proven as much.",
     )
     mode = models.CharField(max_length=10, choices=RestoreMode.choices, default=RestoreMode.SWAP)
     kept_database = models.CharField(max_length=63, blank=True, help_text="Under which name the replaced database stays.")

@@ -138,13 +138,13 @@ def add_runs(page: Sequence[BackupRestore]) -> None:
 
 
 def _proof(run: BackupRestore, backup: BackupHistory, *, at: datetime) -> dict[str, Any]:
-    """What its verdict says, where nothing newer stands on the backup's row. Of a restore there is one only where it is bad."""
+    """What its verdict says, where nothing newer stands on the backup's row."""
     if run.verdict == Verdict.BAD and (backup.verified_at is None or backup.verified_at < at):
         return {"bad_at": at}
     if run.verdict != Verdict.GOOD:
         return {}
     passed = {Level.STORED: ["stored_at"], Level.READABLE: ["stored_at", "readable_at"]}
-    names = passed.get(Level(run.level), ["stored_at", "readable_at", "verified_at"])
+    names = passed.get(Level(run.level or Level.RESTORED), ["stored_at", "readable_at", "verified_at"])
     values: dict[str, Any] = {name: at for name in names if (old := getattr(backup, name)) is None or old < at}
     if "verified_at" in values and backup.bad_at is not None and backup.bad_at < at:
         values["bad_at"] = None

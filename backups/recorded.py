@@ -92,8 +92,11 @@ class Recorded:
                 kept_database=row.kept_database,
                 safety_backup=row.safety_backup,
                 load_seconds=row.load_seconds,
+                verdict=row.verdict,
             )
             self.problems.clear()
+            if row.verdict == Verdict.GOOD and row.backup is not None:
+                history.restored(row.backup, at=timezone.now())
         except HistoryError as error:
             done = self.when_done()
             row.status, row.finished_at, row.duration_seconds = Status.SUCCEEDED, done["finished_at"], done["duration_seconds"]
@@ -135,7 +138,7 @@ class Recorded:
             if self.is_bad and row.backup is not None:
                 history.update(row.backup, bad_at=timezone.now())
         finally:
-            verdict = Verdict.BAD if self.is_bad else row.verdict
+            verdict = Verdict.BAD if self.is_bad else ""
             history.update(row, comparison_report=row.comparison_report, safety_backup=row.safety_backup, verdict=verdict)
             history.fail(row, reason, cancelled=isinstance(reason, CancelledError))
 

@@ -26,7 +26,7 @@ from backups.fetching import scratch
 from backups.kept import drop_kept, expired_of
 from backups.landing import Landing, Work, landing_for
 from backups.migration_verdict import check_database
-from backups.models import BackupRestore, BackupType, RestoreMode, Status
+from backups.models import BackupRestore, BackupType, RestoreMode, Status, Verdict
 from backups.plan import Choices, Plan, make_plan
 from backups.postgres import databases
 from backups.postgres.compare import Comparison
@@ -184,6 +184,11 @@ class DatabaseRestore:
             self.recorded.is_bad = self.from_file is None and is_the_backups_fault(error)
             raise
 
+    @property
+    def _proves(self) -> bool:
+        """Whether one that compares equal is as good as a verification: whole, apart, from a store, and nothing to ask."""
+        return self.row.mode == RestoreMode.SWAP and self.from_file is None and not self.settings.verify_assertions
+
     def _source(self) -> catalog.Found | catalog.LocalArchive:
         if self.from_file is not None:
             return catalog.from_file(self.from_file, trust_unsigned=self.trust_unsigned)
@@ -247,6 +252,8 @@ class DatabaseRestore:
             if self.choices.into_schema:
                 self.row.comparison_report["schema"] = self.choices.into_schema
             _require_equal(comparison, in_place=self.choices.in_place)
+            if self._proves:
+                self.row.verdict = Verdict.GOOD
 
     def _finish(self, landing: Landing) -> None:
         self.recorded.succeed()

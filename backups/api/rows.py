@@ -106,7 +106,7 @@ class RestoreSerializer(_Row):
     verdict = serializers.ChoiceField(
         Verdict.choices,
         allow_blank=True,
-        help_text="Of a verification that has ended, and of a restore that found the backup bad.",
+        help_text="Of a verification that has ended, or of a restore that has proven as much.",
     )
     progress = ProgressSerializer(read_only=True)
     comparison_report = serializers.DictField(read_only=True)

@@ -64,7 +64,7 @@ class Migration(migrations.Migration):
             field=models.CharField(
                 blank=True,
                 choices=[("good", "Good"), ("bad", "The backup is bad"), ("unable", "Could not be verified here")],
-                help_text="Of a verification; of a restore, that it found the backup bad.",
+                help_text="Of a verification, or of a restore that has proven as much.",
                 max_length=10,
             ),
         ),

@@ -129,6 +129,24 @@ def test_a_file_that_somebody_has_says_nothing_of_the_backup_in_the_store(
     assert not is_bad(twice)
 
 
+def test_a_restore_that_compared_equal_proves_as_much_as_a_verification_also_after_a_loss(
+    run: Run, backup: BackupHistory, fresh_target: Server
+) -> None:
+    assert restore(run, backup.filename, fresh_target) == 0
+    backup.refresh_from_db()
+    assert None not in (backup.stored_at, backup.readable_at, backup.verified_at)
+    BackupRestore.objects.all().delete()
+    BackupHistory.objects.all().delete()
+    run("db_sync")
+    assert BackupHistory.objects.get().verified_at is not None
+
+
+def test_a_restore_of_the_definitions_proves_nothing_of_the_rows(run: Run, backup: BackupHistory, fresh_target: Server) -> None:
+    assert restore(run, backup.filename, fresh_target, "--schema-only") == 0
+    backup.refresh_from_db()
+    assert backup.verified_at is None
+
+
 def test_it_comes_back_with_the_history(
     run: Run, backup: BackupHistory, fresh_target: Server, backups_settings: Settings
 ) -> None:
