@@ -5,14 +5,16 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
+from pathlib import Path
 from typing import Any
 
 from backups import conf, stores
-from backups.catalog import Copies, Found, Held, read_globals, read_manifest
+from backups.catalog import Copies, Found, Held, LocalArchive, read_globals, read_manifest
 from backups.exceptions import ArchiveError, BackupsError, ChecksumError, ManifestError, ScratchError, StorageError
-from backups.fetching import READS
+from backups.fetching import READS, download, take
 from backups.storage import keys
 from backups.storage.store import Store
+from backups.types import OnProgress
 from backups.verdicts import is_the_backups_fault
 
 _OF_A_COPY = (ManifestError, StorageError, ArchiveError)  # what another copy may do better
@@ -90,8 +92,7 @@ class Proving:
                     continue
                 self._note(at.location, error, reads=reads)
                 return None
-            said = f"It was damaged when it was first read, and whole when it was read again. {first.message}" if first else ""
-            self.told.append(Copy(where=found.location, worth=Worth.GOOD, reads=reads, said=said))
+            self.told.append(Copy(where=found.location, worth=Worth.GOOD, reads=reads, said=_read_again(first) if first else ""))
             return found
         raise AssertionError("no reading")
 
@@ -110,10 +111,7 @@ class Proving:
         return found
 
     def _note(self, where: str, error: BackupsError, *, reads: int) -> None:
-        error.scrub(stores.secrets())
-        worth = Worth.DAMAGED if is_the_backups_fault(error) else Worth.UNABLE
-        said = "\n".join(filter(None, (error.message, error.detail)))
-        self.told.append(Copy(where=where, worth=worth, reads=reads, said=said, hint=error.hint))
+        self.told.append(_worth_of(where, error, reads=reads))
         self._errors.append(error)
 
     def _error(self) -> BackupsError:
@@ -148,9 +146,107 @@ class _At:
         self.suffix = ""
 
 
+@dataclass(frozen=True)
+class Fetched:
+    """An archive on this machine, and where it is from. `problems` tell of copies that could not be taken, in words."""
+
+    archive: Path
+    location: str
+    problems: tuple[str, ...] = ()
+
+
+def fetch(source: Found | LocalArchive, folder: Path, *, told: list[Copy], on_progress: OnProgress) -> Fetched:
+    """The archive as a file in `folder`, its size and SHA-256 equal to the manifest's: what was proven is what will be loaded.
+
+    A copy whose bytes are wrong is read once more; then the copies of the other stores are taken. What each is worth is added to
+    `told`, also where this raises. Raises ChecksumError and StorageError where none will do; where of one nobody can tell, that.
+    The archive of a LocalArchive without manifest is not proven and stays where it is: there is nothing to hold it against.
+    """
+    if isinstance(source, Found):
+        return _Reading(source, folder, told, on_progress).first_good()
+    if source.manifest is None:
+        return Fetched(source.path, source.location)
+    return Fetched(take(source, folder, on_progress=on_progress), source.location)
+
+
+@dataclass
+class _Reading:
+    """Reads the copies of one backup for a restore, until one is good."""
+
+    found: Found
+    folder: Path
+    told: list[Copy]
+    on_progress: OnProgress
+    _errors: list[StorageError] = field(default_factory=list)
+
+    def first_good(self) -> Fetched:
+        good: tuple[Found, Path] | None = None
+        for one in self.found.copies():
+            if good is not None:
+                self.told.append(Copy(where=one.location, worth=Worth.UNREAD))
+            elif (archive := self._read(one)) is not None:
+                good = one, archive
+        for store, error in self.found.unasked:
+            self._note(store.location(self.found.key), error, reads=0)
+        said = list(dict.fromkeys(_said(error) for error in self._errors))
+        if good is None:
+            raise self._error(said)
+        for copy in self.told:
+            if copy.worth is Worth.DAMAGED:
+                copy.hint = _how_to_replace(copy.where, self.found.key, good[0])
+        if said:
+            said.append(
+                f"It was read from {good[0].location}, whose bytes are proven. What each copy is worth, and how one is"
+                f" replaced: icb db verify {self.found.manifest.filename} --level stored"
+            )
+        return Fetched(good[1], good[0].location, tuple(said))
+
+    def _read(self, one: Found) -> Path | None:
+        wrong: list[StorageError] = []
+        for reads in range(1, READS + 1):
+            try:
+                archive = download(one, self.folder, on_progress=self.on_progress)
+            except ScratchError:
+                raise
+            except StorageError as error:
+                wrong.append(error)
+                if reads < READS and is_the_backups_fault(error):
+                    continue
+                self._note(one.location, error, reads=reads)
+                return None
+            self._errors += wrong
+            self.told.append(Copy(where=one.location, worth=Worth.GOOD, reads=reads, said=_read_again(wrong[0]) if wrong else ""))
+            return archive
+        raise AssertionError("no reading")
+
+    def _note(self, where: str, error: StorageError, *, reads: int) -> None:
+        self.told.append(_worth_of(where, error, reads=reads))
+        self._errors.append(error)
+
+    def _error(self, said: list[str]) -> StorageError:
+        error = next((one for one in self._errors if not is_the_backups_fault(one)), self._errors[0])
+        error.detail = "\n".join(dict.fromkeys([error.detail, *(text for text in said if text != _said(error))])).strip()
+        return error
+
+
 def not_good(report: Mapping[str, Any]) -> list[dict[str, Any]]:
     """The copies of a row's report that are damaged, or could not be read."""
     return [copy for copy in report.get("copies", []) if copy["worth"] in (Worth.DAMAGED, Worth.UNABLE)]
+
+
+def _worth_of(where: str, error: BackupsError, *, reads: int) -> Copy:
+    """Of one that could not be read, or not as it was written."""
+    error.scrub(stores.secrets())
+    worth = Worth.DAMAGED if is_the_backups_fault(error) else Worth.UNABLE
+    return Copy(where=where, worth=worth, reads=reads, said=_said(error), hint=error.hint)
+
+
+def _said(error: BackupsError) -> str:
+    return "\n".join(filter(None, (error.message, error.detail)))
+
+
+def _read_again(first: BackupsError) -> str:
+    return f"It was damaged when it was first read, and whole when it was read again. {first.message}"
 
 
 def _how_to_replace(where: str, key: str, good: Found) -> str:

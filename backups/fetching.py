@@ -8,7 +8,6 @@ import stat
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
@@ -60,54 +59,6 @@ def _sweep(base: Path) -> None:
                 os.close(lock)
 
 
-@dataclass(frozen=True)
-class Fetched:
-    """An archive on this machine, and where it is from. `problems` tell of copies that could not be taken, in words."""
-
-    archive: Path
-    location: str
-    problems: tuple[str, ...] = ()
-
-
-def fetch(source: Found | LocalArchive, folder: Path, *, on_progress: OnProgress) -> Fetched:
-    """The archive as a file in `folder`, its size and SHA-256 equal to the manifest's: what was proven is what will be loaded.
-
-    A copy whose bytes are wrong is read once more; then the copies of the other stores are taken. Raises ChecksumError and
-    StorageError where none will do. The archive of a LocalArchive without manifest is not proven and stays where it is: there is
-    nothing to hold it against.
-    """
-    if isinstance(source, Found):
-        return _first_good(source, folder, on_progress=on_progress)
-    if source.manifest is None:
-        return Fetched(source.path, source.location)
-    return Fetched(_copy(source, folder / ARCHIVE, on_progress=on_progress), source.location)
-
-
-def _first_good(found: Found, folder: Path, *, on_progress: OnProgress) -> Fetched:
-    problems: list[str] = []
-    errors: list[StorageError] = []
-    for copy in found.copies():
-        for _reading in range(READS):
-            try:
-                archive = download(copy, folder, on_progress=on_progress)
-            except ScratchError:
-                raise
-            except StorageError as error:
-                errors.append(error)
-                problems.append(f"{error.message}\n{error.detail}".strip())
-                if not isinstance(error, ChecksumError):
-                    break
-            else:
-                if problems:
-                    problems.append(
-                        f"It was read from {copy.location}, whose bytes are proven. What each copy is worth, and how one is"
-                        f" replaced: icb db verify {found.manifest.filename} --level stored"
-                    )
-                return Fetched(archive, copy.location, tuple(dict.fromkeys(problems)))
-    errors[0].detail = "\n".join(dict.fromkeys([errors[0].detail, *problems[1:]])).strip()
-    raise errors[0]
-
-
 def prove(found: Found, *, on_progress: OnProgress) -> None:
     """Reads what the store holds, and keeps nothing of it: size and SHA-256 must be the manifest's. Raises ChecksumError,
     StorageError.
@@ -140,8 +91,10 @@ def download(found: Found, folder: Path, *, on_progress: OnProgress) -> Path:
     return archive
 
 
-def _copy(source: LocalArchive, archive: Path, *, on_progress: OnProgress) -> Path:
+def take(source: LocalArchive, folder: Path, *, on_progress: OnProgress) -> Path:
+    """The archive of a file that has a manifest as a file in `folder`, proven. Raises as `download` does."""
     assert source.manifest is not None
+    archive = folder / ARCHIVE
     size = source.manifest.size_bytes
     digest, done = hashlib.sha256(), 0
     with archive.open("wb", buffering=0) as copy:

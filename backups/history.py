@@ -106,6 +106,18 @@ def proven(backup: BackupHistory, *, level: str, at: datetime) -> None:
     update(backup, **{field: at}, **({"bad_at": None} if field == "verified_at" else {}))
 
 
+def restored(backup: BackupHistory, *, at: datetime) -> None:
+    """It was loaded whole, apart from all else, and is what was backed up: each level is proven. Where its row is gone nothing is
+    written. Raises HistoryError.
+    """
+    try:
+        with transaction.atomic():
+            rows = BackupHistory.objects.filter(pk=backup.pk)
+            rows.update(stored_at=at, readable_at=at, verified_at=at, bad_at=None)
+    except DatabaseError as error:
+        raise unreachable(error) from error
+
+
 def expected_size(run: BackupHistory, *, table_bytes: int) -> int:
     """Bytes that a dump may have: as the newest backup of this database compressed, and a fifth more; else uncompressed."""
     newest = (

@@ -118,7 +118,7 @@ class BackupHistory(models.Model):
     stored_at = models.DateTimeField(null=True, blank=True, help_text="When size and SHA-256 in the store were last proven.")
     readable_at = models.DateTimeField(null=True, blank=True, help_text="When the whole archive was last decoded.")
     verified_at = models.DateTimeField(null=True, blank=True, help_text="When it was last restored and compared.")
-    bad_at = models.DateTimeField(null=True, blank=True, help_text="When a verification last found it bad.")
+    bad_at = models.DateTimeField(null=True, blank=True, help_text="When a verification or a restore last found it bad.")
     missing_at = models.DateTimeField(null=True, blank=True, help_text="When it was first seen that no store has it any more.")
     pin_reason = models.CharField(max_length=200, blank=True, help_text="Why retention must keep it.")
     alias = models.CharField(max_length=50, default="default", help_text="Which of Django's DATABASES, while it is queued.")
@@ -195,7 +195,12 @@ class BackupRestore(models.Model):
     target_database = models.CharField(max_length=63)
     target_environment = models.CharField(max_length=50)
     level = models.CharField(max_length=10, choices=Level.choices, blank=True, help_text="Of a verification.")
-    verdict = models.CharField(max_length=10, choices=Verdict.choices, blank=True, help_text="Of a verification.")
+    verdict = models.CharField(
+        max_length=10,
+        choices=Verdict.choices,
+        blank=True,
+        help_text="Of a verification, or of a restore that has proven as much.",
+    )
     mode = models.CharField(max_length=10, choices=RestoreMode.choices, default=RestoreMode.SWAP)
     kept_database = models.CharField(max_length=63, blank=True, help_text="Under which name the replaced database stays.")
     safety_backup = models.CharField(

@@ -16,7 +16,7 @@ from django.db.models import Q
 from backups import history
 from backups.carry_over import row_of
 from backups.catalog import Seen
-from backups.models import BackupHistory, BackupRestore, Level, RestorePurpose, Status, Verdict
+from backups.models import BackupHistory, BackupRestore, Level, Status, Verdict
 
 # What a manifest tells, and what was found with it. All else stays as the row has it: pins, proof, who made it.
 _CORRECTED = (
@@ -112,7 +112,7 @@ def known_runs() -> frozenset[UUID]:
 
 
 def add_runs(page: Sequence[BackupRestore]) -> None:
-    """Rows of restores and verifications, and what these have proven on the rows of their backups. Raises HistoryError."""
+    """Rows of restores and verifications, and what their verdicts say on the rows of their backups. Raises HistoryError."""
     ids = {run.backup_id for run in page if run.backup_id is not None}
     backups = {row.id: row for row in BackupHistory.objects.filter(id__in=ids).only(*_PROOF)}
     for run in page:
@@ -126,7 +126,7 @@ def add_runs(page: Sequence[BackupRestore]) -> None:
         added = [run for run in page if history.add(run)]
     told: dict[UUID, BackupHistory] = {}
     for run in added:
-        if run.backup_id is not None and run.purpose == RestorePurpose.VERIFICATION and run.finished_at is not None:
+        if run.backup_id is not None and run.finished_at is not None:
             backup = backups[run.backup_id]
             for name, value in _proof(run, backup, at=run.finished_at).items():
                 setattr(backup, name, value)
@@ -138,13 +138,13 @@ def add_runs(page: Sequence[BackupRestore]) -> None:
 
 
 def _proof(run: BackupRestore, backup: BackupHistory, *, at: datetime) -> dict[str, Any]:
-    """What a verification has proven, where nothing newer stands on the backup's row."""
+    """What its verdict says, where nothing newer stands on the backup's row."""
     if run.verdict == Verdict.BAD and (backup.verified_at is None or backup.verified_at < at):
         return {"bad_at": at}
     if run.verdict != Verdict.GOOD:
         return {}
     passed = {Level.STORED: ["stored_at"], Level.READABLE: ["stored_at", "readable_at"]}
-    names = passed.get(Level(run.level), ["stored_at", "readable_at", "verified_at"])
+    names = passed.get(Level(run.level or Level.RESTORED), ["stored_at", "readable_at", "verified_at"])
     values: dict[str, Any] = {name: at for name in names if (old := getattr(backup, name)) is None or old < at}
     if "verified_at" in values and backup.bad_at is not None and backup.bad_at < at:
         values["bad_at"] = None

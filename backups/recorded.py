@@ -3,6 +3,8 @@
 The history may be lost: it lies in the very database that is being restored. Then the restore goes on without, and says so.
 """
 
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +12,9 @@ from django.db import Error as DatabaseError
 from django.utils import timezone
 
 from backups import history, records
+from backups.copies import Copy, not_good
 from backups.exceptions import BackupsError, CancelledError, HistoryError
-from backups.models import BackupHistory, BackupRestore, Status
+from backups.models import BackupHistory, BackupRestore, Status, Verdict
 from backups.plan import Plan
 from backups.postgres.connect import Connection
 from backups.reaping import settle_lost_restores
@@ -23,12 +26,15 @@ FOUND_OUT = ("backup", "source_key", "target_host", "target_port", "target_syste
 
 
 class Recorded:
-    """Keeps the row of one restore. `problems` says why the history does not know of it, if so."""
+    """Keeps the row of one restore. `problems` says why the history does not know of it, if so; `is_bad` whether what failed
+    proves that the backup is bad.
+    """
 
     def __init__(self, row: BackupRestore, target: Server) -> None:
         self.row = row
         self.target = target
         self.problems: list[str] = []
+        self.is_bad = False
 
     def begin(self, plan: Plan, session: Connection, *, scratch: Path) -> None:
         """The row is running; restores that were lost get their end."""
@@ -49,6 +55,16 @@ class Recorded:
         except DatabaseError as error:
             self._unrecorded(history.unreachable(error))
         row.started_at = row.started_at or timezone.now()
+
+    def note_copies(self, told: Sequence[Copy]) -> None:
+        """At once, where one is not good: what comes next may take hours, and end this process."""
+        report = {"copies": [copy.report() for copy in told]}
+        if not not_good(report):
+            return
+        self.row.comparison_report = self.row.comparison_report | report
+        if not self.row._state.adding:
+            with suppress(HistoryError):  # the end is written, too, and tells of it
+                history.update(self.row, comparison_report=self.row.comparison_report)
 
     def when_done(self) -> dict[str, Any]:
         """The row as it will be when the restore has succeeded, by column: it must be in the history that is swapped in."""
@@ -76,8 +92,11 @@ class Recorded:
                 kept_database=row.kept_database,
                 safety_backup=row.safety_backup,
                 load_seconds=row.load_seconds,
+                verdict=row.verdict,
             )
             self.problems.clear()
+            if row.verdict == Verdict.GOOD and row.backup is not None:
+                history.restored(row.backup, at=timezone.now())
         except HistoryError as error:
             done = self.when_done()
             row.status, row.finished_at, row.duration_seconds = Status.SUCCEEDED, done["finished_at"], done["duration_seconds"]
@@ -106,12 +125,22 @@ class Recorded:
         reason.scrub(secrets(self.target))
         if not self.row._state.adding:
             try:
-                history.update(self.row, comparison_report=self.row.comparison_report, safety_backup=self.row.safety_backup)
-                history.fail(self.row, reason, cancelled=isinstance(reason, CancelledError))
+                self._write_failure(reason)
                 self._write_record()
             except HistoryError as unrecorded:
                 reason.detail = f"{reason.detail}\nThe history could not be written either: {unrecorded.detail}".strip()
         return reason
+
+    def _write_failure(self, reason: BackupsError) -> None:
+        """The backup's row comes first: whoever dies after it leaves a backup that is known as bad, and a restore to settle."""
+        row = self.row
+        try:
+            if self.is_bad and row.backup is not None:
+                history.update(row.backup, bad_at=timezone.now())
+        finally:
+            verdict = Verdict.BAD if self.is_bad else ""
+            history.update(row, comparison_report=row.comparison_report, safety_backup=row.safety_backup, verdict=verdict)
+            history.fail(row, reason, cancelled=isinstance(reason, CancelledError))
 
     def _unrecorded(self, error: BackupsError) -> None:
         if not self.row._state.adding and self.row.started_at is None:

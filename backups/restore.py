@@ -9,7 +9,8 @@ if __name__ == "__main__":  # python -m backups.restore: the same as manage.py d
     raise SystemExit(main("db_restore"))
 
 import time
-from contextlib import nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -19,18 +20,20 @@ from uuid import uuid4
 
 from backups import catalog, conf, interrupts, stores, words
 from backups.backup import DatabaseBackup
+from backups.copies import Copy, Fetched, fetch
 from backups.exceptions import BackupsError, ComparisonError, RefusedError
-from backups.fetching import fetch, scratch
+from backups.fetching import scratch
 from backups.kept import drop_kept, expired_of
 from backups.landing import Landing, Work, landing_for
 from backups.migration_verdict import check_database
-from backups.models import BackupRestore, BackupType, RestoreMode, Status
+from backups.models import BackupRestore, BackupType, RestoreMode, Status, Verdict
 from backups.plan import Choices, Plan, make_plan
 from backups.postgres import databases
 from backups.postgres.compare import Comparison
 from backups.reaping import scratch_folder
 from backups.recorded import Recorded
 from backups.types import OnProgress, Progress, Server, silent
+from backups.verdicts import is_the_backups_fault
 from backups.watching import claimed, watched
 
 _WITHOUT_BACKUP = "That was the backup of what is in {} now; nothing in it was changed. To go on without it: --no-safety-backup"
@@ -143,7 +146,7 @@ class DatabaseRestore:
     def _restore(self, plan: Plan, folder: Path) -> None:
         landing: Landing | None = None
         try:
-            fetched = fetch(plan.source, folder, on_progress=self.on_progress)
+            fetched = self._fetch(plan, folder)
             self.row.source_key = fetched.location
             self.problems += fetched.problems
             self._back_up_first(plan)
@@ -163,6 +166,28 @@ class DatabaseRestore:
                 with interrupts.held():
                     self._left_behind = landing.clear()
             raise
+
+    def _fetch(self, plan: Plan, folder: Path) -> Fetched:
+        told: list[Copy] = []
+        try:
+            with self._judging():
+                return fetch(plan.source, folder, told=told, on_progress=self.on_progress)
+        finally:
+            self.recorded.note_copies(told)
+
+    @contextmanager
+    def _judging(self) -> Iterator[None]:
+        """What fails in here may prove that the backup is bad. A file that somebody has says nothing of what is in the store."""
+        try:
+            yield
+        except BackupsError as error:
+            self.recorded.is_bad = self.from_file is None and is_the_backups_fault(error)
+            raise
+
+    @property
+    def _proves(self) -> bool:
+        """Whether one that compares equal is as good as a verification: whole, apart, from a store, and nothing to ask."""
+        return self.row.mode == RestoreMode.SWAP and self.from_file is None and not self.settings.verify_assertions
 
     def _source(self) -> catalog.Found | catalog.LocalArchive:
         if self.from_file is not None:
@@ -205,11 +230,21 @@ class DatabaseRestore:
             raise
 
     def _land(self, plan: Plan, landing: Landing) -> None:
+        # Apart and whole it is as in a verification; in the target itself others may have written meanwhile.
+        with self._judging() if self.row.mode == RestoreMode.SWAP else nullcontext():
+            self._load_and_compare(plan, landing)
+        self.problems += landing.prepare(self.recorded.when_done())
+        interrupts.check()
+        with interrupts.held():  # what is in place is restored, and its row must say so
+            self.row.kept_database = landing.place()
+            self._finish(landing)
+
+    def _load_and_compare(self, plan: Plan, landing: Landing) -> None:
         began = time.monotonic()
         landing.load()
         self.row.load_seconds = time.monotonic() - began
         comparison = landing.compare()
-        self.row.comparison_report = comparison.report() if comparison else {}
+        self.row.comparison_report |= comparison.report() if comparison else {}
         if comparison is not None:
             self.row.comparison_report |= _migrations(plan, landing)
             if self.choices.schema_only:
@@ -217,11 +252,8 @@ class DatabaseRestore:
             if self.choices.into_schema:
                 self.row.comparison_report["schema"] = self.choices.into_schema
             _require_equal(comparison, in_place=self.choices.in_place)
-        self.problems += landing.prepare(self.recorded.when_done())
-        interrupts.check()
-        with interrupts.held():  # what is in place is restored, and its row must say so
-            self.row.kept_database = landing.place()
-            self._finish(landing)
+            if self._proves:
+                self.row.verdict = Verdict.GOOD
 
     def _finish(self, landing: Landing) -> None:
         self.recorded.succeed()

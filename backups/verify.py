@@ -252,10 +252,12 @@ class BackupVerification:
         reason = error if isinstance(error, BackupsError) else _unexpected(error)
         reason.scrub(stores.secrets(self.server))
         is_bad = is_the_backups_fault(reason)
-        history.update(self.row, verdict=Verdict.BAD if is_bad else Verdict.UNABLE, **self._found_out())
-        history.fail(self.row, reason, cancelled=not isinstance(error, Exception))
-        if is_bad and self.row.backup is not None:
-            history.update(self.row.backup, bad_at=timezone.now())
+        try:  # the backup's row first: whoever dies after it leaves a backup that is known as bad
+            if is_bad and self.row.backup is not None:
+                history.update(self.row.backup, bad_at=timezone.now())
+        finally:
+            history.update(self.row, verdict=Verdict.BAD if is_bad else Verdict.UNABLE, **self._found_out())
+            history.fail(self.row, reason, cancelled=not isinstance(error, Exception))
 
     def _found_out(self) -> dict[str, Any]:
         report = self.row.comparison_report | {"copies": [copy.report() for copy in self.proving.told]}

@@ -43,13 +43,16 @@ class Run:
 
 @dataclass(frozen=True, kw_only=True)
 class Rung:
-    """One of the levels: when it was last proven, None for never; what that means; how long the run took."""
+    """One of the levels: when it was last proven, None for never; what that means; how long the run took. It `is_overtaken` where
+    the backup was found bad after that.
+    """
 
     level: str
     title: str
     text: str
     at: datetime | None
     took: float | None = None
+    is_overtaken: bool = False
 
 
 def runs_of(row: BackupHistory) -> list[Run]:
@@ -69,17 +72,33 @@ def runs_of(row: BackupHistory) -> list[Run]:
 
 def ladder(row: BackupHistory, runs: Iterable[Run]) -> list[Rung]:
     """The three levels, from the least to the one that counts."""
-    good = [run for run in runs if run.is_verification and run.row.verdict == Verdict.GOOD]
-    last = {str(level): next((run for run in good if run.row.level == level), None) for level in Level}
+    runs = list(runs)
+    good = [run for run in runs if run.row.verdict == Verdict.GOOD]
+    # A restore has no level, and proves the highest.
+    last = {str(level): next((run for run in good if (run.row.level or Level.RESTORED) == level), None) for level in Level}
     moments = {Level.STORED: row.stored_at, Level.READABLE: row.readable_at, Level.RESTORED: row.verified_at}
     rungs = []
     for level, (title, question, answer) in _texts().items():
         run, text = last[str(level)], answer if moments[level] else question
-        if level is Level.RESTORED and run is not None and run.row.tables is not None and moments[level]:
+        is_overtaken = _is_overtaken(row, runs, moments[level])
+        if is_overtaken:
+            text = _("It was, before the backup was found bad. That counts no more")
+        elif level is Level.RESTORED and run is not None and run.row.tables is not None and moments[level]:
             text = _("Loaded into a scratch database: %(report)s") % {"report": run.report}
+            if not run.is_verification:
+                text = _("Restored onto %(database)s: %(report)s") % {"database": run.row.target_database, "report": run.report}
         took = run.row.duration_seconds if run is not None else None
-        rungs.append(Rung(level=str(level), title=title, text=text, at=moments[level], took=took))
+        at = moments[level]
+        rungs.append(Rung(level=str(level), title=title, text=text, at=at, took=took, is_overtaken=is_overtaken))
     return rungs
+
+
+def _is_overtaken(row: BackupHistory, runs: list[Run], at: datetime | None) -> bool:
+    """What the very run has proven that found it bad, further on, is still so."""
+    if row.bad_at is None or at is None:
+        return False
+    found = next((run.row.started_at for run in runs if run.row.verdict == Verdict.BAD), None)
+    return at < (found or row.bad_at)
 
 
 def _texts() -> dict[Level, tuple[str, str, str]]:

@@ -4,6 +4,7 @@ import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import cached_property
 from typing import Any
 
 from django.utils import timezone
@@ -14,7 +15,7 @@ from backups import asking, conf, next_command, stores
 from backups.admin import figures
 from backups.copies import Worth, not_good
 from backups.exceptions import BackupsError
-from backups.models import BackupRestore, Level, RestoreMode, RestorePurpose, Status, Verdict
+from backups.models import BackupHistory, BackupRestore, BackupType, Level, RestoreMode, RestorePurpose, Status, Verdict
 from backups.sentences import joined
 from backups.types import Server
 
@@ -105,6 +106,9 @@ class Report:
         told = {name: figures.number(self.compared.get(name)) for name in ("tables", "rows")}
         if not self.compared.get("equal"):
             return _("What was loaded is not what was backed up. It was not put in place.") if self._was_apart else ""
+        if self.row.undone_at:
+            said = _("All %(tables)s tables held exactly the rows that the backup counted, %(rows)s, until it was undone.")
+            return said % told
         if self.compared.get("schema_only"):
             return _("All %(tables)s tables are there, without rows, as was chosen.") % told
         return _("All %(tables)s tables hold exactly the rows that the backup counted: %(rows)s.") % told
@@ -187,15 +191,28 @@ class Report:
 
     @property
     def is_of_another(self) -> bool:
-        """Whether another backup is to be taken: what was loaded from this one was not what it should hold."""
-        return self.is_restore and bool(self.compared) and not self.compared.get("equal")
+        """Whether another backup is to be taken: this one is bad, or what was loaded from it was not what it should hold."""
+        is_bad = self.row.verdict == Verdict.BAD or (self.row.backup is not None and self.row.backup.bad_at is not None)
+        return self.is_restore and (is_bad or (bool(self.compared) and not self.compared.get("equal")))
+
+    @cached_property
+    def other(self) -> BackupHistory | None:
+        """The newest other backup of the same database that nothing speaks against: of the verified, else of any."""
+        if self.row.backup is None:
+            return None
+        rows = BackupHistory.objects.succeeded().of_environment(self.row.backup.environment).newest_first()
+        rows = rows.filter(database=self.row.backup.database, missing_at=None, bad_at=None).exclude(pk=self.row.backup.pk)
+        rows = rows.filter(system_identifier=self.row.backup.system_identifier).exclude(backup_type=BackupType.PRE_RESTORE)
+        rows = rows.defer("table_snapshot", "applied_migrations", "extensions", "warnings")
+        return rows.filter(verified_at__isnull=False).first() or rows.first()
 
     @property
     def again(self) -> str:
-        """The next command: tries it once more, or shows the other backups; "" where what was chosen is not known."""
-        if self.is_of_another:
+        """The next command: tries it once more, or restores another backup; "" where what was chosen is not known."""
+        if self.is_of_another and (self.other is None or self.row.mode == RestoreMode.BESIDE):
             return "icb db list"
-        name = self.row.backup.filename if self.row.backup else self.row.source_key.rpartition("/")[2]
+        backup = self.other if self.is_of_another else self.row.backup
+        name = backup.filename if backup else self.row.source_key.rpartition("/")[2]
         if not name or (self.is_restore and self.row.mode == RestoreMode.BESIDE):
             return ""
         if not self.is_restore:

@@ -38,7 +38,8 @@ class Copy:
 @dataclass(frozen=True, kw_only=True)
 class Facts:
     """What is known of one database. `checks` are health's of its backups, by id; `restore_seconds` is what the newest
-    verification took, `load_seconds` the part of it that was loading; `late_at` is when `newest` is too old.
+    verification took, or the newest restore where there is none, `load_seconds` the part of it that was loading; `late_at` is
+    when `newest` is too old.
     """
 
     alias: str
@@ -52,9 +53,11 @@ class Facts:
     restore_seconds: float | None
     restored_at: datetime | None
     load_seconds: float | None
+    is_by_restore: bool = False  # and not by a verification that it was measured
     late_at: datetime | None
     failed: int  # runs in a row, up to the newest
     was_any: bool  # whether a backup ever succeeded
+    is_newest_bad: bool = False  # whether one that is newer than `newest` was found bad
 
     @property
     def option(self) -> str:
@@ -154,6 +157,8 @@ def _reasons(facts: Facts, against: Sequence[str], now: datetime) -> list[str]:
         return [_("No backup of %(database)s was ever made.") % {"database": facts.database}]
     if _is_bad(facts, "newest-backup"):
         found.append(_why_old(facts, now))
+    elif facts.is_newest_bad and facts.newest is not None:
+        found.append(_("The newest backup was found bad."))
     if _is_bad(facts, "verification"):
         found.append(_why_unproven(facts, now))
     if "bucket-reachable" in against:

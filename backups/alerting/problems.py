@@ -69,7 +69,7 @@ def _failed_backups(environment: str) -> Iterator[Problem]:
 def _bad_backups(environment: str) -> Iterator[Problem]:
     bad = BackupHistory.objects.of_environment(environment).succeeded().filter(bad_at__isnull=False, missing_at=None)
     for row in bad.defer(*_BULKY):
-        found = row.restores.filter(purpose=RestorePurpose.VERIFICATION, verdict=Verdict.BAD).order_by("-created_at").first()
+        found = row.restores.filter(verdict=Verdict.BAD).order_by("-created_at").first()
         yield Problem(
             event=VERIFICATION_FAILED,
             subject=row.filename,
@@ -80,19 +80,18 @@ def _bad_backups(environment: str) -> Iterator[Problem]:
 
 
 def _damaged_copies(environment: str) -> Iterator[Problem]:
-    """Until a newer verification has read every copy, and none was damaged. One that stops at the first good one tells nothing
-    of the others.
+    """Found by a verification or a restore, until a newer verification has read every copy, and none was damaged. One that stops
+    at the first good one tells nothing of the others.
     """
-    verified = BackupRestore.objects.filter(
-        purpose=RestorePurpose.VERIFICATION,
+    told = BackupRestore.objects.filter(
         target_environment=environment,
-        status=Status.SUCCEEDED,
         backup__deleted_at=None,
         backup__missing_at=None,
         comparison_report__has_key="copies",
     )
-    newest = verified.filter(_has_copy(Worth.DAMAGED), backup__isnull=False)
-    for run in newest.order_by("backup_id", "-created_at").distinct("backup_id").select_related("backup"):
+    verified = told.filter(purpose=RestorePurpose.VERIFICATION, status=Status.SUCCEEDED)
+    damaged = told.filter(_has_copy(Worth.DAMAGED), _has_copy(Worth.GOOD), backup__isnull=False, backup__bad_at=None)
+    for run in damaged.order_by("backup_id", "-created_at").distinct("backup_id").select_related("backup"):
         since = verified.filter(backup_id=run.backup_id, created_at__gt=run.created_at)
         if run.backup is None or since.exclude(_has_copy(Worth.UNREAD)).exclude(_has_copy(Worth.UNABLE)).exists():
             continue

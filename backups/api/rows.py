@@ -103,7 +103,11 @@ class RestoreSerializer(_Row):
     source = serializers.CharField(source="source_key", read_only=True)  # type: ignore[assignment]
     backup_id = serializers.UUIDField(read_only=True, allow_null=True)
     level = serializers.ChoiceField(Level.choices, allow_blank=True, help_text="Of a verification.")
-    verdict = serializers.ChoiceField(Verdict.choices, allow_blank=True, help_text="Of a verification that has ended.")
+    verdict = serializers.ChoiceField(
+        Verdict.choices,
+        allow_blank=True,
+        help_text="Of a verification that has ended, or of a restore that has proven as much.",
+    )
     progress = ProgressSerializer(read_only=True)
     comparison_report = serializers.DictField(read_only=True)
     restored_by = serializers.SerializerMethodField(help_text="Whose request it was: a user's name.")

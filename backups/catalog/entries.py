@@ -62,7 +62,7 @@ class Entry:
     where: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     verified_at: datetime | None = None  # when a verification last restored and compared it
-    bad_at: datetime | None = None  # when one last found it bad
+    bad_at: datetime | None = None  # when one, or a restore, last found it bad
     pin_reason: str = ""
 
     @property

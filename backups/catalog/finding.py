@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 from difflib import get_close_matches
 
 from backups.catalog.held import Copies, Found, Held, found_in, in_environment, not_whole, prove
@@ -80,7 +81,7 @@ def _whole(copies: Copies, stores: Sequence[Store]) -> Found:
         if any(one.manifest for one in copies.held):
             manifest, store = prove(copies.key, copies.held)
             if store is not None:
-                return found_in(store, manifest, copies.held)
+                return replace(found_in(store, manifest, copies.held), unasked=copies.unasked)
     except ManifestError as error:
         error.hint = f"{error.hint}\n{_other_copy(copies.key, copies.held)}".strip()
         raise

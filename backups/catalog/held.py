@@ -19,13 +19,14 @@ _AGAIN = f"{ANOTHER_ONE}. Where the bucket keeps versions, what is lost or was r
 @dataclass(frozen=True)
 class Found:
     """A backup that can be restored: its manifest, proven to be ours, and the store that has it. `others` have a dump of its
-    size, too: the manifest proves its bytes wherever they lie.
+    size, too: the manifest proves its bytes wherever they lie. Those that can't be asked are `unasked`, with their errors.
     """
 
     manifest: Manifest
     store: Store
     key: str
     others: tuple[Store, ...] = ()
+    unasked: tuple[tuple[Store, StorageError], ...] = ()
 
     @property
     def location(self) -> str:
@@ -34,7 +35,7 @@ class Found:
 
     def copies(self) -> list[Self]:
         """The same backup in each of its stores."""
-        return [replace(self, store=store, others=()) for store in (self.store, *self.others)]
+        return [replace(self, store=store, others=(), unasked=()) for store in (self.store, *self.others)]
 
 
 @dataclass(slots=True)

@@ -23,7 +23,7 @@ DAYS_OF_DURATION = 30  # the usual duration is that of the backups of so many da
 class Newest:
     """The newest whole backup of a database that nothing speaks against, and the newest verification of any; None without.
 
-    `drill` is that verification, with its times only.
+    `drill` is that verification, with its times only; where there is none, the newest restore that has proven as much.
     """
 
     site: Site
@@ -32,24 +32,30 @@ class Newest:
     drill: BackupRestore | None
 
     @property
+    def is_by_restore(self) -> bool:
+        """Whether no verification has measured it, and a restore has."""
+        return self.drill is not None and self.drill.purpose == RestorePurpose.RESTORE
+
+    @property
     def restore_seconds(self) -> float | None:
-        """What that verification took, from the first byte fetched to the last row compared."""
+        """What that took, from the first byte fetched to the last row compared."""
         return self.drill.duration_seconds if self.drill is not None else None
 
 
 def newest(site: Site) -> Newest:
     """Raises what Django's database does."""
     drills = BackupRestore.objects.filter(
-        *(Q(purpose=RestorePurpose.VERIFICATION), Q(level=Level.RESTORED)),
         *(Q(verdict=Verdict.GOOD), Q(status=Status.SUCCEEDED), Q(duration_seconds__isnull=False)),
         backup__in=site.runs().values("pk"),
     )
-    proven = site.runs().filter(verified_at__isnull=False).order_by("-verified_at").values_list("verified_at", flat=True)
+    drills = drills.order_by("-finished_at").only("duration_seconds", "load_seconds", "finished_at", "purpose")
+    verification = drills.filter(purpose=RestorePurpose.VERIFICATION, level=Level.RESTORED).first()
+    proven = site.runs().filter(verified_at__isnull=False, bad_at__isnull=True).order_by("-verified_at")
     return Newest(
         site=site,
         backup=_light(whole(site)).first(),
-        verified_at=proven.first(),
-        drill=drills.order_by("-finished_at").only("duration_seconds", "load_seconds", "finished_at").first(),
+        verified_at=proven.values_list("verified_at", flat=True).first(),
+        drill=verification or drills.filter(purpose=RestorePurpose.RESTORE).first(),
     )
 
 
@@ -146,7 +152,11 @@ def _restore(found: Newest, limits: Thresholds) -> Check:
         state, text = State.UNKNOWN, _("how long a restore takes was never measured")
     else:
         state = State.BAD if most and seconds > most * 60 else State.OK
-        text = _("back in about {seconds}, as the last verification took", seconds=words.duration(seconds))
+        took = words.duration(seconds)
+        if found.is_by_restore:
+            text = _("back in about {seconds}, as the last restore took", seconds=took)
+        else:
+            text = _("back in about {seconds}, as the last verification took", seconds=took)
     hints = {
         State.UNKNOWN: f"icb db verify latest{found.site.option()}",
         State.BAD: _("A faster store or server, or a higher restore_minutes in BACKUPS_HEALTH."),

@@ -12,7 +12,7 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name="backuphistory",
             name="bad_at",
-            field=models.DateTimeField(blank=True, help_text="When a verification last found it bad.", null=True),
+            field=models.DateTimeField(blank=True, help_text="When a verification or a restore last found it bad.", null=True),
         ),
         migrations.AddField(
             model_name="backuphistory",
@@ -64,7 +64,7 @@ class Migration(migrations.Migration):
             field=models.CharField(
                 blank=True,
                 choices=[("good", "Good"), ("bad", "The backup is bad"), ("unable", "Could not be verified here")],
-                help_text="Of a verification.",
+                help_text="Of a verification, or of a restore that has proven as much.",
                 max_length=10,
             ),
         ),

@@ -23,11 +23,11 @@ FOREIGN = Check(
 
 
 def of_proof(bad_at: datetime | None) -> Iterable[Check]:
-    """What verifications have found."""
+    """What verifications and restores have found."""
     if bad_at is not None:
         yield Check(
             Level.WARN,
-            _("A verification found this backup bad, {bad_at} UTC.", bad_at=f"{bad_at:%Y-%m-%d %H:%M}"),
+            _("This backup was found bad, {bad_at} UTC.", bad_at=f"{bad_at:%Y-%m-%d %H:%M}"),
             hint=_("icb db verify FILENAME tells what is wrong with it."),
         )
 

@@ -14,8 +14,8 @@ from pytest_django.fixtures import Settings
 
 from backups import catalog, conf
 from backups.backup import DatabaseBackup
+from backups.copies import fetch
 from backups.exceptions import BackupsError, BucketError, ChecksumError, ObjectExistsError, StorageError
-from backups.fetching import fetch
 from backups.models import BackupHistory, BackupRestore
 from backups.restore import DatabaseRestore
 from backups.storage.abilities import Abilities
@@ -388,7 +388,7 @@ def test_every_one_of_two_hundred_flipped_bits_is_found_before_the_target_is_tou
             if number < RESTORED:
                 DatabaseRestore(filename=backup.filename, target=fresh_target).run()
             else:
-                fetch(stored, tmp_path, on_progress=silent)
+                fetch(stored, tmp_path, told=[], on_progress=silent)
 
     assert BackupRestore.objects.filter(status="failed").count() == RESTORED
     with connect(admin) as session:

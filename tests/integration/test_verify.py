@@ -279,7 +279,7 @@ def test_a_server_for_verifications_that_is_away_says_nothing_about_the_backup(
 def test_a_plan_tells_that_a_backup_was_found_bad(run: Run, backup: BackupHistory, fresh_target: Server) -> None:
     BackupHistory.objects.update(bad_at=timezone.now())
     done = run("db_restore", backup.filename, "--target-dbname", fresh_target.database, "--dry-run")
-    assert "WARN A verification found this backup bad" in done.out
+    assert "WARN This backup was found bad" in done.out
 
 
 def test_the_time_that_a_verification_took_is_the_estimate_until_a_restore_was_measured(

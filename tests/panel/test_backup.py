@@ -15,6 +15,7 @@ from django.utils.html import strip_tags
 from backups import queued
 from backups.backup import DatabaseBackup
 from backups.models import AuditEntry, BackupHistory, BackupRestore
+from backups.restore import DatabaseRestore
 from backups.types import Server
 from tests.conftest import connect
 from tests.integration.health import made, verified
@@ -264,8 +265,23 @@ def test_a_bad_backup_says_so_before_anything_else(viewer: Client) -> None:
     run = verified(row)
     BackupRestore.objects.filter(pk=run.pk).update(verdict="bad", status="failed")
     page = viewer.get(address(row)).content.decode()
-    assert "found this backup bad" in page
+    assert "This backup was found bad" in page
     assert f"/admin/backups/restores/{run.id}/" in page
+
+
+def test_what_was_proven_before_a_backup_was_found_bad_counts_no_more(viewer: Client) -> None:
+    now = timezone.now()
+    row = made("shop", stored_at=now - timedelta(days=1), verified_at=now - timedelta(days=1), bad_at=now)
+    words = words_of(viewer, address(row))
+    assert words.count("It was, before the backup was found bad. That counts no more") == 2
+    assert "Size and SHA-256 of what the store holds are those of the dump" not in words
+
+
+def test_a_restore_that_compared_equal_is_proof_as_well(viewer: Client, backup: BackupHistory, fresh_target: Server) -> None:
+    DatabaseRestore(filename=backup.filename, target=fresh_target).run()
+    words = words_of(viewer, address(backup))
+    assert f"Restored onto {fresh_target.database}: 3 of 3 tables equal" in words
+    assert "Verified just now" in words
 
 
 def test_a_pin_needs_a_reason_and_is_removed_again(browser_of: BrowserOf, backup: BackupHistory) -> None:

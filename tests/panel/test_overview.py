@@ -98,7 +98,16 @@ def test_a_backup_that_was_never_proven_is_not_safe(page: Callable[..., str]) ->
     assert title(shown) == "You are not safe"
     assert "No backup was ever proven by a restore." in shown
     assert "icb db verify latest" in shown
-    assert numbers(shown) == ["None", "1h", "None"]
+    assert numbers(shown) == ["None", "1h", "Not measured yet"]
+
+
+def test_while_the_newest_backup_is_a_bad_one_nobody_is_called_safe(page: Callable[..., str]) -> None:
+    verified(made(site(), hours_ago=5), hours_ago=4)
+    made(site(), hours_ago=1, bad_at=timezone.now())
+    shown = page()
+    assert title(shown) == "You are not safe"
+    assert "The newest backup was found bad." in shown
+    assert numbers(shown)[:2] == ["5h", "5h"]
 
 
 def test_an_old_backup_is_not_safe_and_the_failures_are_told_with_the_servers_words(page: Callable[..., str]) -> None:

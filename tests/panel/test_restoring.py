@@ -6,6 +6,7 @@ from html import unescape
 
 import pytest
 from django.test import Client
+from django.utils import timezone
 from django.utils.html import strip_tags
 from pytest_django.fixtures import Settings
 
@@ -208,7 +209,7 @@ def test_what_stands_against_it_is_said_and_there_is_no_field_for_the_name(
 def test_what_should_be_known_before_is_said_and_the_name_may_be_typed(restorer: Client, backup: BackupHistory) -> None:
     BackupHistory.objects.filter(pk=backup.pk).update(bad_at="2024-01-15T12:00Z")
     answer = restorer.get(plan_of(backup))
-    assert "A verification found this backup bad" in words(answer)
+    assert "This backup was found bad" in words(answer)
     assert 'name="confirm"' in answer.content.decode()
 
 
@@ -227,6 +228,50 @@ def test_a_failed_one_says_why_and_what_was_left_untouched(restorer: Client, bac
     said = words(restorer.get(f"/admin/backups/restores/{row.id}/"))
     for told in ("The restore onto shop failed", "pg_restore failed.", "ERROR: out of disk", "The target is as it was"):
         assert told in said
+
+
+def damaged(backup: BackupHistory) -> str:
+    """The page of a restore that found it bad."""
+    BackupHistory.objects.filter(pk=backup.pk).update(bad_at=timezone.now())
+    row = BackupRestore.objects.create(
+        backup=backup,
+        source_key=backup.s3_key,
+        target_host="db1",
+        target_port=5432,
+        target_database="shop",
+        target_environment="testing",
+        status="failed",
+        verdict="bad",
+        started_at=timezone.now(),
+        error_message="The bytes are not the ones that were backed up.",
+    )
+    return f"/admin/backups/restores/{row.id}/"
+
+
+def test_where_a_backup_is_damaged_the_newest_other_one_is_offered(restorer: Client, backup: BackupHistory) -> None:
+    other = DatabaseBackup(description="other", database="source").run()
+    answer = restorer.get(damaged(backup))
+    assert f'href="{asked_for(other)}"' in answer.content.decode()
+    assert asked_for(backup) not in answer.content.decode()
+    assert f"icb db restore {other.filename}" in words(answer)
+    assert f"icb db restore {backup.filename}" not in words(answer)
+
+
+def test_where_there_is_no_other_backup_it_is_said_and_how_others_are_proven(restorer: Client, backup: BackupHistory) -> None:
+    answer = restorer.get(damaged(backup))
+    assert "There is no other backup that nothing speaks against" in words(answer)
+    assert "icb db verify --all-unverified" in words(answer)
+    assert asked_for(backup) not in answer.content.decode()
+
+
+@pytest.mark.usefixtures("target")
+def test_a_target_that_is_not_named_is_refused_before_anything_is_queued(
+    restorer: Client, backup: BackupHistory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent = alive(monkeypatch)
+    answer = restorer.post(plan_of(backup), {"target": "default", "confirm": history.server().database})
+    assert answer.status_code == 403
+    assert (BackupRestore.objects.exists(), sent.ids) == (False, [])
 
 
 @pytest.mark.parametrize("group", ["backup viewer", "backup operator", "backup pruner"])

@@ -36,6 +36,11 @@ def test_a_restore_that_was_compared_says_that_every_row_is_there() -> None:
     assert [line.label for line in told.lines] == ["OK", "OK", "OK"]
 
 
+def test_of_an_undone_restore_it_is_told_what_was_there_until_then() -> None:
+    told = report(comparison_report=EQUAL, undone_at=ENDED)
+    assert told.lead == "All 3 tables held exactly the rows that the backup counted, 6,200, until it was undone."
+
+
 @pytest.mark.parametrize(
     ("level", "heading"),
     [
@@ -68,6 +73,7 @@ def test_migrations_that_do_not_fit_are_a_warning() -> None:
     assert (line.label, line.detail) == ("Warn", "1 migration behind this code: run migrate")
 
 
+@pytest.mark.django_db
 def test_a_loaded_database_that_differs_was_not_put_in_place_and_another_backup_is_to_be_chosen() -> None:
     difference = {"kind": "table", "words": "event has 4998 rows; the backup has 5000"}
     told = report("failed", comparison_report=EQUAL | {"equal": False, "differences": [difference]})
