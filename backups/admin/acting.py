@@ -3,7 +3,7 @@
 from typing import Any, ClassVar
 from uuid import UUID
 
-from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop
@@ -12,7 +12,6 @@ from backups import asking, catalog
 from backups.access import Action
 from backups.admin.page import Page, found
 from backups.cancelling import cancel
-from backups.downloading import download_of, head_of
 from backups.exceptions import UsageError
 from backups.models import BackupHistory, Level
 from backups.prune import pin, unpin
@@ -89,22 +88,6 @@ class Unpin(Acting):
         unpinned = unpin(catalog.key_of(row))
         self.note(object=row.filename, detail=unpinned.before)
         return self.done(_("The pin is removed: the retention policy judges it again."), to=address_of(row))
-
-
-class Download(Page):
-    """The dump, to take away."""
-
-    tab = "backups"
-    needs = Action.DOWNLOAD
-
-    def get(self, request: HttpRequest, id: UUID) -> HttpResponseBase:
-        """By an address of the store's, or streamed; who has fetched what is in the audit."""
-        row = found(_rows(), id)
-        if request.method == "HEAD":
-            return head_of(row)
-        taken = download_of(row)
-        self.note(object=row.filename, target=taken.place)
-        return taken.response
 
 
 def address_of(row: BackupHistory) -> str:

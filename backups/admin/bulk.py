@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
 
 from django.contrib import admin, messages
 from django.contrib.admin import helpers
@@ -63,9 +64,10 @@ class BulkActions(Base):
         return HttpResponseRedirect(reverse("backups_panel:diff", args=ids))
 
     @admin.action(permissions=["download"], description=gettext_lazy("Download"))
-    def download(self, request: HttpRequest, queryset: QuerySet[BackupHistory]) -> HttpResponse | None:
-        """To the address of its bytes."""
-        return self._of_one(request, queryset, "backups_panel:download", _("Select one backup, to download it."))
+    def download(self, request: HttpRequest, queryset: QuerySet[BackupHistory]) -> HttpResponse:
+        """To the page that has the link of each: see there why not to the bytes."""
+        chosen = urlencode([("id", id) for id in queryset.values_list("pk", flat=True)])
+        return HttpResponseRedirect(f"{reverse('backups_panel:downloads')}?{chosen}")
 
     @admin.action(permissions=["prune"], description=gettext_lazy("Delete…"))
     def delete(self, request: HttpRequest, queryset: QuerySet[BackupHistory]) -> HttpResponse | None:

@@ -3,7 +3,7 @@
 Of an address that both have, `api/negotiation.py` tells who is meant. Each page's module says where it is.
 """
 
-from backups.admin import backup, comparing, creating, deleting, overview, restoring, scheduled, storage, wellbeing
+from backups.admin import backup, comparing, creating, deleting, overview, restoring, scheduled, storage, taking, wellbeing
 
 app_name = "backups_panel"
 
@@ -17,4 +17,5 @@ urlpatterns = [
     *restoring.urlpatterns,
     *backup.urlpatterns,
     *comparing.urlpatterns,
+    *taking.urlpatterns,
 ]

@@ -47,6 +47,13 @@ def test_a_restorer_brings_the_shop_back_and_undoes_it(empty_site: Site, window_
     assert events(empty_site) == 0
 
 
+def test_what_is_selected_in_the_list_is_downloaded(empty_site: Site, window_of: WindowOf) -> None:
+    person = Person(window_of("restorer", Look("dark", 1280)), empty_site)
+    rows = backed_up("one"), backed_up("two")
+    person.opens(rows[0])
+    assert [sha256(data).hexdigest() for data in person.downloads_those_selected(*rows)] == [row.checksum for row in rows]
+
+
 def test_a_pruner_keeps_one_backup_and_deletes_another(empty_site: Site, window_of: WindowOf) -> None:
     person = Person(window_of("pruner", Look("dark", 360)), empty_site)
     old, newest = backed_up("old"), backed_up("newest")

@@ -344,10 +344,16 @@ def test_other_than_two_can_not_be_compared(viewer: Client, number: int) -> None
     assert said(answer) == ["Select exactly two backups, to compare them."]
 
 
-def test_one_is_downloaded_from_its_address(administrator: Client) -> None:
-    one = row()
-    assert act(administrator, "download", one)["Location"] == reverse("backups_panel:download", args=[one.pk])
-    assert said(act(administrator, "download", one, row("two"))) == ["Select one backup, to download it."]
+def test_to_download_some_the_next_page_has_a_link_for_each(administrator: Client) -> None:
+    one, two, gone = row("one"), row("two"), row("gone", deleted_at=timezone.now())
+    answer = act(administrator, "download", one, two, gone)
+    assert answer["Location"].startswith(f"{reverse('backups_panel:downloads')}?id=")
+    text = administrator.get(answer["Location"]).content.decode()
+    links = [reverse("backups_panel:download", args=[each.pk]) for each in (one, two, gone)]
+    assert [f'href="{link}"' in text for link in links] == [True, True, False]
+    assert f"{gone.filename} was deleted" in text
+    assert "Download 2 backups" in text
+    assert not AuditEntry.objects.exists()
 
 
 def test_to_delete_one_the_next_page_asks_for_its_name(administrator: Client) -> None:
