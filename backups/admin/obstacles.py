@@ -8,8 +8,6 @@ from backups.exceptions import RefusedError
 from backups.models import BackupHistory, Status
 from backups.sentences import Sentence, sentence
 
-ANOTHER = gettext_noop("Choose one that has succeeded and is stored.")
-
 
 def to_using(row: BackupHistory) -> Sentence | None:
     """Why there is nothing of it: it is not whole, or was deleted."""
@@ -43,4 +41,15 @@ def to_fetching(row: BackupHistory) -> Sentence | None:
 def require_usable(row: BackupHistory) -> None:
     """Raises RefusedError where there is nothing of it."""
     if (why := to_using(row)) is not None:
-        raise RefusedError(why, hint=sentence(ANOTHER))
+        raise RefusedError(why, hint=another())
+
+
+def refuse(row: BackupHistory) -> str:
+    """Never returns for a row that `to_using` has something to say of."""
+    require_usable(row)
+    return ""
+
+
+def another() -> Sentence:
+    """What to do then."""
+    return sentence(gettext_noop("Choose one that has succeeded and is stored."))

@@ -1,6 +1,5 @@
 """Dumps to take away: one by its address, several by a page that has the address of each."""
 
-from typing import Any
 from uuid import UUID
 
 from django.core.exceptions import BadRequest
@@ -9,9 +8,9 @@ from django.urls import path
 
 from backups.access import Action
 from backups.admin import obstacles
+from backups.admin.acting import rows
 from backups.admin.page import Page, found
 from backups.downloading import download_of, head_of
-from backups.models import BackupHistory
 
 MOST = 200  # of one page
 
@@ -24,7 +23,7 @@ class Download(Page):
 
     def get(self, request: HttpRequest, id: UUID) -> HttpResponseBase:
         """By an address of the store's, or streamed; who has fetched what is in the audit."""
-        row = found(_rows(), id)
+        row = found(rows(), id)
         if request.method == "HEAD":
             return head_of(row)
         taken = download_of(row)
@@ -44,8 +43,8 @@ class Downloads(Page):
 
     def get(self, request: HttpRequest) -> HttpResponse:
         """As a page; nothing is given away, or noted, before somebody follows a link. `?id=` is there for each."""
-        rows = _rows().filter(pk__in=_ids(request.GET.getlist("id"))).newest_first()[:MOST]
-        lines = [(row, obstacles.to_fetching(row)) for row in rows]
+        chosen = rows().filter(pk__in=_ids(request.GET.getlist("id"))).newest_first()[:MOST]
+        lines = [(row, obstacles.to_fetching(row)) for row in chosen]
         fetched = [row for row, why in lines if not why]
         return self.show(
             "backups/downloads.html", lines=lines, number=len(fetched), bytes=sum(row.size_bytes or 0 for row in fetched)
@@ -57,11 +56,6 @@ def _ids(given: list[str]) -> list[UUID]:
         return [UUID(id) for id in given[:MOST]]
     except ValueError as error:
         raise BadRequest("What was chosen are no backups.") from error
-
-
-def _rows() -> Any:
-    """Without what is long and not needed here."""
-    return BackupHistory.objects.defer("table_snapshot", "applied_migrations", "extensions", "warnings", "guards")
 
 
 urlpatterns = [

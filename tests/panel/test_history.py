@@ -396,8 +396,39 @@ def test_without_a_worker_nothing_is_queued(administrator: Client) -> None:
     assert not BackupRestore.objects.exists()
 
 
-def test_a_failed_run_can_not_be_verified(administrator: Client, worker: list[str]) -> None:
-    assert "There is nothing to verify" in said(act(administrator, "verify", row(status="failed")))[0]
+@pytest.mark.parametrize(
+    ("fields", "why"),
+    [
+        ({"status": "failed"}, "is no whole backup: it is failed"),
+        ({"deleted_at": timezone.now()}, "was deleted"),
+    ],
+)
+@pytest.mark.parametrize("action", ["verify", "pin", "unpin", "compare"])
+def test_where_there_is_nothing_of_it_that_is_said_before_anything_is_asked(
+    administrator: Client, worker: list[str], action: str, fields: dict[str, object], why: str
+) -> None:
+    gone = row("gone", **fields)
+    answer = act(administrator, action, *([gone, row("there")] if action == "compare" else [gone]))
+    assert (answer.status_code, answer["Location"]) == (302, LIST)
+    assert [(gone.filename in told, why in told, "Choose one that has succeeded" in told) for told in said(answer)] == [
+        (True, True, True)
+    ]
+
+
+def test_a_pin_asks_only_for_those_that_can_be_pinned(administrator: Client) -> None:
+    gone, there = row("gone", status="failed"), row("there")
+    answer = act(administrator, "pin", gone, there)
+    text = answer.content.decode()
+    assert (f'value="{there.pk}"' in text, f'value="{gone.pk}"' in text) == (True, False)
+    assert f"Not done with {gone.filename}" in text
+    assert AuditEntry.objects.get(action="pin").outcome == "refused"
+
+
+def test_whoever_takes_away_a_pin_that_is_none_is_told_so(administrator: Client, bucket: str) -> None:
+    one = BackupHistory.objects.get(s3_key=shelf.put("one"))
+    assert said(act(administrator, "unpin", one)) == [
+        f"Not done with {one.filename}: It was not pinned, and nothing was changed."
+    ]
 
 
 def test_a_pin_asks_for_its_reason_and_then_keeps_it_in_history_and_bucket(administrator: Client, bucket: str) -> None:

@@ -98,6 +98,12 @@ def test_an_unknown_object_is_deleted_by_its_typed_name(
     ]
 
 
+def test_a_key_is_told_as_it_is_written(administrator: Client, put: Callable[[str], None]) -> None:
+    put(FOLDER + "a+b.dump")
+    given = {"key": FOLDER + "a+b.dump", "confirm": "a+b.dump"}
+    assert "a+b.dump was deleted." in words(administrator.post(STORAGE + "delete/", given, follow=True))
+
+
 def test_what_belongs_to_a_backup_is_never_deleted_as_an_object(
     administrator: Client, bucket: str, backups_settings: Settings
 ) -> None:
