@@ -281,6 +281,23 @@ def test_ten_thousand_rows_cost_the_queries_of_one_and_no_snapshot_is_read(viewe
         assert not any(column in text for text in texts)
 
 
+@pytest.mark.parametrize("order", ["x", "99", "-", "1.x"])
+def test_an_order_by_what_is_no_column_is_the_usual_one(viewer: Client, order: str) -> None:
+    now = timezone.now()
+    for number in range(5):
+        row(f"n{number}", created_at=now - timedelta(hours=number))
+    assert shown(viewer, f"?o={order}") == [f"n{number}" for number in range(5)]
+
+
+@pytest.mark.parametrize("name", ["backuphistory", "backuprestore", "auditentry"])
+@pytest.mark.parametrize("query", ["q=%00", "status=%00", "database=%00", "nothing=1", "created_at__year=x", "nothing=1&e=1"])
+def test_what_is_no_filter_shows_the_whole_list_and_says_so(administrator: Client, name: str, query: str) -> None:
+    answer = administrator.get(f"/admin/backups/{name}/?{query}", follow=True)
+    assert answer.status_code == 200
+    assert answer.redirect_chain[-1][0] == f"/admin/backups/{name}/"
+    assert "so all of it is shown" in answer.content.decode()
+
+
 # Who may do what
 
 
@@ -324,7 +341,10 @@ def test_a_post_without_the_token_does_nothing(administrator: Client) -> None:
     one = row(pin_reason="why")
     strict = Client(HTTP_ACCEPT="text/html", enforce_csrf_checks=True)
     strict.cookies = administrator.cookies
-    assert act(strict, "unpin", one).status_code == 403
+    answer = act(strict, "unpin", one)
+    assert answer.status_code == 403
+    assert "Nothing was done" in answer.content.decode()
+    assert f'href="{LIST}"' in answer.content.decode()
     one.refresh_from_db()
     assert one.pin_reason == "why"
 

@@ -77,3 +77,14 @@ def test_a_run_that_the_history_does_not_know_has_a_page_that_says_where_to_look
     assert "There is no such page" in page
     assert "icb db sync" in page
     assert f'href="{reverse("admin:backups_backuphistory_changelist")}"' in page
+
+
+def test_a_form_without_its_cookie_leads_back_to_its_page_and_outside_of_the_panel_django_answers(viewer: Client) -> None:
+    strict = Client(HTTP_ACCEPT="text/html", enforce_csrf_checks=True)
+    strict.cookies = viewer.cookies
+    page = "http://testserver/admin/backups/prune/?now=1"
+    answer = strict.post("/admin/backups/prune/", {"name": "testing"}, HTTP_REFERER=page)
+    assert answer.status_code == 403
+    assert f'href="{page}"' in answer.content.decode()
+    assert "Nothing was done" in answer.content.decode()
+    assert "Nothing was done" not in strict.post("/admin/login/", {}).content.decode()
