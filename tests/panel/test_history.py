@@ -102,6 +102,13 @@ def test_a_line_tells_status_proof_sizes_duration_who_and_what_keeps_it(viewer: 
     assert "#bk-pin" in text
 
 
+def test_a_run_of_nobody_s_is_of_the_command_line_or_of_the_schedule(viewer: Client) -> None:
+    for fields, by in (({}, "command line"), ({"backup_type": "scheduled"}, "schedule"), ({"idempotency_key": "x"}, "–")):
+        BackupHistory.objects.all().delete()
+        row(**fields)
+        assert [line.by for line in viewer.get(LIST).context["cl"].lines] == [by]
+
+
 def test_a_line_leads_to_its_backup(viewer: Client) -> None:
     one = row()
     assert f'href="{reverse("backups_panel:backup", args=[one.pk])}"' in page(viewer)

@@ -70,6 +70,10 @@ def test_a_page_names_its_icon_and_the_icon_is_there(viewer: Client) -> None:
     assert finders.find(re.sub(r"\.[0-9a-f]{12}(?=\.svg)", "", named[1])) is not None
 
 
+def test_the_page_to_sign_in_has_the_icon_too() -> None:
+    assert Client().get("/favicon.ico")["Location"] == "/static/backups/favicon.svg"
+
+
 def test_a_run_that_the_history_does_not_know_has_a_page_that_says_where_to_look(viewer: Client) -> None:
     answer = viewer.get(f"{OVERVIEW}00000000-0000-0000-0000-000000000000/")
     assert answer.status_code == 404
