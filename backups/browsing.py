@@ -100,7 +100,10 @@ def own(prefix: str) -> str:
     root = f"{conf.current().environment}/"
     parts = prefix.split("/")
     if not prefix.startswith(root) or parts[-1] or not {"", ".", ".."}.isdisjoint(parts[:-1]):
-        raise UsageError(_("This must be a folder below {root}, with a slash at its end.", root=root))
+        raise UsageError(
+            _("This must be a folder below {root}, with a slash at its end.", root=root),
+            hint=_("Begin where the backups are, at {usual}, and open folders from there.", usual=usual()),
+        )
     return prefix
 
 

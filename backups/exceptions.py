@@ -185,6 +185,10 @@ class ObjectMissingError(StorageError):
     """The object is not in the store."""
 
 
+class ObjectDeniedError(StorageError):
+    """The store refuses this one object; the bucket can be used."""
+
+
 class ObjectExistsError(StorageError):
     """There is an object with this key already; it was left as it is."""
 

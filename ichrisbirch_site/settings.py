@@ -94,6 +94,7 @@ CONTENT_SECURITY_POLICY = {
     },
 }
 
+CSRF_FAILURE_VIEW = "backups.admin.outside.forged"
 ROOT_URLCONF = "ichrisbirch_site.urls"
 WSGI_APPLICATION = "ichrisbirch_site.wsgi.application"
 ASGI_APPLICATION = "ichrisbirch_site.asgi.application"

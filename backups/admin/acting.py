@@ -1,21 +1,19 @@
-"""What is done with one backup from its page: prove it, stop it, pin it, take it away."""
+"""What is done with one backup from its page: prove it, stop it."""
 
 from typing import Any, ClassVar
 from uuid import UUID
 
-from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop
 
-from backups import asking, catalog
+from backups import asking
 from backups.access import Action
 from backups.admin.page import Page, found
 from backups.cancelling import cancel
-from backups.downloading import download_of, head_of
 from backups.exceptions import UsageError
 from backups.models import BackupHistory, Level
-from backups.prune import pin, unpin
 from backups.sentences import sentence
 
 
@@ -38,7 +36,7 @@ class Verify(Acting):
 
     def post(self, request: HttpRequest, id: UUID) -> HttpResponse:
         """As far as `level` says; without one, until it is restored."""
-        row = found(_rows(), id)
+        row = found(rows(), id)
         level = request.POST.get("level", str(Level.RESTORED))
         if level not in Level.values:
             raise UsageError(
@@ -57,7 +55,7 @@ class Cancel(Acting):
 
     def post(self, request: HttpRequest, id: UUID) -> HttpResponse:
         """One that is queued never begins; one at work hears it within seconds."""
-        row = found(_rows(), id)
+        row = found(rows(), id)
         cancelled = cancel(str(row.id))
         self.note(object=row.filename)
         if cancelled.was_queued:
@@ -65,53 +63,11 @@ class Cancel(Acting):
         return self.done(_("It was asked to stop, and does within seconds."), to=address_of(row))
 
 
-class Pin(Acting):
-    """Keeps a backup, whatever the retention policy says."""
-
-    needs_to_post: ClassVar[Action | None] = Action.PRUNE
-
-    def post(self, request: HttpRequest, id: UUID) -> HttpResponse:
-        """For the `reason` that is given."""
-        row = found(_rows(), id)
-        pinned = pin(catalog.key_of(row), reason=request.POST.get("reason", ""))
-        self.note(object=row.filename, detail=pinned.reason)
-        return self.done(_("It is pinned: retention keeps it until it is unpinned."), to=address_of(row))
-
-
-class Unpin(Acting):
-    """Lets the retention policy judge a backup again."""
-
-    needs_to_post: ClassVar[Action | None] = Action.PRUNE
-
-    def post(self, request: HttpRequest, id: UUID) -> HttpResponse:
-        """Harmless where it was not pinned."""
-        row = found(_rows(), id)
-        unpinned = unpin(catalog.key_of(row))
-        self.note(object=row.filename, detail=unpinned.before)
-        return self.done(_("The pin is removed: the retention policy judges it again."), to=address_of(row))
-
-
-class Download(Page):
-    """The dump, to take away."""
-
-    tab = "backups"
-    needs = Action.DOWNLOAD
-
-    def get(self, request: HttpRequest, id: UUID) -> HttpResponseBase:
-        """By an address of the store's, or streamed; who has fetched what is in the audit."""
-        row = found(_rows(), id)
-        if request.method == "HEAD":
-            return head_of(row)
-        taken = download_of(row)
-        self.note(object=row.filename, target=taken.place)
-        return taken.response
-
-
 def address_of(row: BackupHistory) -> str:
     """Of a backup's page."""
     return reverse("backups_panel:backup", args=[row.pk])
 
 
-def _rows() -> Any:
+def rows() -> Any:
     """Without what is long and not needed here."""
     return BackupHistory.objects.defer("table_snapshot", "applied_migrations", "extensions", "warnings", "guards")

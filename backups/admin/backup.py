@@ -13,7 +13,7 @@ from django.urls import path, reverse
 
 from backups import catalog, conf, next_command, shrinking, words
 from backups.admin import proof
-from backups.admin.acting import Cancel, Download, Pin, Unpin, Verify
+from backups.admin.acting import Cancel, Verify
 from backups.admin.contents import Contents, Manifest
 from backups.admin.page import found
 from backups.admin.tables import Tables
@@ -169,7 +169,4 @@ urlpatterns = [
     path("<uuid:id>/manifest/", Manifest.as_page(), name="manifest"),
     path("<uuid:id>/verify/", Verify.as_page(), name="verify"),
     path("<uuid:id>/cancel/", Cancel.as_page(), name="cancel"),
-    path("<uuid:id>/pin/", Pin.as_page(), name="pin"),
-    path("<uuid:id>/unpin/", Unpin.as_page(), name="unpin"),
-    path("<uuid:id>/download/", Download.as_page(), name="download"),
 ]

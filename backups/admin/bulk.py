@@ -2,10 +2,10 @@
 
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
 
 from django.contrib import admin, messages
-from django.contrib.admin import helpers
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 from django.urls import reverse
@@ -14,12 +14,11 @@ from django.utils.translation import gettext_lazy, gettext_noop, ngettext
 
 from backups import access, asking, audit, catalog, prune, stores
 from backups.access import Action
-from backups.admin import pills
+from backups.admin import obstacles, pinning
 from backups.admin.page import common
 from backups.exceptions import BackupsError, NoRoomError, NoWorkerError, RefusedError, UsageError
-from backups.models import BackupHistory
+from backups.models import BackupHistory, Status
 from backups.sentences import sentence, translated
-from backups.storage import keys
 
 SHOWN = 5  # of what could not be done; the audit has all
 NEEDS = {
@@ -57,15 +56,18 @@ class BulkActions(Base):
     @admin.action(permissions=["view"], description=gettext_lazy("Compare two"))
     def compare(self, request: HttpRequest, queryset: QuerySet[BackupHistory]) -> HttpResponse:
         """To the page that tells what has changed from the older to the newer one."""
-        ids = list(queryset.order_by("created_at", "pk").values_list("pk", flat=True)[:3])
-        if len(ids) != 2:
+        chosen = list(queryset.order_by("created_at", "pk")[:3])
+        if len(chosen) != 2:
             return _told(request, _("Select exactly two backups, to compare them."))
-        return HttpResponseRedirect(reverse("backups_panel:diff", args=ids))
+        if gone := [why for why in map(obstacles.to_using, chosen) if why]:
+            return _told(request, " ".join(translated(text) for text in (*gone, obstacles.another())))
+        return HttpResponseRedirect(reverse("backups_panel:diff", args=[row.pk for row in chosen]))
 
     @admin.action(permissions=["download"], description=gettext_lazy("Download"))
-    def download(self, request: HttpRequest, queryset: QuerySet[BackupHistory]) -> HttpResponse | None:
-        """To the address of its bytes."""
-        return self._of_one(request, queryset, "backups_panel:download", _("Select one backup, to download it."))
+    def download(self, request: HttpRequest, queryset: QuerySet[BackupHistory]) -> HttpResponse:
+        """To the page that has the link of each: see there why not to the bytes."""
+        chosen = urlencode([("id", id) for id in queryset.values_list("pk", flat=True)])
+        return HttpResponseRedirect(f"{reverse('backups_panel:downloads')}?{chosen}")
 
     @admin.action(permissions=["prune"], description=gettext_lazy("Delete…"))
     def delete(self, request: HttpRequest, queryset: QuerySet[BackupHistory]) -> HttpResponse | None:
@@ -75,24 +77,29 @@ class BulkActions(Base):
     @admin.action(permissions=["verify"], description=gettext_lazy("Verify"))
     def verify(self, request: HttpRequest, queryset: QuerySet[BackupHistory]) -> None:
         """Queues a verification of each."""
-
-        def ask(row: BackupHistory) -> str:
-            if pills.of_proof(row) is None:
-                raise RefusedError(sentence(gettext_noop("There is nothing to verify: it is no whole backup.")))
-            return str(asking.for_verification(row, user=request.user).id)
-
-        done = self._each(request, queryset, action="verify", do=ask, outcome=audit.Outcome.QUEUED)
+        done = self._each(
+            request,
+            queryset,
+            action="verify",
+            do=lambda row: str(asking.for_verification(row, user=request.user).id),
+            outcome=audit.Outcome.QUEUED,
+        )
         if done:
             text = ngettext("%(count)s verification is queued.", "%(count)s verifications are queued.", done)
             self.message_user(request, text % {"count": done}, messages.SUCCESS)
 
     @admin.action(permissions=["prune"], description=gettext_lazy("Pin…"))
     def pin(self, request: HttpRequest, queryset: QuerySet[BackupHistory]) -> HttpResponse | None:
-        """Asks for the reason, then pins each."""
-        reason = " ".join(request.POST.get("reason", "").split())
-        if not 0 < len(reason) <= catalog.LONGEST_REASON:
+        """Asks for the reason, of those that can be pinned; then pins each."""
+        reason = pinning.reason_of(request)
+        if not pinning.is_reason(reason):
             return self._reason_wanted(request, queryset)
-        done = self._each(request, queryset, action="pin", do=lambda row: prune.pin(_key_of(row), reason=reason).reason)
+
+        def keep(row: BackupHistory) -> str:
+            obstacles.require_usable(row)
+            return prune.pin(catalog.key_of(row), reason=reason).reason
+
+        done = self._each(request, queryset, action="pin", do=keep)
         if done:
             text = ngettext("%(count)s backup is pinned: %(reason)s", "%(count)s backups are pinned: %(reason)s", done)
             self.message_user(request, text % {"count": done, "reason": reason}, messages.SUCCESS)
@@ -101,25 +108,31 @@ class BulkActions(Base):
     @admin.action(permissions=["prune"], description=gettext_lazy("Unpin"))
     def unpin(self, request: HttpRequest, queryset: QuerySet[BackupHistory]) -> None:
         """Lets retention judge each again."""
-        done = self._each(request, queryset, action="unpin", do=lambda row: prune.unpin(_key_of(row)).before)
+
+        def let_go(row: BackupHistory) -> str:
+            obstacles.require_usable(row)
+            unpinned = prune.unpin(catalog.key_of(row))
+            if not unpinned.was_pinned:
+                raise RefusedError(sentence(gettext_noop("It was not pinned, and nothing was changed.")))
+            return unpinned.before
+
+        done = self._each(request, queryset, action="unpin", do=let_go)
         if done:
             text = ngettext("%(count)s backup is no longer pinned.", "%(count)s backups are no longer pinned.", done)
             self.message_user(request, text % {"count": done}, messages.SUCCESS)
 
-    def _reason_wanted(self, request: HttpRequest, queryset: QuerySet[BackupHistory]) -> HttpResponse:
-        """The page between: its form sends the same action again."""
-        given = "reason" in request.POST
+    def _reason_wanted(self, request: HttpRequest, queryset: QuerySet[BackupHistory]) -> HttpResponse | None:
+        """The page between: its form sends the same action again. What can't be pinned is refused before anything is asked."""
+        refused = queryset.filter(~Q(status=Status.SUCCEEDED) | Q(deleted_at__isnull=False))
+        self._each(request, refused, action="pin", do=obstacles.refuse)
+        chosen = list(queryset.filter(status=Status.SUCCEEDED, deleted_at=None))
+        if not chosen:
+            return None
+        is_wrong, address = "reason" in request.POST, request.get_full_path()
         told = common(
-            request,
-            tab="backups",
-            rows=queryset,
-            selected=helpers.ACTION_CHECKBOX_NAME,
-            longest=catalog.LONGEST_REASON,
-            reason=request.POST.get("reason", ""),
-            is_wrong=given,
-            address=request.get_full_path(),
+            request, tab="backups", **pinning.form_for(request, chosen, address=address, back=address, is_wrong=is_wrong)
         )
-        return render(request, "backups/pin.html", told, status=400 if given else 200)
+        return render(request, "backups/pin.html", told, status=400 if is_wrong else 200)
 
     def _of_one(self, request: HttpRequest, queryset: QuerySet[BackupHistory], route: str, otherwise: str) -> HttpResponse | None:
         ids = list(queryset.values_list("pk", flat=True)[:2])
@@ -181,8 +194,3 @@ def _not_tried(rows: Sequence[BackupHistory]) -> list[str]:
 def _note(request: HttpRequest, action: str, outcome: Any, row: BackupHistory, *, detail: str) -> None:
     by = audit.By.of_request(request)
     audit.note(action=action, outcome=outcome, object=row.filename, detail=detail, by=by)
-
-
-def _key_of(row: BackupHistory) -> str:
-    """By which the catalogue finds it and no other, in its own environment."""
-    return keys.object_key(environment=row.environment, filename=row.filename)

@@ -11,13 +11,12 @@ from django.utils import formats
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from backups import conf, words
-from backups.admin import figures
+from backups import catalog, conf, words
+from backups.admin import figures, obstacles
 from backups.admin.page import Page, found
 from backups.changes import Changes, Kind, TableChange
 from backups.diff import Difference, difference
 from backups.models import BackupHistory
-from backups.storage import keys
 
 ALIKE = 200  # so many tables of one kind are shown
 
@@ -58,9 +57,11 @@ class Diff(Page):
 
     def get(self, request: HttpRequest, id: UUID, other: UUID) -> HttpResponse:
         """As a page."""
-        rows = BackupHistory.objects.only("id", "filename", "environment", "description")
+        rows = BackupHistory.objects.only("id", "filename", "environment", "description", "status", "deleted_at")
         before, after = found(rows, id), found(rows, other)
-        told = difference(_key_of(before), _key_of(after))
+        for row in (before, after):
+            obstacles.require_usable(row)
+        told = difference(catalog.key_of(before), catalog.key_of(after))
         return self.show(
             "backups/diff.html",
             before=before,
@@ -149,11 +150,6 @@ def _percent(change: TableChange) -> str:
         return ""
     sign, whole = ("\N{MINUS SIGN}" if change.percent < 0 else "+"), int(abs(change.percent))
     return f"{sign}{formats.number_format(whole, force_grouping=True)}%" if whole else f"{sign}<1%"
-
-
-def _key_of(row: BackupHistory) -> str:
-    """By which the catalogue finds it and no other, in its own environment."""
-    return keys.object_key(environment=row.environment, filename=row.filename)
 
 
 urlpatterns = [

@@ -14,6 +14,7 @@ from backups import asking, conf, prune
 from backups.access import Action
 from backups.admin import figures
 from backups.admin.page import Page, found
+from backups.admin.warned import warnings_for
 from backups.models import BackupHistory, Status
 from backups.prune import BackupPruning, Fate, Judged
 from backups.prune.deleting import newer_is_verified
@@ -73,6 +74,7 @@ class Prune(Page):
             example=f"BACKUPS_RETENTION='{EXAMPLE}'",
             planned=planned,
             going=_listed(planned.of(Fate.OBSOLETE)),
+            warned=warnings_for(one.candidate.filename for one in planned.of(Fate.OBSOLETE)),
             staying=_listed(planned.of(Fate.KEEP)),
             has_proof=any(one.candidate.is_verified for one in planned.backups),
             environment=conf.current().environment,
@@ -108,7 +110,13 @@ class Delete(Page):
 
     def _asked(self, row: BackupHistory, *, is_wrong: bool = False, status: int = 200) -> HttpResponse:
         return self.show(
-            "backups/delete.html", status=status, row=row, obstacle=obstacle_of(row), places=_places(row), is_wrong=is_wrong
+            "backups/delete.html",
+            status=status,
+            row=row,
+            obstacle=obstacle_of(row),
+            warning=warnings_for([row.filename]).get(row.filename),
+            places=_places(row),
+            is_wrong=is_wrong,
         )
 
 

@@ -8,7 +8,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpRespons
 from django.urls import path, reverse
 from django.utils import timezone
 
-from backups import conf
+from backups import conf, health
 from backups.admin import attention, safety
 from backups.admin.attention import Issue
 from backups.admin.coming import coming
@@ -19,10 +19,12 @@ from backups.admin.safety import AGAINST, Facts, Level, Safety
 from backups.admin.trends import trends_of
 from backups.alerting.incidents import key_of
 from backups.health import of_schedule
-from backups.health.sites import Site, sites
+from backups.health.sites import Site, sites, unwatched
+from backups.heartbeats import BACKUPS
 from backups.models import BackupHistory
 from backups.schedules import Schedule, backup_schedules
 from backups.storage import keys
+from backups.types import State
 
 RECENT = 6
 FIRST = "first"  # the description of the first backup
@@ -44,6 +46,15 @@ _ROW = (
 
 
 @dataclass(frozen=True, kw_only=True)
+class Other:
+    """A database that is configured, and has neither a backup nor a schedule."""
+
+    alias: str
+    label: str
+    is_target: bool
+
+
+@dataclass(frozen=True, kw_only=True)
 class Board:
     """The answer: of all databases, and of the one that is shown."""
 
@@ -52,6 +63,7 @@ class Board:
     worst: Safety
     all: list[Safety]
     issues: list[Issue]
+    others: list[Other]
 
     @property
     def is_empty(self) -> bool:
@@ -88,7 +100,8 @@ class Overview(Page):
         }
         if board.is_empty:
             key = keys.object_key(environment=conf.current().environment, filename=keys.filename(at=now, description=FIRST))
-            return self.show("backups/overview/empty.html", key=key, first=FIRST, **common)
+            is_up = health.worker_of(BACKUPS).state is State.OK  # a worker shows that by the scheduler, so both run
+            return self.show("backups/overview/empty.html", key=key, first=FIRST, is_up=is_up, **common)
         rows = BackupHistory.objects.of_environment(conf.current().environment)
         return self.show(
             "backups/overview.html",
@@ -128,7 +141,12 @@ def board_of(alias: str, *, now: datetime) -> Board:
     site = next(site for site in known if site.alias == shown.facts.alias)
     if all(one.level is Level.NONE for one in all_):
         issues = [issue for issue in issues if not issue.key.startswith(tuple(f"{id_}:" for id_ in _OF_A_BACKUP))]
-    return Board(site=site, shown=shown, worst=worst, all=all_, issues=issues)
+    return Board(site=site, shown=shown, worst=worst, all=all_, issues=issues, others=_others(known))
+
+
+def _others(known: list[Site]) -> list[Other]:
+    targets = conf.current().restore_targets
+    return [Other(alias=one.alias, label=one.name, is_target=one.alias in targets) for one in unwatched(known)]
 
 
 def _issues(facts: list[Facts], schedules: list[Schedule], now: datetime) -> list[Issue]:

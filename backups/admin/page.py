@@ -21,6 +21,7 @@ _STATUSES: tuple[tuple[type[BackupsError], int], ...] = (
     (exceptions.UsageError, 400),
     (exceptions.BackupNotFoundError, 404),
     (exceptions.ObjectMissingError, 404),
+    (exceptions.ObjectDeniedError, 409),
     (exceptions.TargetNotAllowedError, 403),
     (exceptions.NoRoomError, 429),
     (exceptions.RefusedError, 409),
@@ -104,7 +105,7 @@ class Page(View):
         status = next((status for kind, status in _STATUSES if isinstance(error, kind)), 503)
         if self.request.method == "POST":
             self.note_refusal(str(error), failed=status >= 500)
-        back = _ours(self.request, self.request.headers.get("Referer", ""))
+        back = ours(self.request, self.request.headers.get("Referer", ""))
         again = self.request.method == "GET" and urlsplit(back).path == self.request.path
         return self.show(template, status=status, error=error, back=back, is_again=again, **context)
 
@@ -133,7 +134,7 @@ def _note_refusal(request: HttpRequest, action: str, detail: str, *, outcome: au
     audit.note(action=action, outcome=outcome, object=request.path, detail=detail, by=audit.By.of_request(request))
 
 
-def _ours(request: HttpRequest, address: str) -> str:
+def ours(request: HttpRequest, address: str) -> str:
     """The address, where it is of this site; else ""."""
     is_ours = url_has_allowed_host_and_scheme(address, allowed_hosts={request.get_host()}, require_https=request.is_secure())
     return address if is_ours else ""

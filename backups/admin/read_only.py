@@ -2,11 +2,12 @@
 
 from typing import TYPE_CHECKING, Any
 
-from django.contrib import admin
-from django.contrib.admin.views.main import ChangeList
+from django.contrib import admin, messages
+from django.contrib.admin.views.main import ERROR_FLAG, ORDER_VAR, ChangeList
 from django.db.models import Model
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponseRedirect
 from django.utils.decorators import method_decorator
+from django.utils.translation import gettext as _
 
 from backups.admin.page import common, forbidden
 from backups.admin.zone import in_viewers_zone
@@ -18,12 +19,21 @@ else:
 
 
 class ReadOnlyList(ChangeList):
-    """Django's, where one page is the first, whatever was asked for: Django looks at that only where there are several."""
+    """Django's, where one page is the first, whatever was asked for: Django looks at that only where there are several. And where
+    an order by what is no column is none: Django would sort by the key, which is by chance.
+    """
 
     def __init__(self, request: HttpRequest, *given: Any, **named: Any) -> None:
         super().__init__(request, *given, **named)
         if not self.multi_page:
             self.page_num = 1
+
+    def get_ordering(self, request: HttpRequest, queryset: Any) -> list[Any]:
+        """As asked for, or as the list is by itself."""
+        found = list(super().get_ordering(request, queryset))
+        if found == ["-pk"] and self.params.pop(ORDER_VAR, None):
+            return list(super().get_ordering(request, queryset))
+        return found
 
 
 class ReadOnlyAdmin(ModelAdmin):
@@ -52,6 +62,9 @@ class ReadOnlyAdmin(ModelAdmin):
         """The list; 403 for who may not see it, which the audit notes."""
         if not self.has_view_permission(request):
             return forbidden(request, "list", tab=self.tab)
+        if _is_no_query(request):
+            messages.warning(request, _("What was asked for is no filter of this list, so all of it is shown."))
+            return HttpResponseRedirect(request.path)
         return super().changelist_view(request, common(request, tab=self.tab) | (extra_context or {}))
 
     @method_decorator(in_viewers_zone)
@@ -62,3 +75,8 @@ class ReadOnlyAdmin(ModelAdmin):
         if not self.has_view_permission(request):
             return forbidden(request, "retrieve", tab=self.tab)
         return super().changeform_view(request, object_id, form_url, common(request, tab=self.tab) | (extra_context or {}))
+
+
+def _is_no_query(request: HttpRequest) -> bool:
+    """Whether Django has found a filter that there is none of, or PostgreSQL could not take what is looked for."""
+    return request.method == "GET" and (ERROR_FLAG in request.GET or "%00" in request.GET.urlencode())

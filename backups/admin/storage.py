@@ -30,12 +30,20 @@ class Line:
     parts: list[Item] = field(default_factory=list)
 
     @property
+    def is_left(self) -> bool:
+        """Whether it is what remained of a backup that was deleted."""
+        return not self.item.is_known and self.item.row is not None
+
+    @property
+    def is_unknown(self) -> bool:
+        """Whether the history knows nothing of it."""
+        return not self.item.is_known and self.item.row is None
+
+    @property
     def why_unknown(self) -> str:
         """What may be said of an object that no backup of the history has; empty for a known one."""
-        if self.item.is_known:
+        if not self.is_unknown:
             return ""
-        if self.item.row is not None:
-            return _("left of a backup that was deleted")
         if self.item.kind == "dump":
             return _("a dump without a row: reconciling reads its manifest")
         return _("stands beside a dump that is not here") if self.item.kind != browsing.OTHER else _("not a name of ours")
@@ -57,18 +65,22 @@ class Storage(Page):
                 hint=sentence(gettext_noop("Open the folder first, then filter in it.")),
             )
         prefix, cursor = request.GET.get("prefix", ""), request.GET.get("cursor", "")
-        page = browsing.folder(prefix, size=PAGE, cursor=cursor, starts=starts)
-        only_unknown = request.GET.get("show") == "unknown"
-        lines = _lines(page.items, sort)
-        there = {"prefix": page.prefix, "starts": starts, "sort": sort, "show": request.GET.get("show", "")}
+        try:
+            page = browsing.folder(prefix, size=PAGE, cursor=cursor, starts=starts)
+        except UsageError as error:
+            return self.failed(error, begin=reverse("backups_panel:storage"))
+        shown, lines = request.GET.get("show", ""), _lines(page.items, sort)
+        kinds = {"unknown": [line for line in lines if line.is_unknown], "left": [line for line in lines if line.is_left]}
+        there = {"prefix": page.prefix, "starts": starts, "sort": sort, "show": shown}
         return self.show(
             "backups/storage.html",
             page=page,
             trail=_trail(page),
             folders=[(one.removeprefix(page.prefix), one) for one in page.folders],
-            lines=[line for line in lines if not only_unknown or not line.item.is_known],
-            unknown=sum(not line.item.is_known for line in lines),
-            only_unknown=only_unknown,
+            lines=kinds.get(shown, lines),
+            unknown=len(kinds["unknown"]),
+            left=len(kinds["left"]),
+            shown=shown if shown in kinds else "",
             starts=starts,
             sort=sort if sort in SORTS else "age",
             here="?" + urlencode({name: value for name, value in there.items() if value and name not in ("sort", "show")}),

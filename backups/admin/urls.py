@@ -3,7 +3,19 @@
 Of an address that both have, `api/negotiation.py` tells who is meant. Each page's module says where it is.
 """
 
-from backups.admin import backup, comparing, creating, deleting, overview, restoring, scheduled, storage, wellbeing
+from backups.admin import (
+    backup,
+    comparing,
+    creating,
+    deleting,
+    overview,
+    pinning,
+    restoring,
+    scheduled,
+    storage,
+    taking,
+    wellbeing,
+)
 
 app_name = "backups_panel"
 
@@ -16,5 +28,7 @@ urlpatterns = [
     *storage.urlpatterns,
     *restoring.urlpatterns,
     *backup.urlpatterns,
+    *pinning.urlpatterns,
     *comparing.urlpatterns,
+    *taking.urlpatterns,
 ]

@@ -70,6 +70,11 @@ _WORDS = {
         unnamed=(_("nobody heard at a receiver"), _("a receiver takes messages again")),
     ),
     # checks of health
+    "client-programs": Words(
+        _("pg_dump or pg_restore does not suit the server {subject}"),
+        _("pg_dump and pg_restore suit the server {subject}"),
+        unnamed=(_("pg_dump or pg_restore does not suit the server"), _("pg_dump and pg_restore suit the server")),
+    ),
     "newest-backup": Words(
         _("newest backup of {subject} too old"),
         _("newest backup of {subject} young enough"),

@@ -1,5 +1,6 @@
 """The databases that are to be well: those that are backed up, or should be."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from django.db import connections
@@ -42,12 +43,21 @@ def sites(scheduled: frozenset[str] = frozenset()) -> list[Site]:
 
     Raises what Django's database does.
     """
+    return [site for site in _sites() if site.alias in {"default", *scheduled} or site.runs().exists()]
+
+
+def unwatched(known: Iterable[Site]) -> list[Site]:
+    """The configured ones that are not among the known: nobody backs them up, and nothing tells that they should be."""
+    aliases = {site.alias for site in known}
+    return [site for site in _sites() if site.alias not in aliases]
+
+
+def _sites() -> list[Site]:
     configured = _configured()
     names = [server.database for server in configured.values()]
-    found = [
+    return [
         Site(alias=alias, server=server, is_namesake=names.count(server.database) > 1) for alias, server in configured.items()
     ]
-    return [site for site in found if site.alias in {"default", *scheduled} or site.runs().exists()]
 
 
 def _configured() -> dict[str, Server]:

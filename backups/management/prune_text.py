@@ -140,7 +140,7 @@ def pinned_as_text(pinned: Pinned) -> str:
     """What a pin now says."""
     name = pinned.filename
     if not pinned.reason:
-        return f"No longer pinned: {name}" if pinned.before else f"{name} was not pinned."
+        return f"No longer pinned: {name}" if pinned.was_pinned else f"{name} was not pinned."
     before = f" (before: {words.printable(pinned.before)})" if pinned.before not in ("", pinned.reason) else ""
     return f"Pinned: {name}: {words.printable(pinned.reason)}{before}\nLet go of it: icb db pin {name} --remove"
 

@@ -19,11 +19,14 @@ from backups.stores import configured
 
 @dataclass(frozen=True, kw_only=True)
 class Pinned:
-    """A backup with the reason for which it is kept, "" for none; and the one that it had before."""
+    """A backup with the reason for which it is kept, "" for none; the one that it had before, and whether it was pinned: the
+    bucket may have a pin that the history lacks.
+    """
 
     filename: str
     reason: str
     before: str
+    was_pinned: bool
 
 
 def pin(filename: str, *, reason: str) -> Pinned:
@@ -62,12 +65,11 @@ def _write(filename: str, reason: str) -> Pinned:
             ),
             hint=_("Its own environment prunes it; pin it there."),
         )
-    if not reason:
-        _remove_beside(found)
+    removed = _remove_beside(found) if not reason else False
     before = _write_row(found, reason)
     if reason:
         _put_beside(found, reason)
-    return Pinned(filename=found.manifest.filename, reason=reason, before=before)
+    return Pinned(filename=found.manifest.filename, reason=reason, before=before, was_pinned=removed or bool(before))
 
 
 def _write_row(found: catalog.Found, reason: str) -> str:
@@ -99,7 +101,11 @@ def _put_beside(found: catalog.Found, reason: str) -> None:
         raise
 
 
-def _remove_beside(found: catalog.Found) -> None:
+def _remove_beside(found: catalog.Found) -> bool:
+    """Whether there was one."""
+    removed = False
     for store in in_order(configured()):
         if store.head(keys.pin_key(found.key)) is not None:
             store.delete(keys.pin_key(found.key))
+            removed = True
+    return removed

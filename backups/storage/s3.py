@@ -8,12 +8,19 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import ClientError
 from botocore.parsers import ResponseParserError
 
-from backups.exceptions import BackupsError, ChecksumError, ObjectExistsError, ObjectMissingError, StorageError
+from backups.exceptions import (
+    BackupsError,
+    ChecksumError,
+    ObjectDeniedError,
+    ObjectExistsError,
+    ObjectMissingError,
+    StorageError,
+)
 from backups.storage.abilities import Abilities, Probe
 from backups.storage.attachment import disposition
 from backups.storage.client import Clients
 from backups.storage.download import pieces
-from backups.storage.errors import FAILURES, PRECONDITION_FAILED, code_of, explained, is_missing
+from backups.storage.errors import DENIED, FAILURES, PRECONDITION_FAILED, Failure, code_of, explained, is_missing
 from backups.storage.folders import FolderPage, folder_page
 from backups.storage.multipart import MultipartWriter
 from backups.storage.parts import content_md5
@@ -121,7 +128,7 @@ class S3Store:
         except FAILURES as error:
             if is_missing(error):
                 return None
-            raise explained(error, doing=f"look at {self.location(key)}", options=self.options) from error
+            raise self._explained(error, doing=f"look at {self.location(key)}", key=key) from error
         return StoredObject(
             key=key,
             size_bytes=found["ContentLength"],
@@ -248,4 +255,24 @@ class S3Store:
         except FAILURES as error:
             if key and is_missing(error):
                 raise ObjectMissingError(f"{self.location(key)} is not in the bucket.") from error
-            raise explained(error, doing=doing, options=self.options) from error
+            raise self._explained(error, doing=doing, key=key) from error
+
+    def _explained(self, error: Failure, *, doing: str, key: str) -> StorageError:
+        """Of a `key` that was to be read and is denied, a look at the bucket tells which of the two is refused: HEAD has no body,
+        so the store gives no reason.
+        """
+        if key and code_of(error) in DENIED and self._may_list(key):
+            return ObjectDeniedError(
+                f"The store denies access to the object {self.location(key)}, though not to its bucket.",
+                detail=f"Tried to {doing}: {error}",
+                hint="Look at it with the store's own tools: at its name, owner and encryption, and whether the policy of these "
+                "credentials allows s3:GetObject.",
+            )
+        return explained(error, doing=doing, options=self.options)
+
+    def _may_list(self, key: str) -> bool:
+        try:
+            self.clients.quick.list_objects_v2(Bucket=self.bucket, Prefix=key, MaxKeys=1)
+        except FAILURES:
+            return False
+        return True

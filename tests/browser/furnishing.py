@@ -21,7 +21,7 @@ PLAIN = ("overview", "health", "new", "prune", "schedules", "storage")  # pages 
 LISTS = ("backuphistory", "backuprestore", "auditentry")
 OF_A_BACKUP = ("backup", "contents", "manifest", "delete")
 OF_WHAT_IS_THERE = (
-    *("backup that was verified", "backup that failed", "backup that runs", "diff"),
+    *("backup that was verified", "backup that failed", "backup that runs", "diff", "downloads"),
     *("restore-backup", "restore that is blocked", "restore that asks about sessions", "restore that asks for its target"),
     *("restore", "restore that runs", "folder of the bucket", "deletion of an object"),
 )
@@ -52,6 +52,7 @@ class Furnished:
                 "backup that failed": reverse(f"{PANEL}:backup", args=[self.failed.id]),
                 "backup that runs": reverse(f"{PANEL}:backup", args=[self.running.id]),
                 "diff": reverse(f"{PANEL}:diff", args=[self.verified.id, self.newest.id]),
+                "downloads": f"{reverse(f'{PANEL}:downloads')}?id={self.verified.id}&id={self.newest.id}&id={self.failed.id}",
                 "restore-backup": reverse(f"{PANEL}:restore-backup", args=[self.verified.id]),
                 "restore that is blocked": reverse(f"{PANEL}:restore-backup", args=[self.orphaned.id]),
                 "restore that asks about sessions": reverse(f"{PANEL}:restore-backup", args=[self.production.id]),

@@ -28,7 +28,7 @@ AS_A_BROWSER = {"Accept": "text/html"}
 NEEDS = {
     "run": {"new", "cancel"},
     "verify": {"verify"},
-    "download": {"download", "storage-download"},
+    "download": {"download", "downloads", "storage-download"},
     "restore": {"restore-backup", "undo"},
     "prune": {"delete", "pin", "unpin", "storage-delete"},
     "see_audit": {"backups_auditentry_changelist"},

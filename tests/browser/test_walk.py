@@ -3,6 +3,8 @@
 from hashlib import sha256
 
 import pytest
+from django.urls import reverse
+from playwright.sync_api import expect
 
 from backups.verify import BackupVerification
 from tests.browser.conftest import WindowOf
@@ -47,6 +49,13 @@ def test_a_restorer_brings_the_shop_back_and_undoes_it(empty_site: Site, window_
     assert events(empty_site) == 0
 
 
+def test_what_is_selected_in_the_list_is_downloaded(empty_site: Site, window_of: WindowOf) -> None:
+    person = Person(window_of("restorer", Look("dark", 1280)), empty_site)
+    rows = backed_up("one"), backed_up("two")
+    person.opens(rows[0])
+    assert [sha256(data).hexdigest() for data in person.downloads_those_selected(*rows)] == [row.checksum for row in rows]
+
+
 def test_a_pruner_keeps_one_backup_and_deletes_another(empty_site: Site, window_of: WindowOf) -> None:
     person = Person(window_of("pruner", Look("dark", 360)), empty_site)
     old, newest = backed_up("old"), backed_up("newest")
@@ -70,3 +79,17 @@ def test_a_viewer_gets_everywhere_by_the_panel_s_own_links(furnished: Furnished,
     for tab in ("Overview", "Backups", "Storage", "Restores"):
         person.follows(tab)
     person.browses_to(furnished.verified)
+
+
+@pytest.mark.parametrize("look", [LOOKS[0], LOOKS[3]], ids=str)
+@pytest.mark.usefixtures("furnished")
+def test_a_filter_is_closed_by_escape_or_a_click_elsewhere(window_of: WindowOf, look: Look) -> None:
+    page = window_of("viewer", look).visit(reverse("admin:backups_backuphistory_changelist"))
+    menu = page.locator("details.facet").first
+    for close in (lambda: page.keyboard.press("Escape"), lambda: page.get_by_role("heading", level=1).click()):
+        menu.locator("summary").click()
+        expect(menu.get_by_role("link").first).to_be_visible()
+        menu.get_by_role("link").first.focus()
+        close()
+        expect(menu.get_by_role("link").first).to_be_hidden()
+        assert menu.locator("summary").evaluate("(summary) => summary === document.activeElement")

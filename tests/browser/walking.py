@@ -137,6 +137,20 @@ class Person:
             self.page.locator("main .acts").get_by_role("link", name="Download").click()
         return begun.value.path().read_bytes()
 
+    def downloads_those_selected(self, *rows: BackupHistory) -> list[bytes]:
+        """Selects them in the list, and follows the link of each."""
+        self.follows("Backups")
+        for row in rows:
+            self.page.get_by_label(f"Select {row.description}, {row.filename}").check()
+        self.page.get_by_role("button", name="Download").click()
+        self.sees("Download")
+        return [self._saved(row) for row in rows]
+
+    def _saved(self, row: BackupHistory) -> bytes:
+        with self.page.expect_download() as begun:
+            self.page.locator("main").get_by_role("link", name=row.filename).click()
+        return begun.value.path().read_bytes()
+
     def follows(self, tab: str) -> None:
         """One of the panel's own links, which each page has."""
         self.page.get_by_role("navigation", name="Backups").get_by_role("link", name=tab, exact=True).click()

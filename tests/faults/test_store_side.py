@@ -15,7 +15,7 @@ from pytest_django.fixtures import Settings
 from backups import catalog, conf
 from backups.backup import DatabaseBackup
 from backups.copies import fetch
-from backups.exceptions import BackupsError, BucketError, ChecksumError, ObjectExistsError, StorageError
+from backups.exceptions import BackupsError, BucketError, ChecksumError, ObjectDeniedError, ObjectExistsError, StorageError
 from backups.models import BackupHistory, BackupRestore
 from backups.restore import DatabaseRestore
 from backups.storage.abilities import Abilities
@@ -226,7 +226,19 @@ def test_an_upload_that_somebody_else_has_ended_is_said(store: S3Store, proxy: P
     assert_nothing_left(writer, backups_settings)
 
 
-# 16. Credentials are revoked
+# 16. Credentials are revoked, or one object is refused
+
+
+def test_a_refused_object_is_told_from_a_refused_bucket(store: S3Store, proxy: Proxy) -> None:
+    write(opened(store))
+    for act in (lambda: store.head(KEY), lambda: store.read(KEY, limit_bytes=1 << 20), lambda: next(store.stream(KEY))):
+        rule = proxy.when(operation("head", "get"), faults.deny, times=1)
+        with pytest.raises(ObjectDeniedError, match=f"denies access to the object s3://{store.bucket}/{KEY}"):
+            act()
+        assert rule.used == 1
+    proxy.when(anything, faults.deny)
+    with pytest.raises(BucketError, match=f"denies access to the bucket {store.bucket}"):
+        store.head(KEY)
 
 
 def test_an_orphan_is_named_and_can_be_aborted_later(

@@ -286,7 +286,10 @@ def test_a_restore_that_compared_equal_is_proof_as_well(viewer: Client, backup: 
 
 def test_a_pin_needs_a_reason_and_is_removed_again(browser_of: BrowserOf, backup: BackupHistory) -> None:
     pruner = browser_of("backup pruner")
-    assert pruner.post(address(backup, "pin/"), {"reason": " "}).status_code == 400
+    typed = "before the audit, " * 20
+    answer = pruner.post(address(backup, "pin/"), {"reason": typed})
+    assert (answer.status_code, typed in answer.content.decode()) == (400, True)
+    assert 'aria-invalid="true"' in answer.content.decode()
     assert pruner.post(address(backup, "pin/"), {"reason": "before the audit"})["Location"] == address(backup)
     assert "Pinned: before the audit" in words_of(pruner, address(backup))
     assert pruner.post(address(backup, "unpin/"))["Location"] == address(backup)
@@ -294,6 +297,22 @@ def test_a_pin_needs_a_reason_and_is_removed_again(browser_of: BrowserOf, backup
     backup.refresh_from_db()
     assert backup.pin_reason == ""
     assert [entry.action for entry in AuditEntry.objects.order_by("at")] == ["pin", "pin", "unpin"]
+    pruner.post(address(backup, "unpin/"))
+    assert "It was not pinned. Nothing was changed." in words_of(pruner, address(backup))
+
+
+@pytest.mark.parametrize(
+    ("fields", "why"), [({"status": "failed"}, "is no whole backup"), ({"deleted_at": timezone.now()}, "was deleted")]
+)
+@pytest.mark.parametrize("action", ["pin/", "unpin/", "verify/"])
+def test_what_is_not_there_is_refused_with_why_and_what_to_do(
+    administrator: Client, action: str, fields: dict[str, object], why: str
+) -> None:
+    row = made("shop", **fields)
+    answer = administrator.post(address(row, action))
+    text = " ".join(strip_tags(answer.content.decode()).split())
+    assert answer.status_code == 409
+    assert (row.filename in text, why in text, "Choose one that has succeeded" in text) == (True, True, True)
 
 
 def test_contents_are_listed_by_name(viewer: Client, backup: BackupHistory) -> None:

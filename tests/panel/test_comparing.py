@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 
 from backups.admin.comparing import groups_of, summary_of
 from backups.changes import compare
@@ -120,3 +121,10 @@ def test_of_very_many_tables_the_largest_are_shown_and_the_rest_counted() -> Non
     (added,) = groups_of(changes)
     assert (len(added.tables), added.more, added.tables[0].name) == (200, 100, "public.t300")
     assert summary_of(changes) == "300 were added."
+
+
+def test_one_that_was_deleted_is_not_compared_and_why_is_said(viewer: Client, two: tuple[BackupHistory, BackupHistory]) -> None:
+    BackupHistory.objects.filter(pk=two[0].pk).update(deleted_at=timezone.now())
+    answer = viewer.get(reverse("backups_panel:diff", args=[two[0].pk, two[1].pk]))
+    assert answer.status_code == 409
+    assert f"{two[0].filename} was deleted" in answer.content.decode()

@@ -15,8 +15,9 @@ from pytest_django.fixtures import Settings
 
 from backups import tasks
 from backups.admin import deleting
+from backups.alerting import incidents, problems
 from backups.audited import AuditEntry
-from backups.models import BackupHistory, Heartbeat
+from backups.models import BackupHistory, Heartbeat, Incident
 from backups.prune import BackupPruning, Fate, delete_one, pin
 from backups.retention import Policy
 from tests.conftest import keys_in
@@ -82,6 +83,14 @@ def page(client: Client, address: str = PRUNE, status: int = 200) -> str:
 
 def delete_page(row: BackupHistory) -> str:
     return reverse("backups_panel:delete", args=[row.pk])
+
+
+def warned(old: BackupHistory) -> str:
+    """A newer backup lost rows: the warning that says to keep the one from before; the newer one's filename."""
+    new = shelve("new", days=1, warnings=[f"public.event has lost 90% of its rows since {old.filename}: 5,000 → 500"])
+    for problem in problems.of_history("testing"):
+        incidents.note(problem)
+    return new.filename
 
 
 # What retention keeps
@@ -207,6 +216,16 @@ def test_the_queries_are_as_many_for_many_backups_as_for_few(viewer: Client, buc
     assert len(many) == len(few)
 
 
+def test_a_plan_says_first_that_it_would_delete_what_an_open_warning_says_to_keep(
+    viewer: Client, bucket: str, retain: Callable[..., None]
+) -> None:
+    old = shelve("old", days=3)
+    warned(old)
+    assert "An open warning" not in page(viewer)
+    retain(keep_last=1)
+    assert f"An open warning says to keep {old.filename}, and a prune would delete it." in page(viewer)
+
+
 # One
 
 
@@ -223,6 +242,18 @@ def test_one_is_deleted_by_its_typed_filename_and_noted(pruner: Client, bucket: 
     assert old.deleted_at is not None
     noted = AuditEntry.objects.get()
     assert (noted.action, noted.outcome, noted.object) == ("delete", "done", old.filename)
+
+
+def test_what_an_open_warning_says_to_keep_is_not_deleted_without_being_told(pruner: Client, bucket: str) -> None:
+    older, old = shelve("older", days=4), shelve("old", days=3)
+    new = warned(old)
+    text = page(pruner, delete_page(old))
+    assert "An open warning says to keep this backup" in text
+    assert f"lost rows before {new}." in text
+    assert "has lost 90% of its rows" in text
+    assert "An open warning" not in page(pruner, delete_page(older))
+    Incident.objects.update(closed_at=timezone.now())
+    assert "An open warning" not in page(pruner, delete_page(old))
 
 
 @pytest.mark.parametrize("name", ["", "old", "backup"])

@@ -102,6 +102,13 @@ def test_a_line_tells_status_proof_sizes_duration_who_and_what_keeps_it(viewer: 
     assert "#bk-pin" in text
 
 
+def test_a_run_of_nobody_s_is_of_the_command_line_or_of_the_schedule(viewer: Client) -> None:
+    for fields, by in (({}, "command line"), ({"backup_type": "scheduled"}, "schedule"), ({"idempotency_key": "x"}, "–")):
+        BackupHistory.objects.all().delete()
+        row(**fields)
+        assert [line.by for line in viewer.get(LIST).context["cl"].lines] == [by]
+
+
 def test_a_line_leads_to_its_backup(viewer: Client) -> None:
     one = row()
     assert f'href="{reverse("backups_panel:backup", args=[one.pk])}"' in page(viewer)
@@ -281,6 +288,23 @@ def test_ten_thousand_rows_cost_the_queries_of_one_and_no_snapshot_is_read(viewe
         assert not any(column in text for text in texts)
 
 
+@pytest.mark.parametrize("order", ["x", "99", "-", "1.x"])
+def test_an_order_by_what_is_no_column_is_the_usual_one(viewer: Client, order: str) -> None:
+    now = timezone.now()
+    for number in range(5):
+        row(f"n{number}", created_at=now - timedelta(hours=number))
+    assert shown(viewer, f"?o={order}") == [f"n{number}" for number in range(5)]
+
+
+@pytest.mark.parametrize("name", ["backuphistory", "backuprestore", "auditentry"])
+@pytest.mark.parametrize("query", ["q=%00", "status=%00", "database=%00", "nothing=1", "created_at__year=x", "nothing=1&e=1"])
+def test_what_is_no_filter_shows_the_whole_list_and_says_so(administrator: Client, name: str, query: str) -> None:
+    answer = administrator.get(f"/admin/backups/{name}/?{query}", follow=True)
+    assert answer.status_code == 200
+    assert answer.redirect_chain[-1][0] == f"/admin/backups/{name}/"
+    assert "so all of it is shown" in answer.content.decode()
+
+
 # Who may do what
 
 
@@ -324,7 +348,10 @@ def test_a_post_without_the_token_does_nothing(administrator: Client) -> None:
     one = row(pin_reason="why")
     strict = Client(HTTP_ACCEPT="text/html", enforce_csrf_checks=True)
     strict.cookies = administrator.cookies
-    assert act(strict, "unpin", one).status_code == 403
+    answer = act(strict, "unpin", one)
+    assert answer.status_code == 403
+    assert "Nothing was done" in answer.content.decode()
+    assert f'href="{LIST}"' in answer.content.decode()
     one.refresh_from_db()
     assert one.pin_reason == "why"
 
@@ -344,10 +371,16 @@ def test_other_than_two_can_not_be_compared(viewer: Client, number: int) -> None
     assert said(answer) == ["Select exactly two backups, to compare them."]
 
 
-def test_one_is_downloaded_from_its_address(administrator: Client) -> None:
-    one = row()
-    assert act(administrator, "download", one)["Location"] == reverse("backups_panel:download", args=[one.pk])
-    assert said(act(administrator, "download", one, row("two"))) == ["Select one backup, to download it."]
+def test_to_download_some_the_next_page_has_a_link_for_each(administrator: Client) -> None:
+    one, two, gone = row("one"), row("two"), row("gone", deleted_at=timezone.now())
+    answer = act(administrator, "download", one, two, gone)
+    assert answer["Location"].startswith(f"{reverse('backups_panel:downloads')}?id=")
+    text = administrator.get(answer["Location"]).content.decode()
+    links = [reverse("backups_panel:download", args=[each.pk]) for each in (one, two, gone)]
+    assert [f'href="{link}"' in text for link in links] == [True, True, False]
+    assert f"{gone.filename} was deleted" in text
+    assert "Download 2 backups" in text
+    assert not AuditEntry.objects.exists()
 
 
 def test_to_delete_one_the_next_page_asks_for_its_name(administrator: Client) -> None:
@@ -390,8 +423,39 @@ def test_without_a_worker_nothing_is_queued(administrator: Client) -> None:
     assert not BackupRestore.objects.exists()
 
 
-def test_a_failed_run_can_not_be_verified(administrator: Client, worker: list[str]) -> None:
-    assert "There is nothing to verify" in said(act(administrator, "verify", row(status="failed")))[0]
+@pytest.mark.parametrize(
+    ("fields", "why"),
+    [
+        ({"status": "failed"}, "is no whole backup: it is failed"),
+        ({"deleted_at": timezone.now()}, "was deleted"),
+    ],
+)
+@pytest.mark.parametrize("action", ["verify", "pin", "unpin", "compare"])
+def test_where_there_is_nothing_of_it_that_is_said_before_anything_is_asked(
+    administrator: Client, worker: list[str], action: str, fields: dict[str, object], why: str
+) -> None:
+    gone = row("gone", **fields)
+    answer = act(administrator, action, *([gone, row("there")] if action == "compare" else [gone]))
+    assert (answer.status_code, answer["Location"]) == (302, LIST)
+    assert [(gone.filename in told, why in told, "Choose one that has succeeded" in told) for told in said(answer)] == [
+        (True, True, True)
+    ]
+
+
+def test_a_pin_asks_only_for_those_that_can_be_pinned(administrator: Client) -> None:
+    gone, there = row("gone", status="failed"), row("there")
+    answer = act(administrator, "pin", gone, there)
+    text = answer.content.decode()
+    assert (f'value="{there.pk}"' in text, f'value="{gone.pk}"' in text) == (True, False)
+    assert f"Not done with {gone.filename}" in text
+    assert AuditEntry.objects.get(action="pin").outcome == "refused"
+
+
+def test_whoever_takes_away_a_pin_that_is_none_is_told_so(administrator: Client, bucket: str) -> None:
+    one = BackupHistory.objects.get(s3_key=shelf.put("one"))
+    assert said(act(administrator, "unpin", one)) == [
+        f"Not done with {one.filename}: It was not pinned, and nothing was changed."
+    ]
 
 
 def test_a_pin_asks_for_its_reason_and_then_keeps_it_in_history_and_bucket(administrator: Client, bucket: str) -> None:

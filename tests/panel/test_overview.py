@@ -14,7 +14,7 @@ from django.utils import timezone
 from django_celery_beat.models import IntervalSchedule, PeriodicTask
 from pytest_django.fixtures import Settings
 
-from backups import conf
+from backups import conf, heartbeats
 from backups.models import BackupHistory, Heartbeat, Incident
 from backups.types import Server
 from tests.integration.health import made, verified
@@ -153,6 +153,17 @@ def test_of_several_databases_the_least_safe_answers_and_each_is_told(
     assert f'href="?database=default">{site()}</a>' in shown
 
 
+@pytest.mark.usefixtures("source")
+def test_a_database_without_backup_or_schedule_is_told_with_the_way_to_one(
+    page: Callable[..., str], browser_of: Callable[..., Client]
+) -> None:
+    verified(made(site()))
+    shown, way = page(), 'href="/admin/backups/new/?database=source"'
+    assert title(shown) == "You are safe"
+    assert ("No backup yet" in shown, way in shown) == (True, False)
+    assert way in read(browser_of("backup operator"))
+
+
 # Nothing yet.
 
 
@@ -162,6 +173,13 @@ def test_without_any_backup_it_teaches(page: Callable[..., str]) -> None:
     assert f"all of {site()} would be lost" in shown
     assert [step in shown for step in ("icb db backup first", "icb db verify latest", "icb up")] == [True] * 3
     assert "Needs attention" not in shown
+
+
+def test_what_is_up_need_not_be_started(page: Callable[..., str]) -> None:
+    heartbeats.beat(heartbeats.SCHEDULER, *map(heartbeats.of_queue, heartbeats.QUEUES))
+    shown = page()
+    assert "icb up" not in shown
+    assert "A scheduler and a worker are running" in shown
 
 
 def test_a_first_backup_that_failed_is_told_where_it_teaches(page: Callable[..., str]) -> None:

@@ -72,6 +72,10 @@ def test_a_page_names_its_icon_and_the_icon_is_there(viewer: Client) -> None:
     assert finders.find(re.sub(r"\.[0-9a-f]{12}(?=\.svg)", "", named[1])) is not None
 
 
+def test_the_page_to_sign_in_has_the_icon_too() -> None:
+    assert Client().get("/favicon.ico")["Location"] == "/static/backups/favicon.svg"
+
+
 def test_a_run_that_the_history_does_not_know_has_a_page_that_says_where_to_look(viewer: Client) -> None:
     answer = viewer.get(f"{OVERVIEW}00000000-0000-0000-0000-000000000000/")
     assert answer.status_code == 404
@@ -129,3 +133,14 @@ def test_an_address_that_was_mistyped_leads_to_the_overview(viewer: Client, addr
     answer = viewer.get(address)
     assert answer.status_code == 404
     assert f'<a href="{OVERVIEW}">' in answer.content.decode()
+
+
+def test_a_form_without_its_cookie_leads_back_to_its_page_and_outside_of_the_panel_django_answers(viewer: Client) -> None:
+    strict = Client(HTTP_ACCEPT="text/html", enforce_csrf_checks=True)
+    strict.cookies = viewer.cookies
+    page = "http://testserver/admin/backups/prune/?now=1"
+    answer = strict.post("/admin/backups/prune/", {"name": "testing"}, HTTP_REFERER=page)
+    assert answer.status_code == 403
+    assert f'href="{page}"' in answer.content.decode()
+    assert "Nothing was done" in answer.content.decode()
+    assert "Nothing was done" not in strict.post("/admin/login/", {}).content.decode()

@@ -84,6 +84,8 @@ def test_nothing_outside_of_the_environment_is_shown(administrator: Client, buck
     answer = administrator.get(STORAGE, {"prefix": prefix})
     assert answer.status_code == 400
     assert "This must be a folder below testing/" in words(answer)
+    assert "Begin where the backups are, at testing/postgres/" in words(answer)
+    assert f'href="{STORAGE}"' in answer.content.decode().partition("<main")[2]
 
 
 def test_an_unknown_object_is_deleted_by_its_typed_name(
@@ -103,6 +105,12 @@ def test_an_unknown_object_is_deleted_by_its_typed_name(
     ]
 
 
+def test_a_key_is_told_as_it_is_written(administrator: Client, put: Callable[[str], None]) -> None:
+    put(FOLDER + "a+b.dump")
+    given = {"key": FOLDER + "a+b.dump", "confirm": "a+b.dump"}
+    assert "a+b.dump was deleted." in words(administrator.post(STORAGE + "delete/", given, follow=True))
+
+
 def test_what_belongs_to_a_backup_is_never_deleted_as_an_object(
     administrator: Client, bucket: str, backups_settings: Settings
 ) -> None:
@@ -118,8 +126,10 @@ def test_what_is_left_of_a_deleted_backup_leads_to_it_and_may_be_deleted(
     administrator: Client, bucket: str, backups_settings: Settings
 ) -> None:
     key = shelf.put("gone", manifest=False, deleted_at=timezone.now())
-    page = administrator.get(STORAGE, {"show": "unknown"}).content.decode()
+    page = administrator.get(STORAGE, {"show": "left"}).content.decode()
     assert (">gone</a>" in page, "storage/delete/" in page) == (True, True)
+    assert "1 object on this page is left of a backup that was deleted." in page
+    assert "not known to the history" not in page
     assert administrator.post(STORAGE + "delete/", {"key": key, "confirm": key.rpartition("/")[2]}).status_code == 302
     assert keys_in(backups_settings, bucket) == []
 

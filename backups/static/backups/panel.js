@@ -31,6 +31,21 @@ document.addEventListener("toggle", (event) => {
     for (const other of document.querySelectorAll("details.facet[open]")) if (other !== event.target) other.open = false;
 }, true);
 
+/* Escape closes it, and brings one back to what opened it; so does a click elsewhere, which goes where it was meant to. */
+document.addEventListener("keydown", (event) => {
+    const open = event.key === "Escape" && document.querySelector("details.facet[open]");
+    if (!open) return;
+    open.open = false;
+    open.querySelector("summary").focus();
+});
+document.addEventListener("click", (event) => {
+    for (const open of document.querySelectorAll("details.facet[open]")) {
+        if (open.contains(event.target)) continue;
+        open.open = false;
+        if (!event.target.closest("a, button, input, select, summary, label")) open.querySelector("summary").focus();
+    }
+});
+
 /* A session that has ended answers a live part with the page to sign in: that is to be seen whole. */
 document.addEventListener("htmx:beforeSwap", (event) => {
     const asked = new URL(event.detail.pathInfo.requestPath, location.href).pathname;
