@@ -12,19 +12,13 @@ from kombu.exceptions import OperationalError as BrokerError
 
 from backups import access, catalog, conf, health, history, prune, queued, tasks, words
 from backups.backup import DatabaseBackup
-from backups.exceptions import (
-    InTheWayError,
-    KeyReusedError,
-    NoWorkerError,
-    RefusedError,
-    TargetNotAllowedError,
-    UsageError,
-)
+from backups.exceptions import InTheWayError, KeyReusedError, NoWorkerError, RefusedError, TargetNotAllowedError, UsageError
 from backups.heartbeats import BACKUPS
+from backups.kept import kept_of
 from backups.models import UNENDED, BackupHistory, BackupRestore, Level, RestorePurpose, Status
 from backups.plan import Choices
 from backups.postgres.named_lock import named_lock
-from backups.postgres.swap import Swapped
+from backups.postgres.swap import Kept, Swapped
 from backups.restore import DatabaseRestore
 from backups.sentences import joined
 from backups.sentences import sentence as _
@@ -192,6 +186,21 @@ def target_of(row: BackupRestore) -> Server:
     """
     if row.purpose != RestorePurpose.RESTORE or not row.kept_database:
         raise RefusedError(_("Nothing is kept of what this restore has replaced, so there is nothing to go back to."))
+    return _went_onto(row)
+
+
+def brought_by(row: BackupRestore) -> tuple[Server, Kept] | None:
+    """The target, and what a restore that was undone had brought, as long as it is kept beside it; None where it is not.
+
+    Raises TargetNotAllowedError, and as `kept_of` does.
+    """
+    target = _went_onto(row)
+    found = (one for one in kept_of(target) if one.kind == "undone" and one.restore_id == str(row.id))
+    kept = next(found, None)
+    return None if kept is None else (target, kept)
+
+
+def _went_onto(row: BackupRestore) -> Server:
     for alias in conf.current().restore_targets:
         server = conf.server(alias)
         if server.database == row.target_database and catalog.cluster_of(server) == row.target_system_identifier:

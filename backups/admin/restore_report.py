@@ -11,12 +11,11 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from backups import asking, conf, next_command, stores
+from backups import conf, next_command
 from backups.admin import figures
 from backups.copies import Worth, not_good
 from backups.exceptions import BackupsError
 from backups.models import BackupHistory, BackupRestore, BackupType, Level, RestoreMode, RestorePurpose, Status, Verdict
-from backups.sentences import joined
 from backups.types import Server
 
 
@@ -30,14 +29,6 @@ class Line:
     text: str
     detail: str = ""
     figure: str = ""
-
-
-@dataclass(frozen=True, kw_only=True)
-class WayBack:
-    """How this site would undo it: the command, or `problem`, which says why it can't."""
-
-    command: str = ""
-    problem: str = ""
 
 
 @dataclass(frozen=True)
@@ -247,15 +238,6 @@ class Report:
     def is_overdue(self) -> bool:
         """Whether the next restore onto the target drops it."""
         return self.kept_until is not None and self.kept_until < timezone.now()
-
-    def way_back(self) -> WayBack:
-        """Asks the server of the target whether it is the one that was restored onto."""
-        try:
-            target = asking.target_of(self.row)
-        except BackupsError as error:
-            error.scrub(stores.secrets())
-            return WayBack(problem=joined("\n", filter(None, (error.message, error.detail, error.hint))))
-        return WayBack(command=next_command.undo(target, kept=self.row.kept_database))
 
     @property
     def back_in_place(self) -> str:

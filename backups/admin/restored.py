@@ -1,5 +1,6 @@
 """A restore or a verification: the page of its steps while it is at work, then of what it found, and the way back."""
 
+from datetime import datetime
 from typing import Any, ClassVar
 from uuid import UUID
 
@@ -8,16 +9,20 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 
-from backups import access, asking, health
+from backups import access, asking, audit, health
 from backups.access import Action
+from backups.admin import figures
 from backups.admin.page import Page, found
 from backups.admin.restore_report import Report
 from backups.admin.restoring_now import Restoring
+from backups.admin.ways_back import put_aside, way_back
 from backups.cancelling import cancel
-from backups.exceptions import BackupsError, UsageError
+from backups.exceptions import BackupsError, RefusedError, UsageError
 from backups.heartbeats import BACKUPS
-from backups.models import UNENDED, BackupRestore, RestorePurpose
+from backups.models import UNENDED, AuditEntry, BackupRestore, RestorePurpose
+from backups.sentences import sentence
 from backups.types import State
 
 
@@ -38,8 +43,9 @@ class Restore(Page):
             return self.show("backups/restore_running.html", status=status, cancel_command=command, **_running(row))
         report = Report(row)
         may_undo = report.is_kept and access.may(self.request, Action.RESTORE)
-        back = report.way_back() if may_undo else None
-        return self.show("backups/restore.html", status=status, row=row, report=report, back=back, wrong=wrong)
+        back = way_back(row) if may_undo else None
+        aside = put_aside(row) if row.undone_at and access.may(self.request, Action.RESTORE) else None
+        return self.show("backups/restore.html", status=status, row=row, report=report, back=back, aside=aside, wrong=wrong)
 
 
 class Live(Page):
@@ -92,6 +98,10 @@ class Undo(Restore):
     def post(self, request: HttpRequest, id: UUID) -> HttpResponse:
         """Within a second, where the right name was typed."""
         row = _row(id)
+        if row.undone_at is not None:
+            late = _undone_already(row, row.undone_at)
+            self.note_refusal(str(late))
+            return self.told(row, wrong=late, status=409)
         try:
             undone = asking.undo(row, confirm=request.POST.get("confirm", ""))
         except UsageError as error:
@@ -105,6 +115,17 @@ class Undo(Restore):
             "kept": undone.swapped.kept or "–",
         }
         return self.done(message, to=reverse("backups_panel:restore", args=[row.pk]))
+
+
+def _undone_already(row: BackupRestore, at: datetime) -> RefusedError:
+    """Whoever undoes it from a second window is told of the first."""
+    undone = AuditEntry.objects.filter(action=Undo.action, object=str(row.id), outcome=audit.Outcome.DONE).first()
+    if undone is None:
+        return RefusedError(sentence(gettext_noop("Nothing was done now. It was undone already: {at}."), at=figures.clock(at)))
+    said = sentence(
+        gettext_noop("Nothing was done now. It was undone already: {at}, by {name}."), at=figures.clock(at), name=undone.actor
+    )
+    return RefusedError(said)
 
 
 def _row(id: UUID) -> BackupRestore:

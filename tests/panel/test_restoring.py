@@ -12,6 +12,7 @@ from pytest_django.fixtures import Settings
 
 from backups import history, queued
 from backups.backup import DatabaseBackup
+from backups.kept import kept_of
 from backups.models import AuditEntry, BackupHistory, BackupRestore
 from backups.postgres.named_lock import named_lock
 from backups.types import Server
@@ -164,7 +165,16 @@ def test_a_damaged_database_is_restored_and_put_back(
     assert purchases(source) == 1000
     assert restorer.post(page + "undo/", {"confirm": source.database}).status_code == 302
     assert purchases(source) is None
-    assert "was put back to what it was before this restore" in words(restorer.get(page))
+    undone = words(restorer.get(page))
+    assert "was put back to what it was before this restore" in undone
+    (aside,) = (one.database for one in kept_of(source) if one.kind == "undone")
+    assert f"It stands beside it as {aside}, " in undone
+    assert f"icb db restore --undo --kept {aside} --target-dbname {source.database}" in undone
+
+    again = restorer.post(page + "undo/", {"confirm": source.database})
+    assert again.status_code == 409
+    assert re.search(r"It was undone already: today \d\d:\d\d, by of backup restorer\.", words(again))
+    assert purchases(source) is None
     noted = AuditEntry.objects.exclude(outcome="refused").order_by("at").values_list("action", "outcome")
     assert list(noted) == [("restore", "queued"), ("undo", "done")]
 
