@@ -141,9 +141,15 @@ class Restoring:
     def rate(self) -> int | None:
         """Bytes a second, of the last second or so; None where nothing was heard lately: its worker may be gone."""
         told = self._told.get("rate")
-        if not told or not self.total_bytes or unheard_for(self._told, now=self.now, otherwise=self._so_far) > SILENT_SECONDS:
+        if not told or not self.total_bytes or self.silent_for is not None:
             return None
         return int(told) if int(told) > 0 else None
+
+    @property
+    def silent_for(self) -> float | None:
+        """Since when (seconds) nothing was heard of it in a step that is counted, where that is too long: others tell nothing."""
+        seconds = unheard_for(self._told, now=self.now, otherwise=self._so_far)
+        return seconds if self.total_bytes and seconds > SILENT_SECONDS else None
 
     @property
     def table(self) -> str:

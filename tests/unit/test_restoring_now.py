@@ -114,6 +114,14 @@ def test_of_what_was_not_heard_of_lately_neither_rate_nor_time_left_is_told(at: 
     assert (run.rate, run.told_left, run.percent) == (None, "", 60)
 
 
+@pytest.mark.parametrize(
+    ("phase", "total", "ago", "silent"), [("loading", 9, 16, 16), ("loading", 9, 2, None), ("comparing", 0, 16, None)]
+)
+def test_silence_is_told_where_a_step_is_counted(phase: str, total: int, ago: int, silent: float | None) -> None:
+    at = (NOW - timedelta(seconds=ago)).isoformat()
+    assert restoring(phase, told={"done_bytes": 0, "total_bytes": total, "at": at}).silent_for == silent
+
+
 def test_a_step_that_is_over_tells_how_long_it_took_where_that_was_measured() -> None:
     run = restoring("comparing", told={"took": {"checking": 0.4, "downloading": 70.0, "proving": 5.0}})
     assert [step.took.replace("\N{NO-BREAK SPACE}", " ") for step in run.steps] == ["0.4 s", "1 min 15 s", "", "", "", ""]
