@@ -5,6 +5,7 @@ from collections.abc import Callable
 from html import unescape
 
 import pytest
+from django.db import connection
 from django.test import Client
 from django.utils import timezone
 from django.utils.html import strip_tags
@@ -124,6 +125,16 @@ def test_the_page_is_there_before_the_store_and_the_target_are_asked(
 @pytest.mark.usefixtures("target")
 def test_a_target_that_the_settings_do_not_name_is_refused_at_once(restorer: Client, backup: BackupHistory) -> None:
     assert restorer.get(f"{asked_for(backup)}?target=default").status_code == 403
+
+
+@pytest.mark.usefixtures("target")
+def test_onto_a_target_that_the_settings_do_not_name_nothing_is_queued(
+    restorer: Client, backup: BackupHistory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alive(monkeypatch)
+    answer = restorer.post(asked_for(backup), {"target": "default", "confirm": connection.settings_dict["NAME"]})
+    assert answer.status_code == 403
+    assert not BackupRestore.objects.exists()
 
 
 @pytest.mark.usefixtures("target")
