@@ -71,9 +71,9 @@ _WORDS = {
     ),
     # checks of health
     "client-programs": Words(
-        _("pg_dump or pg_restore does not suit the server {subject}"),
+        _("another pg_dump or pg_restore is needed for the server {subject}"),
         _("pg_dump and pg_restore suit the server {subject}"),
-        unnamed=(_("pg_dump or pg_restore does not suit the server"), _("pg_dump and pg_restore suit the server")),
+        unnamed=(_("another pg_dump or pg_restore is needed for the server"), _("pg_dump and pg_restore suit the server")),
     ),
     "newest-backup": Words(
         _("newest backup of {subject} too old"),

@@ -64,12 +64,12 @@ def test_the_part_of_the_first_page_leaves_out_what_stands_there_already(page: C
     amiss = {check["id"] for check in health.full_report.get()["checks"] if check["state"] != "ok"}
     assert amiss >= {"newest-backup", "client-programs"}
     assert "icb db backup first" not in shown
-    assert "pg_dump or pg_restore does not suit the server" in shown
+    assert "nother pg_dump or pg_restore is needed for the server" in shown
     (program,) = [check for check in health.full_report.get()["checks"] if check["id"] == "client-programs"]
     Incident.objects.create(
         key=f"client-programs:{program['subject']}", event="client-programs", environment="testing", message="m"
     )
-    assert "pg_dump or pg_restore does not suit" not in page(CHECKS, **BY_HTMX)
+    assert "nother pg_dump or pg_restore is needed" not in page(CHECKS, **BY_HTMX)
 
 
 def test_what_is_fine_is_told_in_a_few_lines_and_the_rest_is_counted(page: Callable[..., str]) -> None:
