@@ -25,7 +25,7 @@ _COLUMNS = (
     *("id", "filename", "description", "backup_type", "environment", "database", "status", "error_message"),
     *("created_at", "started_at", "finished_at", "duration_seconds", "size_bytes", "database_size_bytes"),
     *("s3_key", "local_path", "stored_at", "readable_at", "verified_at", "bad_at", "missing_at", "pin_reason", "deleted_at"),
-    *("progress", "triggered_by", "idempotency_key", _USERNAME),
+    *("progress", "triggered_by", _USERNAME),
 )
 
 

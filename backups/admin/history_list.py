@@ -220,18 +220,10 @@ def _took(row: BackupHistory) -> str:
 
 
 def _by(row: BackupHistory) -> str:
-    """The user who is known; the schedule; a command, which is nobody's. What the web was asked for has a key, and so is no
-    command where its user is not known any more.
-    """
+    """The user who is known; the schedule. Of a command the history knows nobody."""
     if row.triggered_by is not None:
         return str(row.triggered_by.get_username())
-    if row.backup_type == BackupType.SCHEDULED:
-        return pgettext("by whom", "schedule")
-    return (
-        figures.UNKNOWN
-        if row.idempotency_key or row.backup_type == BackupType.PRE_RESTORE
-        else pgettext("by whom", "command line")
-    )
+    return pgettext("by whom", "schedule") if row.backup_type == BackupType.SCHEDULED else figures.UNKNOWN
 
 
 def _kept(row: BackupHistory) -> tuple[str, str]:
