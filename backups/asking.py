@@ -10,7 +10,7 @@ from typing import Any
 from django.db import router, transaction
 from kombu.exceptions import OperationalError as BrokerError
 
-from backups import access, catalog, conf, health, history, prune, queued, tasks, words
+from backups import access, catalog, conf, health, history, prune, queued, stores, tasks, words
 from backups.backup import DatabaseBackup
 from backups.exceptions import InTheWayError, KeyReusedError, NoWorkerError, RefusedError, TargetNotAllowedError, UsageError
 from backups.heartbeats import BACKUPS
@@ -106,7 +106,8 @@ def for_restore(row: BackupHistory, *, target: str, confirm: str, neutralize: bo
     """
     story = restore_of(row, target=target, neutralize=neutralize)
     require_named(story.target, confirm)
-    plan = story.plan()
+    with stores.for_a_page():  # whoever asks waits for the answer
+        plan = story.plan()
     plan.require_possible()
     plan.require_decided()
     require_worker()

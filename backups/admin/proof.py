@@ -43,8 +43,8 @@ class Run:
 
 @dataclass(frozen=True, kw_only=True)
 class Rung:
-    """One of the levels: when it was last proven, None for never; what that means; how long the run took. It `is_overtaken` where
-    the backup was found bad after that.
+    """One of the levels: when it was last proven, None for never; what that means; how long the run took. It `is_refuted` where
+    the backup was found bad after that, or before it was ever proven.
     """
 
     level: str
@@ -52,7 +52,7 @@ class Rung:
     text: str
     at: datetime | None
     took: float | None = None
-    is_overtaken: bool = False
+    is_refuted: bool = False
 
 
 def runs_of(row: BackupHistory) -> list[Run]:
@@ -80,8 +80,10 @@ def ladder(row: BackupHistory, runs: Iterable[Run]) -> list[Rung]:
     rungs = []
     for level, (title, question, answer) in _texts().items():
         run, text = last[str(level)], answer if moments[level] else question
-        is_overtaken = _is_overtaken(row, runs, moments[level])
-        if is_overtaken:
+        is_refuted = _is_refuted(row, runs, moments[level])
+        if is_refuted and moments[level] is None:
+            text = _("It was never proven, and the backup was found bad")
+        elif is_refuted:
             text = _("It was, before the backup was found bad. That counts no more")
         elif level is Level.RESTORED and run is not None and run.row.tables is not None and moments[level]:
             text = _("Loaded into a scratch database: %(report)s") % {"report": run.report}
@@ -89,14 +91,14 @@ def ladder(row: BackupHistory, runs: Iterable[Run]) -> list[Rung]:
                 text = _("Restored onto %(database)s: %(report)s") % {"database": run.row.target_database, "report": run.report}
         took = run.row.duration_seconds if run is not None else None
         at = moments[level]
-        rungs.append(Rung(level=str(level), title=title, text=text, at=at, took=took, is_overtaken=is_overtaken))
+        rungs.append(Rung(level=str(level), title=title, text=text, at=at, took=took, is_refuted=is_refuted))
     return rungs
 
 
-def _is_overtaken(row: BackupHistory, runs: list[Run], at: datetime | None) -> bool:
+def _is_refuted(row: BackupHistory, runs: list[Run], at: datetime | None) -> bool:
     """What the very run has proven that found it bad, further on, is still so."""
     if row.bad_at is None or at is None:
-        return False
+        return row.bad_at is not None
     found = next((run.row.started_at for run in runs if run.row.verdict == Verdict.BAD), None)
     return at < (found or row.bad_at)
 

@@ -102,7 +102,12 @@ class Report:
             return said % told
         if self.compared.get("schema_only"):
             return _("All %(tables)s tables are there, without rows, as was chosen.") % told
-        return _("All %(tables)s tables hold exactly the rows that the backup counted: %(rows)s.") % told
+        said = ngettext(
+            "Its one table holds exactly the rows that the backup counted: %(rows)s.",
+            "All %(tables)s tables hold exactly the rows that the backup counted: %(rows)s.",
+            int(self.compared["tables"]),
+        )
+        return said % told
 
     @property
     def compared(self) -> Mapping[str, Any]:

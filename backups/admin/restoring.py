@@ -42,13 +42,13 @@ class Planned:
 
     @property
     def newer(self) -> BackupHistory | None:
-        """The newest backup of the same database, if that is a newer one."""
+        """The newest backup of the same database that was not found bad, if that is a newer one."""
         manifest = self.plan.manifest
         if manifest is None:
             return None
         rows = BackupHistory.objects.of_environment(manifest.environment).succeeded()
         rows = rows.filter(database=manifest.database, system_identifier=manifest.snapshot.system_identifier)
-        newer = rows.filter(missing_at=None, created_at__gt=manifest.started_at).exclude(id=manifest.id)
+        newer = rows.filter(missing_at=None, bad_at=None, created_at__gt=manifest.started_at).exclude(id=manifest.id)
         return newer.defer("table_snapshot").newest_first().first()
 
     @property

@@ -2,15 +2,17 @@
 
 from uuid import UUID
 
-from django.core.exceptions import BadRequest
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.urls import path
+from django.utils.translation import gettext_noop
 
 from backups.access import Action
 from backups.admin import obstacles
 from backups.admin.acting import rows
 from backups.admin.page import Page, found
 from backups.downloading import download_of, head_of
+from backups.exceptions import UsageError
+from backups.sentences import sentence
 
 MOST = 200  # of one page
 
@@ -55,7 +57,10 @@ def _ids(given: list[str]) -> list[UUID]:
     try:
         return [UUID(id) for id in given[:MOST]]
     except ValueError as error:
-        raise BadRequest("What was chosen are no backups.") from error
+        raise UsageError(
+            sentence(gettext_noop("What this address names are no backups.")),
+            hint=sentence(gettext_noop("Choose them in the history.")),
+        ) from error
 
 
 urlpatterns = [

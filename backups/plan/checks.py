@@ -22,13 +22,16 @@ FOREIGN = Check(
 )
 
 
-def of_proof(bad_at: datetime | None) -> Iterable[Check]:
+def of_proof(bad_at: datetime | None, *, filename: str) -> Iterable[Check]:
     """What verifications and restores have found."""
     if bad_at is not None:
         yield Check(
             Level.WARN,
             _("This backup was found bad, {bad_at} UTC.", bad_at=f"{bad_at:%Y-%m-%d %H:%M}"),
-            hint=_("icb db verify FILENAME tells what is wrong with it."),
+            hint=_(
+                "What is wrong with it is told by: icb db verify {filename}\nThose that are verified: icb db list",
+                filename=filename,
+            ),
         )
 
 

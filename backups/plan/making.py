@@ -46,7 +46,7 @@ def make_plan(
         choices=choices,
         program=program,
         checks=(
-            *checks.of_proof(bad_at),
+            *checks.of_proof(bad_at, filename=manifest.filename if manifest else ""),
             *(checks.of_match(manifest, target, there, choices=choices, history=place) if manifest else [checks.FOREIGN]),
             *checks.of_target(target, there, choices=choices, environment=environment),
             *(needs.of_backup(manifest, target, there, choices=choices, client_folders=client_folders) if manifest else []),
