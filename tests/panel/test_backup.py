@@ -274,6 +274,7 @@ def test_what_was_proven_before_a_backup_was_found_bad_counts_no_more(viewer: Cl
     row = made("shop", stored_at=now - timedelta(days=1), verified_at=now - timedelta(days=1), bad_at=now)
     words = words_of(viewer, address(row))
     assert words.count("It was, before the backup was found bad. That counts no more") == 2
+    assert words.count("It was never proven, and the backup was found bad") == 1
     assert "Size and SHA-256 of what the store holds are those of the dump" not in words
 
 

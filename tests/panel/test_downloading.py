@@ -77,3 +77,9 @@ def test_whoever_may_not_download_gets_nothing_and_it_is_noted(browser_of: Calla
     assert browser_of("backup operator").get(address(row)).status_code == 403
     noted = AuditEntry.objects.get()
     assert (noted.action, noted.outcome) == ("download", "refused")
+
+
+def test_an_address_that_names_no_backups_leads_to_where_they_are_chosen(restorer: Client) -> None:
+    answer = restorer.get("/admin/backups/downloads/", {"id": "x"})
+    assert answer.status_code == 400
+    assert "Choose them in the history." in answer.content.decode()

@@ -339,6 +339,8 @@ def test_a_newer_backup_of_the_same_database_is_told_of(restorer: Client, backup
     assert "Newer one" not in words(restorer.get(plan_of(backup)))
     DatabaseBackup(description="hourly", database="source").run()
     assert re.search(r"Newer one ?hourly", words(restorer.get(plan_of(backup))))
+    BackupHistory.objects.filter(description="hourly").update(bad_at=timezone.now())
+    assert "Newer one" not in words(restorer.get(plan_of(backup)))
 
 
 def test_before_the_site_s_own_database_is_replaced_it_is_said_that_one_may_have_to_sign_in(
