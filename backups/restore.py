@@ -181,8 +181,14 @@ class DatabaseRestore:
         try:
             yield
         except BackupsError as error:
-            self.recorded.is_bad = self.from_file is None and is_the_backups_fault(error)
+            is_told_by_it = self.from_file is None and not self._is_of_the_server(error)
+            self.recorded.is_bad = is_told_by_it and is_the_backups_fault(error)
             raise
+
+    def _is_of_the_server(self, error: BackupsError) -> bool:
+        """Whether nothing differs but extensions: another server than ours may have others of them."""
+        differences = self.row.comparison_report.get("differences", [])
+        return isinstance(error, ComparisonError) and all(one["kind"] == "extension" for one in differences)
 
     @property
     def _proves(self) -> bool:

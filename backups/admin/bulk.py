@@ -21,6 +21,7 @@ from backups.models import BackupHistory, Status
 from backups.sentences import sentence, translated
 
 SHOWN = 5  # of what could not be done; the audit has all
+MOST_LINKS = 30  # of one address: servers take no longer ones than some thousand bytes
 NEEDS = {
     "compare": Action.VIEW,
     "verify": Action.VERIFY,
@@ -66,8 +67,10 @@ class BulkActions(Base):
     @admin.action(permissions=["download"], description=gettext_lazy("Download"))
     def download(self, request: HttpRequest, queryset: QuerySet[BackupHistory]) -> HttpResponse:
         """To the page that has the link of each: see there why not to the bytes."""
-        chosen = urlencode([("id", id) for id in queryset.values_list("pk", flat=True)])
-        return HttpResponseRedirect(f"{reverse('backups_panel:downloads')}?{chosen}")
+        ids = list(queryset.values_list("pk", flat=True)[: MOST_LINKS + 1])
+        if len(ids) > MOST_LINKS:
+            return _told(request, _("Select at most %(most)s backups, to download them.") % {"most": MOST_LINKS})
+        return HttpResponseRedirect(f"{reverse('backups_panel:downloads')}?{urlencode([('id', id) for id in ids])}")
 
     @admin.action(permissions=["prune"], description=gettext_lazy("Delete…"))
     def delete(self, request: HttpRequest, queryset: QuerySet[BackupHistory]) -> HttpResponse | None:

@@ -92,7 +92,7 @@ def _damaged_copies(environment: str) -> Iterator[Problem]:
     verified = told.filter(purpose=RestorePurpose.VERIFICATION, status=Status.SUCCEEDED)
     damaged = told.filter(_has_copy(Worth.DAMAGED), _has_copy(Worth.GOOD), backup__isnull=False, backup__bad_at=None)
     for run in damaged.order_by("backup_id", "-created_at").distinct("backup_id").select_related("backup"):
-        since = verified.filter(backup_id=run.backup_id, created_at__gt=run.created_at)
+        since = verified.filter(backup_id=run.backup_id, started_at__gt=run.finished_at or run.created_at)
         if run.backup is None or since.exclude(_has_copy(Worth.UNREAD)).exclude(_has_copy(Worth.UNABLE)).exists():
             continue
         name = run.backup.filename

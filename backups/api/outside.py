@@ -3,7 +3,7 @@
 import sys
 from typing import ClassVar, NoReturn
 
-from django.db import Error as DatabaseError
+from django.db import InterfaceError, OperationalError, ProgrammingError
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.template.loader import render_to_string
 from django.urls import reverse
@@ -74,13 +74,28 @@ def failed(request: HttpRequest) -> HttpResponseBase:
     the log, as anybody may be looking.
     """
     error = sys.exception()
-    if not isinstance(error, DatabaseError):
+    if not isinstance(error, Exception) or not _is_away(error):
         return server_error(request)
     away = history.unreachable(error)
+    away.detail = ""
     if _is_for_a_program(request):
         return Away.as_view(away=away)(request)
-    page = render_to_string("backups/away.html", {"hint": away.hint, "address": request.get_full_path()})
+    page = render_to_string(
+        "backups/away.html", {"hint": away.hint, "address": request.get_full_path() if request.method == "GET" else ""}
+    )
     return HttpResponse(page, status=503, headers={"Retry-After": problems.RETRY_SECONDS, "Cache-Control": "no-store"})
+
+
+def _is_away(error: Exception) -> bool:
+    """Whether nobody answers for the database, or it has no tables. What is wrong with one statement (a deadlock, a value) is not
+    that. https://www.postgresql.org/docs/current/errcodes-appendix.html
+    """
+    state = getattr(error.__cause__, "sqlstate", None) or ""
+    if isinstance(error, ProgrammingError):
+        return state == "42P01"
+    return isinstance(error, OperationalError | InterfaceError) and (
+        not state or state[:2] in ("08", "28", "3D", "53") or state[:3] == "57P"
+    )
 
 
 def _is_for_a_program(request: HttpRequest) -> bool:
