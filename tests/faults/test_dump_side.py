@@ -24,6 +24,7 @@ from backups.exceptions import (
     DumpError,
     HistoryError,
     LockTimeoutError,
+    ObjectDeniedError,
     PostgresError,
     RunningError,
     StalledError,
@@ -878,7 +879,7 @@ def test_a_manifest_that_can_not_be_taken_away_again_keeps_its_dump(
 
     through_the_proxy.when(is_manifest, faults.deny)
 
-    row, error = fails(BucketError, save_local=False)
+    row, error = fails(ObjectDeniedError, save_local=False)
 
     assert "left behind" in error.detail
     assert keys_in(backups_settings, row.bucket) == keys_of(row)
