@@ -8,10 +8,13 @@ import stat
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
 from backups.catalog import Found, LocalArchive
+from backups.copies import Copy, Reading, Try, said_of
 from backups.exceptions import ChecksumError, ScratchError, StorageError
 from backups.types import OnProgress, Progress
 
@@ -19,7 +22,6 @@ READ_BYTES = 1 << 20
 FOLDER_PREFIX = "icb-"
 ARCHIVE = "backup.dump"  # in the scratch folder
 YOUNG_SECONDS = 60
-READS = 2  # of each copy: what damages a reading may be the network, or this machine's memory
 _HINT = "Make room, or name another folder in BACKUPS_SCRATCH_FOLDER."
 
 
@@ -59,6 +61,50 @@ def _sweep(base: Path) -> None:
                 os.close(lock)
 
 
+@dataclass(frozen=True)
+class Fetched:
+    """An archive on this machine, and where it is from. `problems` tell of copies that could not be taken, in words."""
+
+    archive: Path
+    location: str
+    problems: tuple[str, ...] = ()
+
+
+def fetch(source: Found | LocalArchive, folder: Path, *, told: list[Copy], on_progress: OnProgress) -> Fetched:
+    """The archive as a file in `folder`, its size and SHA-256 equal to the manifest's: what was proven is what will be loaded.
+
+    A copy whose bytes are wrong is read once more; then the copies of the other stores are taken. What each is worth is added to
+    `told`, also where this raises. Raises ChecksumError and StorageError where none will do; where of one nobody can tell, that.
+    The archive of a LocalArchive without manifest is not proven and stays where it is: there is nothing to hold it against.
+    """
+    if isinstance(source, Found):
+        return _first_good(source, folder, Reading(told=told), on_progress=on_progress)
+    if source.manifest is None:
+        return Fetched(source.path, source.location)
+    return Fetched(_copy(source, folder / ARCHIVE, on_progress=on_progress), source.location)
+
+
+def _first_good(source: Found, folder: Path, reading: Reading, *, on_progress: OnProgress) -> Fetched:
+    def downloaded(one: Found, _at: Try) -> Found:
+        download(one, folder, on_progress=on_progress)
+        return one
+
+    tries = [Try(one.store, one.key, partial(downloaded, one)) for one in source.copies()]
+    good = reading.first_of(tries, source.unasked, key=source.key)
+    said = list(dict.fromkeys(map(said_of, reading.wrong)))
+    if good is None:
+        error = reading.error
+        others = (text for text in said if text != said_of(error))
+        error.detail = "\n".join(dict.fromkeys([error.detail, *others])).strip()
+        raise error
+    if said:
+        said.append(
+            f"It was read from {good.location}, whose bytes are proven. What each copy is worth, and how one is"
+            f" replaced: icb db verify {good.manifest.filename} --level stored"
+        )
+    return Fetched(folder / ARCHIVE, good.location, tuple(said))
+
+
 def prove(found: Found, *, on_progress: OnProgress) -> None:
     """Reads what the store holds, and keeps nothing of it: size and SHA-256 must be the manifest's. Raises ChecksumError,
     StorageError.
@@ -91,10 +137,8 @@ def download(found: Found, folder: Path, *, on_progress: OnProgress) -> Path:
     return archive
 
 
-def take(source: LocalArchive, folder: Path, *, on_progress: OnProgress) -> Path:
-    """The archive of a file that has a manifest as a file in `folder`, proven. Raises as `download` does."""
+def _copy(source: LocalArchive, archive: Path, *, on_progress: OnProgress) -> Path:
     assert source.manifest is not None
-    archive = folder / ARCHIVE
     size = source.manifest.size_bytes
     digest, done = hashlib.sha256(), 0
     with archive.open("wb", buffering=0) as copy:

@@ -26,15 +26,12 @@ FOUND_OUT = ("backup", "source_key", "target_host", "target_port", "target_syste
 
 
 class Recorded:
-    """Keeps the row of one restore. `problems` says why the history does not know of it, if so; `is_bad` whether what failed
-    proves that the backup is bad.
-    """
+    """Keeps the row of one restore. `problems` says why the history does not know of it, if so."""
 
     def __init__(self, row: BackupRestore, target: Server) -> None:
         self.row = row
         self.target = target
         self.problems: list[str] = []
-        self.is_bad = False
 
     def begin(self, plan: Plan, session: Connection, *, scratch: Path) -> None:
         """The row is running; restores that were lost get their end."""
@@ -110,8 +107,10 @@ class Recorded:
         except BackupsError as error:
             self.problems.append(f"The record of this restore could not be written. {error.scrub(secrets(self.target))}")
 
-    def fail(self, error: BaseException, *, left_behind: str) -> BackupsError:
-        """The error to raise, scrubbed, with what had to be left behind; the row tells the same."""
+    def fail(self, error: BaseException, *, left_behind: str, is_bad: bool) -> BackupsError:
+        """The error to raise, scrubbed, with what had to be left behind; the row tells the same. `is_bad` says whether it proves
+        that the backup is bad.
+        """
         if isinstance(error, BackupsError):
             reason = error
         elif isinstance(error, KeyboardInterrupt | SystemExit):
@@ -125,20 +124,20 @@ class Recorded:
         reason.scrub(secrets(self.target))
         if not self.row._state.adding:
             try:
-                self._write_failure(reason)
+                self._write_failure(reason, is_bad=is_bad)
                 self._write_record()
             except HistoryError as unrecorded:
                 reason.detail = f"{reason.detail}\nThe history could not be written either: {unrecorded.detail}".strip()
         return reason
 
-    def _write_failure(self, reason: BackupsError) -> None:
+    def _write_failure(self, reason: BackupsError, *, is_bad: bool) -> None:
         """The backup's row comes first: whoever dies after it leaves a backup that is known as bad, and a restore to settle."""
         row = self.row
         try:
-            if self.is_bad and row.backup is not None:
+            if is_bad and row.backup is not None:
                 history.update(row.backup, bad_at=timezone.now())
         finally:
-            verdict = Verdict.BAD if self.is_bad else ""
+            verdict = Verdict.BAD if is_bad else ""
             history.update(row, comparison_report=row.comparison_report, safety_backup=row.safety_backup, verdict=verdict)
             history.fail(row, reason, cancelled=isinstance(reason, CancelledError))
 

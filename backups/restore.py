@@ -9,8 +9,7 @@ if __name__ == "__main__":  # python -m backups.restore: the same as manage.py d
     raise SystemExit(main("db_restore"))
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -20,20 +19,20 @@ from uuid import uuid4
 
 from backups import catalog, conf, interrupts, stores, words
 from backups.backup import DatabaseBackup
-from backups.copies import Copy, Fetched, fetch
+from backups.copies import Copy
 from backups.exceptions import BackupsError, ComparisonError, RefusedError
-from backups.fetching import scratch
+from backups.fetching import Fetched, fetch, scratch
+from backups.judged import Judged
 from backups.kept import drop_kept, expired_of
 from backups.landing import Landing, Work, landing_for
 from backups.migration_verdict import check_database
-from backups.models import BackupRestore, BackupType, RestoreMode, Status, Verdict
+from backups.models import BackupRestore, BackupType, RestoreMode, Status
 from backups.plan import Choices, Plan, make_plan
 from backups.postgres import databases
 from backups.postgres.compare import Comparison
 from backups.reaping import scratch_folder
 from backups.recorded import Recorded
 from backups.types import OnProgress, Progress, Server, silent
-from backups.verdicts import is_the_backups_fault
 from backups.watching import claimed, watched
 
 _WITHOUT_BACKUP = "That was the backup of what is in {} now; nothing in it was changed. To go on without it: --no-safety-backup"
@@ -89,6 +88,7 @@ class DatabaseRestore:
         )
         self.run_id = str(self.row.id)
         self.recorded = Recorded(self.row, target)
+        self.judged = Judged(self.row, is_of_a_store=from_file is None, has_assertions=bool(self.settings.verify_assertions))
         self._plan: Plan | None = None
         self._left_behind = ""  # by a restore that failed, in words
 
@@ -140,7 +140,7 @@ class DatabaseRestore:
             if self.row.status == Status.SUCCEEDED:  # a signal came when all was done
                 return self.row
             with interrupts.held():
-                raise self.recorded.fail(error, left_behind=self._left_behind) from error
+                raise self.recorded.fail(error, left_behind=self._left_behind, is_bad=self.judged.is_bad) from error
         return self.row
 
     def _restore(self, plan: Plan, folder: Path) -> None:
@@ -170,30 +170,10 @@ class DatabaseRestore:
     def _fetch(self, plan: Plan, folder: Path) -> Fetched:
         told: list[Copy] = []
         try:
-            with self._judging():
+            with self.judged.reading():
                 return fetch(plan.source, folder, told=told, on_progress=self.on_progress)
         finally:
             self.recorded.note_copies(told)
-
-    @contextmanager
-    def _judging(self) -> Iterator[None]:
-        """What fails in here may prove that the backup is bad. A file that somebody has says nothing of what is in the store."""
-        try:
-            yield
-        except BackupsError as error:
-            is_told_by_it = self.from_file is None and not self._is_of_the_server(error)
-            self.recorded.is_bad = is_told_by_it and is_the_backups_fault(error)
-            raise
-
-    def _is_of_the_server(self, error: BackupsError) -> bool:
-        """Whether nothing differs but extensions: another server than ours may have others of them."""
-        differences = self.row.comparison_report.get("differences", [])
-        return isinstance(error, ComparisonError) and all(one["kind"] == "extension" for one in differences)
-
-    @property
-    def _proves(self) -> bool:
-        """Whether one that compares equal is as good as a verification: whole, apart, from a store, and nothing to ask."""
-        return self.row.mode == RestoreMode.SWAP and self.from_file is None and not self.settings.verify_assertions
 
     def _source(self) -> catalog.Found | catalog.LocalArchive:
         if self.from_file is not None:
@@ -236,8 +216,7 @@ class DatabaseRestore:
             raise
 
     def _land(self, plan: Plan, landing: Landing) -> None:
-        # Apart and whole it is as in a verification; in the target itself others may have written meanwhile.
-        with self._judging() if self.row.mode == RestoreMode.SWAP else nullcontext():
+        with self.judged.loading():
             self._load_and_compare(plan, landing)
         self.problems += landing.prepare(self.recorded.when_done())
         interrupts.check()
@@ -258,8 +237,6 @@ class DatabaseRestore:
             if self.choices.into_schema:
                 self.row.comparison_report["schema"] = self.choices.into_schema
             _require_equal(comparison, in_place=self.choices.in_place)
-            if self._proves:
-                self.row.verdict = Verdict.GOOD
 
     def _finish(self, landing: Landing) -> None:
         self.recorded.succeed()

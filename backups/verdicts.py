@@ -1,5 +1,8 @@
 """Whose fault an error is: the backup's, or that of the place where it was tried. Pure."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from backups.exceptions import (
     ArchiveError,
     BackupsError,
@@ -19,6 +22,11 @@ _OF_THE_ARCHIVE = (
     *("violates ", "could not create unique index", "invalid input syntax", "invalid byte sequence", "malformed "),
 )
 _OF_THE_PROGRAM = ("was killed by", "does not support compression")
+
+
+def is_of_the_server(error: BackupsError, report: Mapping[str, Any]) -> bool:
+    """Whether nothing differs but extensions, by the report of the comparison: another server may have others of them."""
+    return isinstance(error, ComparisonError) and all(one["kind"] == "extension" for one in report.get("differences", []))
 
 
 def is_the_backups_fault(error: BackupsError) -> bool:

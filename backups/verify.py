@@ -67,7 +67,7 @@ class BackupVerification:
         self.level = Level(level)
         self.on_progress = on_progress
         self.problems: list[str] = []
-        self.proving = Proving(self._read)
+        self.proving = Proving(read=self._read)
         self.is_queued = row is not None
         self.row = row or BackupRestore(
             id=uuid4(),

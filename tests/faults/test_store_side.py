@@ -14,8 +14,8 @@ from pytest_django.fixtures import Settings
 
 from backups import catalog, conf
 from backups.backup import DatabaseBackup
-from backups.copies import fetch
 from backups.exceptions import BackupsError, BucketError, ChecksumError, ObjectDeniedError, ObjectExistsError, StorageError
+from backups.fetching import fetch
 from backups.models import BackupHistory, BackupRestore
 from backups.restore import DatabaseRestore
 from backups.storage.abilities import Abilities
