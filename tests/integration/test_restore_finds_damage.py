@@ -1,5 +1,6 @@
 """What a restore finds wrong with a backup counts as what a verification finds: it is known from then on, and told once."""
 
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from backups.backup import DatabaseBackup
 from backups.exceptions import ChecksumError
 from backups.models import BackupHistory, BackupRestore
 from backups.types import Server
-from tests.conftest import PlaceProgram, connect
+from tests.conftest import PlaceProgram, connect, s3_client
 from tests.faults import proxy as faults
 from tests.faults.proxy import Proxy
 from tests.integration.conftest import Run
@@ -99,6 +100,22 @@ def test_a_damaged_copy_beside_a_good_one_is_told_and_condemns_no_backup(
     ]
     assert (is_bad(twice), report["equal"]) == (False, True)
     assert look().opened == [f"damaged-copy:{twice.filename}"]
+
+
+@pytest.mark.parametrize(("began", "is_told"), [("before", True), ("after", False)])
+def test_a_damaged_copy_is_told_until_a_verification_that_began_after_it_was_found(
+    began: str, is_told: bool, run: Run, twice: BackupHistory, fresh_target: Server, backups_settings: Settings
+) -> None:
+    whole = s3_client(backups_settings).get_object(Bucket=twice.bucket, Key=twice.s3_key)["Body"].read()
+    damage_object(backups_settings, twice.s3_key)
+    assert restore(run, twice.filename, fresh_target) == 0
+    s3_client(backups_settings).put_object(Bucket=twice.bucket, Key=twice.s3_key, Body=whole)
+    assert run("db_verify", twice.filename, "--level", "stored").code == 0
+
+    if began == "before":
+        found = BackupRestore.objects.get(purpose="restore").finished_at
+        BackupRestore.objects.filter(purpose="verification").update(started_at=found - timedelta(milliseconds=1))
+    assert bool(look().opened) == is_told
 
 
 def test_a_store_that_can_not_be_read_condemns_nothing(run: Run, on_the_way: Proxy, source: Server, fresh_target: Server) -> None:

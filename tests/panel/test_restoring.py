@@ -234,7 +234,8 @@ def test_what_should_be_known_before_is_said_and_the_name_may_be_typed(restorer:
     assert 'name="confirm"' in answer.content.decode()
 
 
-def test_a_failed_one_says_why_and_what_was_left_untouched(restorer: Client, backup: BackupHistory) -> None:
+def failed(backup: BackupHistory, **told: str) -> str:
+    """The page of a restore of it onto shop that failed."""
     row = BackupRestore.objects.create(
         backup=backup,
         source_key=backup.s3_key,
@@ -244,9 +245,13 @@ def test_a_failed_one_says_why_and_what_was_left_untouched(restorer: Client, bac
         target_environment="testing",
         status="failed",
         started_at=backup.created_at,
-        error_message="pg_restore failed.\nERROR: out of disk",
+        **told,
     )
-    said = words(restorer.get(f"/admin/backups/restores/{row.id}/"))
+    return f"/admin/backups/restores/{row.id}/"
+
+
+def test_a_failed_one_says_why_and_what_was_left_untouched(restorer: Client, backup: BackupHistory) -> None:
+    said = words(restorer.get(failed(backup, error_message="pg_restore failed.\nERROR: out of disk")))
     for told in ("The restore onto shop failed", "pg_restore failed.", "ERROR: out of disk", "The target is as it was"):
         assert told in said
 
@@ -254,19 +259,7 @@ def test_a_failed_one_says_why_and_what_was_left_untouched(restorer: Client, bac
 def damaged(backup: BackupHistory) -> str:
     """The page of a restore that found it bad."""
     BackupHistory.objects.filter(pk=backup.pk).update(bad_at=timezone.now())
-    row = BackupRestore.objects.create(
-        backup=backup,
-        source_key=backup.s3_key,
-        target_host="db1",
-        target_port=5432,
-        target_database="shop",
-        target_environment="testing",
-        status="failed",
-        verdict="bad",
-        started_at=timezone.now(),
-        error_message="The bytes are not the ones that were backed up.",
-    )
-    return f"/admin/backups/restores/{row.id}/"
+    return failed(backup, verdict="bad", error_message="The bytes are not the ones that were backed up.")
 
 
 def test_where_a_backup_is_damaged_the_newest_other_one_is_offered(restorer: Client, backup: BackupHistory) -> None:

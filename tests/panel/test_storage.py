@@ -195,10 +195,17 @@ def test_a_store_that_says_nothing_is_asked_twice_and_not_for_longer(
 
 
 def test_pages_ask_by_the_client_of_the_page_before(administrator: Client, bucket: str) -> None:
-    administrator.get(STORAGE)
+    asked: list[str] = []
     with stores.for_a_page():
-        first = stores.configured().require_s3()
-        assert stores.configured().s3 is first
+        client = stores.configured().require_s3().client
+    client.meta.events.register("before-call.s3", lambda model, **_call: asked.append(model.name))
+    administrator.get(STORAGE)
+    assert asked == ["ListObjectsV2"]
+
+
+def test_what_is_no_page_asks_by_a_client_of_its_own(bucket: str) -> None:
+    with stores.for_a_page():
+        first = stores.configured().s3
     assert stores.configured().s3 is not first
 
 
