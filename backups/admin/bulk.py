@@ -14,14 +14,13 @@ from django.utils.translation import gettext_lazy, gettext_noop, ngettext
 
 from backups import access, asking, audit, catalog, prune, stores
 from backups.access import Action
-from backups.admin import obstacles, pinning
+from backups.admin import obstacles, pinning, taking
 from backups.admin.page import common
 from backups.exceptions import BackupsError, NoRoomError, NoWorkerError, RefusedError, UsageError
 from backups.models import BackupHistory, Status
 from backups.sentences import sentence, translated
 
 SHOWN = 5  # of what could not be done; the audit has all
-MOST_LINKS = 30  # of one address: servers take no longer ones than some thousand bytes
 NEEDS = {
     "compare": Action.VIEW,
     "verify": Action.VERIFY,
@@ -67,9 +66,9 @@ class BulkActions(Base):
     @admin.action(permissions=["download"], description=gettext_lazy("Download"))
     def download(self, request: HttpRequest, queryset: QuerySet[BackupHistory]) -> HttpResponse:
         """To the page that has the link of each: see there why not to the bytes."""
-        ids = list(queryset.values_list("pk", flat=True)[: MOST_LINKS + 1])
-        if len(ids) > MOST_LINKS:
-            return _told(request, _("Select at most %(most)s backups, to download them.") % {"most": MOST_LINKS})
+        ids = list(queryset.values_list("pk", flat=True)[: taking.MOST + 1])
+        if len(ids) > taking.MOST:
+            return _told(request, _("Select at most %(most)s backups, to download them.") % {"most": taking.MOST})
         return HttpResponseRedirect(f"{reverse('backups_panel:downloads')}?{urlencode([('id', id) for id in ids])}")
 
     @admin.action(permissions=["prune"], description=gettext_lazy("Delete…"))
@@ -127,7 +126,7 @@ class BulkActions(Base):
     def _reason_wanted(self, request: HttpRequest, queryset: QuerySet[BackupHistory]) -> HttpResponse | None:
         """The page between: its form sends the same action again. What can't be pinned is refused before anything is asked."""
         refused = queryset.filter(~Q(status=Status.SUCCEEDED) | Q(deleted_at__isnull=False))
-        self._each(request, refused, action="pin", do=obstacles.refuse)
+        self._each(request, refused, action="pin", do=obstacles.require_usable)
         chosen = list(queryset.filter(status=Status.SUCCEEDED, deleted_at=None))
         if not chosen:
             return None
@@ -149,7 +148,7 @@ class BulkActions(Base):
         queryset: QuerySet[BackupHistory],
         *,
         action: str,
-        do: Callable[[BackupHistory], str],
+        do: Callable[[BackupHistory], str | None],
         outcome: audit.Outcome = audit.Outcome.DONE,
     ) -> int:
         """How many of them it was done with. What could not be done is said, and noted; without room or a worker, the rest is
@@ -158,7 +157,7 @@ class BulkActions(Base):
         rows, failed, rest, done = list(queryset), [], [], 0
         for place, row in enumerate(rows):
             try:
-                _note(request, action, outcome, row, detail=do(row))
+                _note(request, action, outcome, row, detail=do(row) or "")
                 done += 1
             except BackupsError as error:
                 error.scrub(stores.secrets())

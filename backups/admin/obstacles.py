@@ -44,12 +44,6 @@ def require_usable(row: BackupHistory) -> None:
         raise RefusedError(why, hint=another())
 
 
-def refuse(row: BackupHistory) -> str:
-    """Never returns for a row that `to_using` has something to say of."""
-    require_usable(row)
-    return ""
-
-
 def another() -> Sentence:
     """What to do then."""
     return sentence(gettext_noop("Choose one that has succeeded and is stored."))

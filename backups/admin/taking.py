@@ -14,7 +14,7 @@ from backups.downloading import download_of, head_of
 from backups.exceptions import UsageError
 from backups.sentences import sentence
 
-MOST = 200  # of one page
+MOST = 30  # of one address: servers take none that is longer than some thousand bytes
 
 
 class Download(Page):
@@ -45,7 +45,7 @@ class Downloads(Page):
 
     def get(self, request: HttpRequest) -> HttpResponse:
         """As a page; nothing is given away, or noted, before somebody follows a link. `?id=` is there for each."""
-        chosen = rows().filter(pk__in=_ids(request.GET.getlist("id"))).newest_first()[:MOST]
+        chosen = rows().filter(pk__in=_ids(request.GET.getlist("id"))).newest_first()
         lines = [(row, obstacles.to_fetching(row)) for row in chosen]
         fetched = [row for row, why in lines if not why]
         return self.show(

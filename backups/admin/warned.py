@@ -3,16 +3,11 @@
 from collections.abc import Iterable
 
 from backups.alerting.incidents import open_ones
-from backups.alerting.problems import SHRINK
+from backups.alerting.problems import SHRINK, kept_by
 from backups.models import Incident
 
 
 def warnings_for(filenames: Iterable[str]) -> dict[str, Incident]:
     """By the filename, the warning that names it as the one to keep. Raises what Django's database does."""
-    warned = {word: one for one in open_ones().filter(event=SHRINK) for word in _first_line(one.hint).split()}
+    warned = {kept_by(one.hint): one for one in open_ones().filter(event=SHRINK)}
     return {name: warned[name] for name in filenames if name in warned}
-
-
-def _first_line(hint: str) -> str:
-    """The one that says which to keep; the next tells how to look at the loss."""
-    return hint.partition("\n")[0]

@@ -15,6 +15,7 @@ from backups.models import BackupHistory, BackupRestore, Level, RestorePurpose, 
 BACKUP_FAILED, VERIFICATION_FAILED, UNABLE, SHRINK = "backup-failed", "verification-failed", "verification-unable", "shrink"
 DAMAGED_COPY = "damaged-copy"
 EVENTS = (BACKUP_FAILED, VERIFICATION_FAILED, DAMAGED_COPY, UNABLE, SHRINK)
+_KEEP = "If nobody meant it, keep the backup from before: icb db pin "
 UNABLE_IN_A_ROW = 3
 _LATEST_VERIFICATIONS = 200
 _MOST_LINES = 8
@@ -151,11 +152,13 @@ def _shrunk(environment: str) -> Iterator[Problem]:
         )
 
 
+def kept_by(hint: str) -> str:
+    """The filename of the backup that a warning of shrunk tables says to keep; "" where it names none."""
+    return hint.removeprefix(_KEEP).partition(" ")[0] if hint.startswith(_KEEP) else ""
+
+
 def _keep(before: BackupHistory) -> str:
-    return (
-        f'If nobody meant it, keep the backup from before: icb db pin {before.filename} --reason "before the loss"\n'
-        f"See what is lost: icb db diff {before.filename} live"
-    )
+    return f'{_KEEP}{before.filename} --reason "before the loss"\nSee what is lost: icb db diff {before.filename} live'
 
 
 def _untouched(row: BackupHistory) -> str:

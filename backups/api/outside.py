@@ -1,7 +1,7 @@
 """Answers outside of any operation: where there is nothing, where a request can't be read, and where the history is away."""
 
 import sys
-from typing import ClassVar, NoReturn
+from typing import NoReturn
 
 from django.db import InterfaceError, OperationalError, ProgrammingError
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
@@ -15,12 +15,12 @@ from rest_framework.views import APIView
 from backups import history
 from backups.api import problems
 from backups.api.negotiation import AlwaysJSON, prefers_html
-from backups.exceptions import HistoryError
 
 
 class _Outside(APIView):
-    """To whoever asks, whatever the method."""
+    """Answers an error to whoever asks, whatever the method."""
 
+    error: Exception = NotFound()
     schema = None
     authentication_classes = ()
     permission_classes = ()
@@ -34,37 +34,22 @@ class _Outside(APIView):
     def note_refusal(self, request: HttpRequest, problem: problems.Problem) -> None:
         """Nothing was asked of us."""
 
-
-class Missing(_Outside):
-    """404."""
-
     def initial(self, request: HttpRequest, *args: object, **kwargs: object) -> NoReturn:
         """Before anything else."""
-        raise NotFound("There is nothing at this address.")
+        raise self.error
 
 
-class Unreadable(_Outside):
-    """400."""
-
-    def initial(self, request: HttpRequest, *args: object, **kwargs: object) -> NoReturn:
-        """Before anything else."""
-        raise ParseError("The request can't be read: its Host, its encoding or its size is none that the site takes.")
-
-
-class Away(_Outside):
-    """503."""
-
-    away: ClassVar[HistoryError | None] = None
-
-    def initial(self, request: HttpRequest, *args: object, **kwargs: object) -> NoReturn:
-        """Before anything else."""
-        raise self.away or HistoryError("The history could not be used.")
+def missing(request: HttpRequest) -> HttpResponseBase:
+    """404, as a problem."""
+    return _told(request, NotFound("There is nothing at this address."))
 
 
 def unreadable(request: HttpRequest, exception: Exception) -> HttpResponseBase:
     """The site's answer to what Django refuses to read: a problem for a program that asks the API, else Django's own page."""
     if _is_for_a_program(request):
-        return Unreadable.as_view()(request)
+        return _told(
+            request, ParseError("The request can't be read: its Host, its encoding or its size is none that the site takes.")
+        )
     return bad_request(request, exception)
 
 
@@ -79,11 +64,15 @@ def failed(request: HttpRequest) -> HttpResponseBase:
     away = history.unreachable(error)
     away.detail = ""
     if _is_for_a_program(request):
-        return Away.as_view(away=away)(request)
+        return _told(request, away)
     page = render_to_string(
         "backups/away.html", {"hint": away.hint, "address": request.get_full_path() if request.method == "GET" else ""}
     )
     return HttpResponse(page, status=503, headers={"Retry-After": problems.RETRY_SECONDS, "Cache-Control": "no-store"})
+
+
+def _told(request: HttpRequest, error: Exception) -> HttpResponseBase:
+    return _Outside.as_view(error=error)(request)
 
 
 def _is_away(error: Exception) -> bool:

@@ -13,7 +13,7 @@ from backups.api.bucket import Bucket
 from backups.api.describing import Docs, Schema
 from backups.api.downloading import Downloading
 from backups.api.negotiation import negotiated, page_of, prefers_html, show
-from backups.api.outside import Missing
+from backups.api.outside import missing
 from backups.api.restores import Restores
 from backups.api.restoring import ActingOnRestores, Restoring
 from backups.api.wellbeing import Wellbeing
@@ -28,7 +28,7 @@ def _rest(request: HttpRequest, **_rest: str) -> HttpResponseBase:
         return show(request, match)
     if prefers_html(request):
         raise Http404
-    return Missing.as_view()(request)
+    return missing(request)
 
 
 def _to(view: type[Any], page: str = "", **methods: str) -> Any:
