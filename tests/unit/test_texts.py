@@ -59,5 +59,5 @@ def test_a_prune_names_the_cluster_where_two_have_a_database_of_that_name() -> N
 def test_a_restore_that_failed_tells_each_line_once() -> None:
     target = Server(host="127.0.0.1", port=1, user="u", password="", database="shop")
     error = LoadError("pg_restore failed.", detail="no role: reports\nno role: reports\nsomething else\npg_restore failed.")
-    told = Recorded(BackupRestore(), target).fail(error, left_behind="something else\nshop_new was left behind.")
+    told = Recorded(BackupRestore(), target).fail(error, left_behind="something else\nshop_new was left behind.", is_bad=False)
     assert told.detail == "no role: reports\nsomething else\nshop_new was left behind."
