@@ -217,4 +217,4 @@ class BackupNotFoundError(BackupsError):
 
 
 class HistoryError(BackupsError):
-    """The history could not be written."""
+    """The history could not be read or written."""

@@ -160,7 +160,7 @@ def unreachable(error: Exception) -> HistoryError:
     """The error to raise where the table of the history can't be used."""
     missing = 'relation "' in str(error) and "does not exist" in str(error)
     return HistoryError(
-        _("The history has no table yet.") if missing else _("The history could not be written."),
+        _("The history has no table yet.") if missing else _("The history could not be read or written."),
         detail=str(error).strip(),
         hint=_("Make it with: ./icb manage migrate")
         if missing

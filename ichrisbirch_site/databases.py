@@ -7,13 +7,17 @@ import environ
 from django.core.exceptions import ImproperlyConfigured
 
 ALIAS_PREFIX = "DATABASE_URL_"
+# As in the app's own connections. psycopg itself waits for 130, in which a page shows nothing.
+# https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-CONNECT-CONNECT-TIMEOUT
+CONNECT_SECONDS = 15
 
 
 def from_environment(env: environ.Env) -> dict[str, dict[str, Any]]:
     """The site's database, and one more alias for every DATABASE_URL_<ALIAS>.
 
     An additional URL may leave out what it shares with the site's database: `postgres:///chinook` is the database
-    `chinook` on the same server with the same user.
+    `chinook` on the same server with the same user. A server that is silent is given up after CONNECT_SECONDS, unless the
+    URL (`?connect_timeout=30`) or PGCONNECT_TIMEOUT says otherwise.
 
     Raises ImproperlyConfigured when a URL is not one of PostgreSQL.
     """
@@ -25,7 +29,8 @@ def from_environment(env: environ.Env) -> dict[str, dict[str, Any]]:
         if name.startswith(ALIAS_PREFIX) and name != ALIAS_PREFIX:
             own = {key: value for key, value in _postgres(env, name).items() if value not in ("", None, {})}
             aliases[name.removeprefix(ALIAS_PREFIX).lower()] = (default | own) if "HOST" not in own else own
-    return aliases
+    patience = {} if "PGCONNECT_TIMEOUT" in env.ENVIRON else {"connect_timeout": CONNECT_SECONDS}
+    return {alias: made | {"OPTIONS": patience | made.get("OPTIONS", {})} for alias, made in aliases.items()}
 
 
 def _default(env: environ.Env) -> dict[str, Any]:

@@ -33,7 +33,7 @@ OF_ERRORS = (
     gettext_noop("As many runs are queued or at work as may be."),
     gettext_noop("The bucket can't be used."),
     gettext_noop("The database can't be reached."),
-    gettext_noop("The history could not be written."),
+    gettext_noop("The history could not be read or written."),
     gettext_noop("The manifest can't be trusted."),
     gettext_noop("The object is not in the store."),
     gettext_noop("The object store did not do what was asked."),

@@ -55,7 +55,7 @@ def test_one_url_names_the_site_s_database() -> None:
         "USER": "me",
         "PASSWORD": "p@ss",
         "NAME": "shop",
-        "OPTIONS": {"sslmode": "require"},
+        "OPTIONS": {"connect_timeout": 15, "sslmode": "require"},
     }
 
 
@@ -81,6 +81,29 @@ def test_a_further_database_with_a_host_of_its_own_does_not_get_the_password_of_
     )
 
     assert "secret" not in str(made["other"])
+
+
+@pytest.mark.parametrize(
+    ("variables", "options"),
+    [
+        ({"DATABASE_URL": "postgres://u@h/n"}, {"connect_timeout": 15}),
+        ({"POSTGRES_HOST": "h"}, {"connect_timeout": 15}),
+        ({"DATABASE_URL": "postgres://u@h/n?connect_timeout=40"}, {"connect_timeout": 40}),
+        ({"DATABASE_URL": "postgres://u@h/n", "PGCONNECT_TIMEOUT": "40"}, {}),
+    ],
+)
+def test_a_silent_server_is_given_up_after_15_seconds_unless_told_otherwise(
+    variables: dict[str, str], options: dict[str, object]
+) -> None:
+    assert databases.from_environment(given(**variables))["default"]["OPTIONS"] == options
+
+
+def test_a_further_database_is_waited_for_as_long_as_its_own_url_says() -> None:
+    made = databases.from_environment(
+        given(DATABASE_URL="postgres://u@h/n", DATABASE_URL_FAR="postgres:///far?connect_timeout=60")
+    )
+
+    assert made["far"]["OPTIONS"] == {"connect_timeout": 60}
 
 
 def test_a_url_that_is_not_of_postgresql_is_refused_by_the_name_of_its_variable() -> None:
