@@ -35,6 +35,7 @@ _OURS: tuple[tuple[type[BackupsError], int, str], ...] = (
     (exceptions.RefusedError, 409, "refused"),
     (exceptions.BackupNotFoundError, 404, "not-found"),
     (exceptions.ObjectMissingError, 404, "object-missing"),
+    (exceptions.ObjectDeniedError, 409, "object-denied"),
     (exceptions.ChecksumError, 409, "damaged"),
     (exceptions.ManifestError, 409, "untrusted"),
     (exceptions.UnableError, 409, "unable"),

@@ -19,7 +19,7 @@ from pytest_django.fixtures import Settings
 
 from backups import health, queued, tasks
 from backups.backup import DatabaseBackup
-from backups.exceptions import ObjectMissingError
+from backups.exceptions import ObjectDeniedError, ObjectMissingError, StorageError
 from backups.models import AuditEntry, BackupHistory, BackupRestore
 from backups.storage.local import LocalStore
 from backups.types import Server
@@ -161,17 +161,30 @@ def test_who_only_looks_at_a_download_hears_its_size_and_gets_no_address(
     assert [outcome for _action, outcome, _object in audited()] == ["refused"]
 
 
+@pytest.mark.parametrize(
+    ("error", "status", "kind"),
+    [
+        (ObjectMissingError("It went just now."), 404, "object-missing"),
+        (ObjectDeniedError("The store denies access to it."), 409, "object-denied"),
+    ],
+)
 def test_a_copy_that_can_not_be_read_is_no_download_in_the_audit(
-    admin_client: Client, source: Server, bucket: str, monkeypatch: pytest.MonkeyPatch
+    admin_client: Client,
+    source: Server,
+    bucket: str,
+    monkeypatch: pytest.MonkeyPatch,
+    error: StorageError,
+    status: int,
+    kind: str,
 ) -> None:
     row = DatabaseBackup(description="here", database="source", upload_to_s3=False, save_local=True).run()
 
-    def gone(_self: LocalStore, _key: str) -> Iterator[bytes]:
-        raise ObjectMissingError("It went just now.")
+    def unreadable(_self: LocalStore, _key: str) -> Iterator[bytes]:
+        raise error
         yield b""
 
-    monkeypatch.setattr(LocalStore, "stream", gone)
-    problem(admin_client.get(f"{LIST}{row.id}/download/"), 404, "object-missing")
+    monkeypatch.setattr(LocalStore, "stream", unreadable)
+    problem(admin_client.get(f"{LIST}{row.id}/download/"), status, kind)
     assert not AuditEntry.objects.filter(outcome="done").exists()
 
 
