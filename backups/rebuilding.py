@@ -3,7 +3,7 @@
 A page at a time, with a fixed number of queries for each page.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -11,7 +11,7 @@ from uuid import UUID
 
 from django.db import Error as DatabaseError
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 
 from backups import history
 from backups.carry_over import row_of
@@ -31,8 +31,9 @@ _PROOF = ("stored_at", "readable_at", "verified_at", "bad_at")
 @dataclass(kw_only=True)
 class Plan:
     """What is to be written for some backups: `new` rows; rows that are `behind`, as they should be; and the filenames of those
-    whose name another backup has `taken`."""
+    whose name another backup has `taken`. `oldest` as `plan` had it."""
 
+    oldest: datetime
     new: list[BackupHistory] = field(default_factory=list)
     behind: list[BackupHistory] = field(default_factory=list)
     taken: list[str] = field(default_factory=list)
@@ -48,7 +49,7 @@ def plan(wanted: Sequence[Seen], *, oldest: datetime) -> Plan:
     same = Q(id__in=[one.id for one in made]) | Q(filename__in=[one.filename for one in made])
     rows = list(BackupHistory.objects.filter(same).only("filename", "status", "deleted_at"))
     present, names = {row.id: row for row in rows}, {row.filename: row.id for row in rows}
-    found = Plan()
+    found = Plan(oldest=oldest)
     for seen in wanted:
         assert seen.manifest is not None
         row = BackupHistory(**row_of(seen.manifest), manifest_etag=seen.etag, local_path=seen.local_path)
@@ -79,11 +80,21 @@ def carry_out(found: Plan) -> None:
         added = [(row, history.add(row)) for row in found.new]
         found.taken += [row.filename for row, is_added in added if not is_added]
         found.new = [row for row, is_added in added if is_added]
-    if found.behind:
-        try:
+    try:
+        with transaction.atomic():
+            now = {row.id: row for row in _locked([row.id for row in found.behind], "status", "deleted_at")}
+            # Looked at again: a prune may have claimed it since, or its own run written it.
+            found.behind = [row for row in found.behind if row.id in now and _is_behind(now[row.id], found.oldest)]
             BackupHistory.objects.bulk_update(found.behind, _CORRECTED)
-        except DatabaseError as error:
-            raise history.unreachable(error) from error
+    except DatabaseError as error:
+        raise history.unreachable(error) from error
+
+
+def _locked(ids: Collection[UUID], *names: str) -> QuerySet[BackupHistory]:
+    """These fields of rows as they are now; whoever else would write them waits for this transaction. In one order, so that two
+    never wait for each other.
+    """
+    return BackupHistory.objects.select_for_update().filter(id__in=ids).only(*names).order_by("id")
 
 
 def note(page: Sequence[Seen]) -> None:
@@ -114,32 +125,44 @@ def known_runs() -> frozenset[UUID]:
 def add_runs(page: Sequence[BackupRestore]) -> None:
     """Rows of restores and verifications, and what their verdicts say on the rows of their backups. Raises HistoryError."""
     ids = {run.backup_id for run in page if run.backup_id is not None}
-    backups = {row.id: row for row in BackupHistory.objects.filter(id__in=ids).only(*_PROOF)}
+    known = set(BackupHistory.objects.filter(id__in=ids).values_list("id", flat=True))
     for run in page:
-        if run.backup_id not in backups:
+        if run.backup_id not in known:
             run.backup_id = None
-    added = page
     try:
         with transaction.atomic():
             BackupRestore.objects.bulk_create(page)
-    except DatabaseError:
-        added = [run for run in page if history.add(run)]
-    told: dict[UUID, BackupHistory] = {}
-    for run in added:
-        if run.backup_id is not None and run.finished_at is not None:
-            backup = backups[run.backup_id]
-            for name, value in _proof(run, backup, at=run.finished_at).items():
-                setattr(backup, name, value)
-                told[backup.id] = backup
-    try:
-        BackupHistory.objects.bulk_update(told.values(), _PROOF)
-    except DatabaseError as error:
-        raise history.unreachable(error) from error
+            _prove(page)
+    except DatabaseError:  # somebody was faster with one of them
+        _add_each(page)
+
+
+def _add_each(page: Sequence[BackupRestore]) -> None:
+    for run in page:
+        try:
+            with transaction.atomic():
+                if history.add(run):
+                    _prove([run])
+        except DatabaseError as error:
+            raise history.unreachable(error) from error
+
+
+def _prove(runs: Sequence[BackupRestore]) -> None:
+    """What their verdicts say on the rows of their backups. In one transaction with their own rows: a run that has its row is
+    never read again.
+    """
+    told = [(run, run.backup_id, run.finished_at) for run in runs if run.verdict]
+    backups = {row.id: row for row in _locked({id for _run, id, _at in told if id is not None}, *_PROOF)}
+    for run, id, at in told:
+        if id in backups and at is not None:
+            for name, value in _proof(run, backups[id], at=at).items():
+                setattr(backups[id], name, value)
+    BackupHistory.objects.bulk_update(backups.values(), _PROOF)
 
 
 def _proof(run: BackupRestore, backup: BackupHistory, *, at: datetime) -> dict[str, Any]:
-    """What its verdict says, where nothing newer stands on the backup's row."""
-    if run.verdict == Verdict.BAD and (backup.verified_at is None or backup.verified_at < at):
+    """What its verdict says, where nothing newer stands on the backup's row: the same in whichever order records come."""
+    if run.verdict == Verdict.BAD and all(old is None or old < at for old in (backup.verified_at, backup.bad_at)):
         return {"bad_at": at}
     if run.verdict != Verdict.GOOD:
         return {}

@@ -4,13 +4,14 @@ import json
 import os
 from collections.abc import Callable
 from datetime import timedelta
+from itertools import permutations
 from pathlib import Path
 
 import pytest
 from django.utils import timezone
 from pytest_django.fixtures import Settings
 
-from backups import catalog, sync
+from backups import catalog, rebuilding, sync
 from backups.catalog import Mark
 from backups.models import BackupHistory, BackupRestore
 from backups.storage.keys import manifest_key
@@ -284,6 +285,31 @@ def test_an_older_record_takes_nothing_back(run: Run, backup: BackupHistory) -> 
     run("db_sync")
     backup.refresh_from_db()
     assert backup.verified_at == later
+
+
+@pytest.mark.parametrize("told", list(permutations(["bad, 1 h ago", "good, 2 h ago", "bad, 3 h ago"])))
+def test_records_say_the_same_of_a_backup_in_whichever_order_they_come(told: tuple[str, ...], backup: BackupHistory) -> None:
+    now = timezone.now()
+    ago = {one: now - timedelta(hours=int(one.split()[1])) for one in told}
+    for one in told:
+        run = BackupRestore(purpose="verification", level="restored", status="failed", backup_id=backup.id, target_port=5432)
+        run.verdict, run.finished_at = one.split(",")[0], ago[one]
+        rebuilding.add_runs([run])
+    backup.refresh_from_db()
+    assert (backup.verified_at, backup.bad_at) == (ago["good, 2 h ago"], ago["bad, 1 h ago"])
+
+
+def test_what_a_prune_claims_meanwhile_is_not_brought_back(bucket: str) -> None:
+    shelf.put("left", deleted_at=timezone.now() - timedelta(days=3))
+    (page,) = catalog.Catalogue("testing").pages()
+    found = rebuilding.plan(page, oldest=timezone.now() - timedelta(days=1))
+    assert [row.description for row in found.behind] == ["left"]
+
+    claimed_at = timezone.now()
+    BackupHistory.objects.update(deleted_at=claimed_at)
+    rebuilding.carry_out(found)
+
+    assert (found.behind, BackupHistory.objects.get().deleted_at) == ([], claimed_at)
 
 
 def test_a_row_that_is_corrected_keeps_what_only_it_knows(run: Run, bucket: str) -> None:
