@@ -40,7 +40,7 @@ def facts_of(site: Site, schedules: Sequence[Schedule], *, now: datetime) -> Fac
         late_at=late_at(newest.made_at, schedules, site.alias, grace=grace) if newest is not None else None,
         failed=failed,
         was_any=was_any,
-        is_newest_bad=_is_newer_bad(site, found.backup),
+        is_newest_bad=found.is_newer_bad,
     )
 
 
@@ -64,11 +64,6 @@ def _copy(row: BackupHistory | None) -> Copy | None:
         return None
     made_at = row.started_at or row.created_at
     return Copy(id=row.id, description=row.description, made_at=made_at, verified_at=row.verified_at)
-
-
-def _is_newer_bad(site: Site, newest: BackupHistory | None) -> bool:
-    bad = site.runs().succeeded().filter(missing_at__isnull=True, bad_at__isnull=False)
-    return bad.filter(created_at__gt=newest.created_at).exists() if newest is not None else False
 
 
 def _failed(site: Site) -> tuple[int, bool]:

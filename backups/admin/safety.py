@@ -155,10 +155,10 @@ def _reasons(facts: Facts, against: Sequence[str], now: datetime) -> list[str]:
     found = []
     if not facts.was_any:
         return [_("No backup of %(database)s was ever made.") % {"database": facts.database}]
-    if _is_bad(facts, "newest-backup"):
-        found.append(_why_old(facts, now))
-    elif facts.is_newest_bad and facts.newest is not None:
+    if facts.is_newest_bad:
         found.append(_("The newest backup was found bad."))
+    if _is_bad(facts, "newest-backup") and (facts.failed or not facts.is_newest_bad):
+        found.append(_why_old(facts, now))
     if _is_bad(facts, "verification"):
         found.append(_why_unproven(facts, now))
     if "bucket-reachable" in against:

@@ -24,12 +24,14 @@ class Newest:
     """The newest whole backup of a database that nothing speaks against, and the newest verification of any; None without.
 
     `drill` is that verification, with its times only; where there is none, the newest restore that has proven as much.
+    `is_newer_bad`: one that was made after `backup` was found bad.
     """
 
     site: Site
     backup: BackupHistory | None
     verified_at: datetime | None
     drill: BackupRestore | None
+    is_newer_bad: bool
 
     @property
     def is_by_restore(self) -> bool:
@@ -51,11 +53,13 @@ def newest(site: Site) -> Newest:
     drills = drills.order_by("-finished_at").only("duration_seconds", "load_seconds", "finished_at", "purpose")
     verification = drills.filter(purpose=RestorePurpose.VERIFICATION, level=Level.RESTORED).first()
     proven = site.runs().filter(verified_at__isnull=False, bad_at__isnull=True).order_by("-verified_at")
+    backup = _light(whole(site)).first()
     return Newest(
         site=site,
-        backup=_light(whole(site)).first(),
+        backup=backup,
         verified_at=proven.values_list("verified_at", flat=True).first(),
         drill=verification or drills.filter(purpose=RestorePurpose.RESTORE).first(),
+        is_newer_bad=backup is not None and _newer(site, backup).filter(missing_at=None).exclude(bad_at=None).exists(),
     )
 
 
@@ -97,7 +101,7 @@ def _age(found: Newest, limits: Thresholds, *, due: datetime | None, now: dateti
     if row is None:
         state, text = State.BAD, _("no backup yet that could be restored")
     else:
-        state = State.OK if _made_at(row) >= oldest else State.BAD
+        state = State.OK if _made_at(row) >= oldest and not found.is_newer_bad else State.BAD
         text = _(
             "newest backup {age}, {size_bytes}", age=words.age(_made_at(row), now=now), size_bytes=words.size(row.size_bytes)
         )
@@ -117,15 +121,17 @@ def _age(found: Newest, limits: Thresholds, *, due: datetime | None, now: dateti
 
 def _better_not(site: Site, row: BackupHistory | None) -> str:
     """What is newer and does not count: a backup that is bad or gone."""
-    newer = site.runs().succeeded().exclude(missing_at=None, bad_at=None)
-    if row is not None:
-        newer = newer.filter(created_at__gt=row.created_at)
-    count = newer.count()
+    count = _newer(site, row).exclude(missing_at=None, bad_at=None).count()
     if not count:
         return ""
     return ngettext(
         "{count} newer one is bad or missing", "{count} newer ones are bad or missing", count, count=words.count(count)
     )
+
+
+def _newer(site: Site, row: BackupHistory | None) -> BackupHistoryQuerySet:
+    rows: BackupHistoryQuerySet = site.runs().succeeded()
+    return rows if row is None else rows.filter(created_at__gt=row.created_at)
 
 
 def _proof(found: Newest, limits: Thresholds, *, now: datetime) -> Check:

@@ -74,6 +74,16 @@ def test_a_backup_that_could_not_be_restored_does_not_count(site: Site, field: s
     assert (found.state, found.text) == (State.BAD, "newest backup 30 h ago, 1.0 MiB; 1 newer one is bad or missing")
 
 
+def test_a_newest_backup_that_is_bad_is_no_safety_however_young_the_one_before_is(site: Site) -> None:
+    made(site.server.database, hours_ago=2)
+    made(site.server.database, hours_ago=1, bad_at=timezone.now())
+    found = one(checks(site), "newest-backup")
+    assert (found.state, found.hint) == (
+        State.BAD,
+        "icb db list tells what became of the runs since. Make one now: icb db backup now --database source",
+    )
+
+
 @pytest.mark.parametrize(
     "fields",
     [{"status": "failed"}, {"deleted_at": timezone.now()}, {"backup_type": "pre-restore"}, {"environment": "production"}],
