@@ -12,7 +12,7 @@ from backups.admin.remedies import Remedy, remedies
 from backups.admin.safety import Facts
 from backups.alerting import events, problems
 from backups.alerting.incidents import key_of, open_ones, subject_of
-from backups.models import BackupHistory, Incident, Status
+from backups.models import BackupHistory, Incident
 from backups.sentences import translated
 from backups.types import Check, State
 
@@ -135,21 +135,18 @@ def _of_incident(incident: Incident, run: UUID | None) -> Issue:
 
 def _failures(facts: Sequence[Facts], incidents: dict[str, Incident]) -> list[Issue]:
     """The newest failure of each database of which nothing has succeeded since."""
-    failing = {one.server_database: one for one in facts if one.failed}
-    if not failing:
-        return []
-    rows = BackupHistory.objects.of_environment(facts[0].environment).filter(database__in=failing, status=Status.FAILED)
-    newest = rows.order_by("database", "-created_at").distinct("database")
+    failing = {one.failure: one for one in facts if one.failure is not None}
+    rows = BackupHistory.objects.filter(pk__in=failing).only("id", "error_message", "finished_at", "created_at")
     found = []
-    for row in newest.only("id", "database", "error_message", "finished_at", "created_at", "alias"):
-        one = failing[row.database]
+    for row in rows.order_by("-created_at") if failing else ():
+        one = failing[row.id]
         title = ngettext(
             "The last backup of %(database)s failed", "The last %(count)s backups of %(database)s failed", one.failed
         )
-        incident = incidents.get(key_of(problems.BACKUP_FAILED, row.database))
+        incident = incidents.get(key_of(problems.BACKUP_FAILED, one.database))
         found.append(
             Issue(
-                key=key_of(problems.BACKUP_FAILED, row.database),
+                key=key_of(problems.BACKUP_FAILED, one.database),
                 level="bad",
                 title=title % {"database": one.database, "count": one.failed},
                 text=_("Nothing of it was kept. Whatever was stored before is untouched."),

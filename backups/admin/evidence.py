@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from uuid import UUID
 
 from backups import conf
 from backups.admin.moments import following
@@ -23,10 +24,9 @@ def facts_of(site: Site, schedules: Sequence[Schedule], *, now: datetime) -> Fac
     checks = {check.id: check for check in of_backups.checks_of(found, limits, due=due, now=now)}
     newest = _copy(found.backup)
     proven = _copy(of_backups.whole(site).filter(verified_at__isnull=False).only(*_COPY).first())
-    failed, was_any = _failed(site)
+    failed, failure, was_any = _failed(site)
     return Facts(
         alias=site.alias,
-        server_database=site.server.database,
         database=site.name,
         environment=conf.current().environment,
         checks=checks,
@@ -39,6 +39,7 @@ def facts_of(site: Site, schedules: Sequence[Schedule], *, now: datetime) -> Fac
         is_by_restore=found.is_by_restore,
         late_at=late_at(newest.made_at, schedules, site.alias, grace=grace) if newest is not None else None,
         failed=failed,
+        failure=failure,
         was_any=was_any,
         is_newest_bad=found.is_newer_bad,
     )
@@ -66,10 +67,11 @@ def _copy(row: BackupHistory | None) -> Copy | None:
     return Copy(id=row.id, description=row.description, made_at=made_at, verified_at=row.verified_at)
 
 
-def _failed(site: Site) -> tuple[int, bool]:
-    """How many runs failed since the last success, and whether there was one."""
+def _failed(site: Site) -> tuple[int, UUID | None, bool]:
+    """How many runs failed since the last success, the newest of them, and whether there was a success."""
     good = site.runs().filter(status=Status.SUCCEEDED).newest_first().values_list("created_at", flat=True).first()
     failures = site.runs().filter(status=Status.FAILED)
     if good is not None:
         failures = failures.filter(created_at__gt=good)
-    return failures.count(), good is not None
+    newest = failures.newest_first().values_list("id", flat=True).first()
+    return failures.count() if newest is not None else 0, newest, good is not None

@@ -43,7 +43,6 @@ class Facts:
     """
 
     alias: str
-    server_database: str  # the database's own name
     database: str  # as it is told: with its alias where the name alone is not clear
     environment: str
     checks: dict[str, Check]
@@ -56,6 +55,7 @@ class Facts:
     is_by_restore: bool = False  # and not by a verification that it was measured
     late_at: datetime | None
     failed: int  # runs in a row, up to the newest
+    failure: UUID | None = None  # the newest of them
     was_any: bool  # whether a backup ever succeeded
     is_newest_bad: bool = False  # whether one that is newer than `newest` was found bad
 

@@ -76,9 +76,9 @@ _WORDS = {
         unnamed=(_("another pg_dump or pg_restore is needed for the server"), _("pg_dump and pg_restore suit the server")),
     ),
     "newest-backup": Words(
-        _("newest backup of {subject} too old"),
-        _("newest backup of {subject} young enough"),
-        unnamed=(_("newest backup too old"), _("newest backup young enough")),
+        _("newest backup of {subject} bad or too old"),
+        _("newest backup of {subject} good and young enough"),
+        unnamed=(_("newest backup bad or too old"), _("newest backup good and young enough")),
     ),
     "verification": Words(
         _("nothing of {subject} proven lately"),

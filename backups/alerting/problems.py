@@ -10,6 +10,7 @@ from django.utils import timezone
 from backups import shrinking, words
 from backups.alerting.incidents import Problem
 from backups.copies import Worth, not_good
+from backups.health.sites import namesakes
 from backups.models import BackupHistory, BackupRestore, Level, RestorePurpose, Status, Verdict
 
 BACKUP_FAILED, VERIFICATION_FAILED, UNABLE, SHRINK = "backup-failed", "verification-failed", "verification-unable", "shrink"
@@ -36,32 +37,36 @@ def of_history(environment: str) -> list[Problem]:
 
 def undecided(environment: str) -> set[str]:
     """Databases of which a backup is at work that began before the newest failure: what failed was refused for its sake, and
-    its end will tell."""
-    working = BackupHistory.objects.of_environment(environment).running().values_list("database", "created_at")
-    began = dict(working)
+    its end will tell.
+    """
+    began = dict(BackupHistory.objects.of_environment(environment).running().values_list("database", "created_at"))
     return {
-        row.database
-        for row in _newest_ended(environment)
+        subject
+        for subject, row in _newest_ended(environment)
         if row.status == Status.FAILED and row.database in began and began[row.database] < row.created_at
     }
 
 
-def _newest_ended(environment: str) -> list[BackupHistory]:
-    """Of each database. By the end: a run that was refused while another one worked ends before that."""
+def _newest_ended(environment: str) -> list[tuple[str, BackupHistory]]:
+    """Of each database, with its name in health. By the end: a run that was refused while another one worked ends before that."""
     ended = BackupHistory.objects.of_environment(environment).filter(status__in=(Status.SUCCEEDED, Status.FAILED))
-    newest = ended.order_by("database", F("finished_at").desc(nulls_last=True), "-created_at").distinct("database")
-    return list(newest.defer(*_BULKY))
+    by_end = (F("finished_at").desc(nulls_last=True), "-created_at")
+    apart = namesakes()
+    alone = ended.exclude(database__in=[site.server.database for site in apart])
+    newest = [(row.database, row) for row in alone.order_by("database", *by_end).distinct("database").defer(*_BULKY)]
+    own = [(site.name, site.runs().filter(pk__in=ended).order_by(*by_end).defer(*_BULKY).first()) for site in apart]
+    return newest + [(name, row) for name, row in own if row is not None]
 
 
 def _failed_backups(environment: str) -> Iterator[Problem]:
-    for row in _newest_ended(environment):
+    for subject, row in _newest_ended(environment):
         if row.status != Status.FAILED:
             continue
         took = f" after {words.duration(row.duration_seconds)}" if row.duration_seconds else ""
         yield Problem(
             event=BACKUP_FAILED,
-            subject=row.database,
-            message=f"The backup of {row.database} in {environment} failed at {_moment(row.finished_at)}{took}.",
+            subject=subject,
+            message=f"The backup of {subject} in {environment} failed at {_moment(row.finished_at)}{took}.",
             detail=f"{_last_lines(row.error_message)}\n{_untouched(row)}",
             hint=f"Try again: icb db backup again{_option(row)}",
         )

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from django.db import connections
+from django.db.models import Q
 
 from backups import conf
 from backups.exceptions import BackupsError
@@ -27,10 +28,14 @@ class Site:
         return f"{self.server.database} ({self.alias})" if self.is_namesake else self.server.database
 
     def runs(self) -> BackupHistoryQuerySet:
-        """Every run of its backup in this environment; not those of what a restore has replaced."""
+        """Every run of its backup in this environment; not those of what a restore has replaced. A run that has failed before it
+        came to its server is that of the alias it was asked for by.
+        """
         rows = BackupHistory.objects.of_environment(conf.current().environment).filter(database=self.server.database)
         if self.is_namesake and self.server.host:
-            rows = rows.filter(server_address__startswith=address(host=self.server.host, port=self.server.port))
+            at = address(host=self.server.host, port=self.server.port)
+            here = Q(server_address=at) | Q(server_address__startswith=f"{at} (")  # a standby
+            rows = rows.filter(here | Q(server_address="", alias=self.alias))
         return rows.exclude(backup_type=BackupType.PRE_RESTORE)
 
     def option(self) -> str:
@@ -44,6 +49,11 @@ def sites(scheduled: frozenset[str] = frozenset()) -> list[Site]:
     Raises what Django's database does.
     """
     return [site for site in _sites() if site.alias in {"default", *scheduled} or site.runs().exists()]
+
+
+def namesakes() -> list[Site]:
+    """Those whose database's name alone does not tell them from each other."""
+    return [site for site in _sites() if site.is_namesake]
 
 
 def unwatched(known: Iterable[Site]) -> list[Site]:

@@ -138,6 +138,22 @@ def test_a_run_that_was_refused_because_another_one_works_waits_for_the_end_of_t
     assert look().opened == ["backup-failed:shop"]
 
 
+def test_of_two_servers_with_a_database_of_one_name_each_fails_and_recovers_for_itself(
+    register_alias: Callable[[str, Server], None],
+) -> None:
+    for alias, port in (("here", 5432), ("there", 54320)):
+        register_alias(alias, Server(host="db.invalid", port=port, user="u", password="", database="shop"))
+    made(server_address="db.invalid:54320", alias="there")
+    made("failed", ago=5 * MINUTE, alias="here")  # it has never come to its server
+    look()
+    assert keys() == ["backup-failed:shop (here)"]
+
+    made(server_address="db.invalid:54320", alias="there")
+    assert look().closed == 0
+    made(server_address="db.invalid:5432", alias="here")
+    assert look().closed == 1
+
+
 def test_an_open_incident_stays_open_while_a_refused_run_leaves_it_undecided() -> None:
     made("failed", ago=9 * MINUTE)
     look()

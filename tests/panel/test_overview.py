@@ -228,9 +228,9 @@ def test_an_incident_is_told_with_what_was_seen_and_the_command_to_copy(page: Ca
 def test_an_incident_that_the_history_answers_better_is_told_once_and_only_while_it_is_so(page: Callable[..., str]) -> None:
     incident("newest-backup", site(), told_at=timezone.now())
     verified(made(site(), hours_ago=40), hours_ago=39)
-    assert page().count(f"Newest backup of {site()} too old") == 1
+    assert page().count(f"Newest backup of {site()} bad or too old") == 1
     verified(made(site(), hours_ago=0.2), hours_ago=0.1)
-    assert "too old" not in page()
+    assert "bad or too old" not in page()
 
 
 def test_words_of_others_stay_words(page: Callable[..., str], browser: Client) -> None:

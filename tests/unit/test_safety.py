@@ -20,7 +20,6 @@ def checks(**states: State) -> dict[str, Check]:
 
 SAFE = Facts(
     alias="default",
-    server_database="shop",
     database="shop",
     environment="production",
     checks=checks(),
