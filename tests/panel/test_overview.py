@@ -15,6 +15,7 @@ from django_celery_beat.models import IntervalSchedule, PeriodicTask
 from pytest_django.fixtures import Settings
 
 from backups import conf, heartbeats
+from backups.alerting import look
 from backups.models import BackupHistory, Heartbeat, Incident
 from backups.types import Server
 from tests.integration.health import made, verified
@@ -122,6 +123,19 @@ def test_an_old_backup_is_not_safe_and_the_failures_are_told_with_the_servers_wo
     assert f"<h3>The last 2 backups of {site()} failed</h3>" in shown
     assert "permission denied for table ledger</pre>" in shown
     assert "<code>icb db backup again</code>" in shown
+
+
+def test_of_two_databases_of_one_name_each_one_s_failures_are_told_once(
+    page: Callable[..., str], register_alias: Callable[[str, Server], None]
+) -> None:
+    for alias, port in (("here", 5432), ("there", 54320)):
+        register_alias(alias, Server(host="db.invalid", port=port, user="u", password="", database="shop"))
+        made("shop", hours_ago=2, alias=alias, server_address=f"db.invalid:{port}")
+        made("shop", hours_ago=1, status="failed", alias=alias, error_message="It did.")
+    look()
+    shown = page()
+    assert [shown.count(f"<h3>The last backup of shop ({alias}) failed</h3>") for alias in ("here", "there")] == [1, 1]
+    assert shown.count("It did.</pre>") == 2
 
 
 def test_a_failure_that_is_no_danger_yet_needs_attention_and_you_are_safe(page: Callable[..., str]) -> None:
