@@ -41,8 +41,8 @@ class _Question:
     def answers(self, *, until: float) -> list[Check]:
         """What was found until that moment of the monotonic clock."""
         if self.ended.wait(max(0.0, until - time.monotonic())):
-            return self.found
-        return [*self.found, *self._unknown(_("no answer within {seconds} s", seconds=f"{PATIENCE_SECONDS:g}"))]
+            return list(_scrubbed(self.found))
+        return [*_scrubbed(self.found), *self._unknown(_("no answer within {seconds} s", seconds=f"{PATIENCE_SECONDS:g}"))]
 
     def _run(self) -> None:
         try:
@@ -56,7 +56,6 @@ class _Question:
         except Exception as error:  # noqa: BLE001 - one question must not keep the others from being told
             self.found += self._unknown(_("could not be asked: {name}: {error}", name=type(error).__name__, error=error))
         finally:
-            self.found = list(_scrubbed(self.found))
             connections.close_all()  # this thread's own
             self.ended.set()
 

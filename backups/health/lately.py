@@ -9,10 +9,13 @@ from backups.health.answer import answer, as_document
 from backups.health.asking import report
 
 REPORT_SECONDS = 15.0
+WHILE_ASKING_SECONDS = 120.0  # a server that says nothing is asked for up to a minute
 
 
 class _Kept:
-    """What was asked for last, for a while. Of several who ask at once, one does; the others wait for what he is told."""
+    """What was asked for last, for a while. Of several who ask at once, one does; meanwhile the others get what he was told last,
+    and only where that is too old, too, do they wait for him: or a silent bucket would keep every thread of the site.
+    """
 
     def __init__(self, ask: Callable[[], dict[str, Any]]) -> None:
         self._ask = ask
@@ -20,11 +23,23 @@ class _Kept:
         self._told: tuple[float, dict[str, Any]] | None = None
 
     def get(self) -> dict[str, Any]:
-        with self._lock:
-            if self._told is None or time.monotonic() - self._told[0] > REPORT_SECONDS:
+        if (told := self._younger_than(REPORT_SECONDS)) is not None:
+            return told
+        if not self._lock.acquire(blocking=False):
+            if (told := self._younger_than(WHILE_ASKING_SECONDS)) is not None:
+                return told
+            self._lock.acquire()
+        try:
+            if (told := self._younger_than(REPORT_SECONDS)) is None:
                 told = self._ask()
                 self._told = (time.monotonic(), told)
-            return self._told[1]
+            return told
+        finally:
+            self._lock.release()
+
+    def _younger_than(self, seconds: float) -> dict[str, Any] | None:
+        kept = self._told
+        return kept[1] if kept is not None and time.monotonic() - kept[0] <= seconds else None
 
     def forget(self) -> None:
         """The next one asks anew."""
