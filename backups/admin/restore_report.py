@@ -15,7 +15,8 @@ from backups import conf, next_command
 from backups.admin import figures
 from backups.copies import Worth, not_good
 from backups.exceptions import BackupsError
-from backups.models import BackupHistory, BackupRestore, BackupType, Level, RestoreMode, RestorePurpose, Status, Verdict
+from backups.fallback import instead_of
+from backups.models import BackupHistory, BackupRestore, Level, RestoreMode, RestorePurpose, Status, Verdict
 from backups.types import Server
 
 
@@ -194,13 +195,7 @@ class Report:
     @cached_property
     def other(self) -> BackupHistory | None:
         """The newest other backup of the same database that nothing speaks against: of the verified, else of any."""
-        if self.row.backup is None:
-            return None
-        rows = BackupHistory.objects.succeeded().of_environment(self.row.backup.environment).newest_first()
-        rows = rows.filter(database=self.row.backup.database, missing_at=None, bad_at=None).exclude(pk=self.row.backup.pk)
-        rows = rows.filter(system_identifier=self.row.backup.system_identifier).exclude(backup_type=BackupType.PRE_RESTORE)
-        rows = rows.defer("table_snapshot", "applied_migrations", "extensions", "warnings")
-        return rows.filter(verified_at__isnull=False).first() or rows.first()
+        return instead_of(self.row.backup) if self.row.backup is not None else None
 
     @property
     def again(self) -> str:
