@@ -20,7 +20,6 @@ from backups.plan import Choices
 from backups.postgres.named_lock import named_lock
 from backups.postgres.swap import Kept, Swapped
 from backups.restore import DatabaseRestore
-from backups.sentences import joined
 from backups.sentences import sentence as _
 from backups.types import Server, State
 from backups.undo import RestoreUndo
@@ -220,7 +219,7 @@ def require_worker() -> None:
     check = health.worker_of(BACKUPS)
     if check.state is not State.OK:
         raise NoWorkerError(
-            detail=joined(" ", (check.text, _("[{threshold}]", threshold=check.threshold))),
+            detail=_("{text}. A worker counts as gone when it is {threshold}.", text=check.text, threshold=check.threshold),
             hint=_("Start one: icb up. Workers show that they are alive each minute, by the scheduler: both must run."),
         )
 

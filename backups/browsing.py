@@ -9,7 +9,7 @@ from datetime import datetime
 
 from django.core import signing
 
-from backups import conf, records, stores
+from backups import conf, records, stores, words
 from backups.exceptions import ObjectMissingError, RefusedError, UsageError
 from backups.models import BackupHistory
 from backups.sentences import sentence as _
@@ -25,6 +25,7 @@ KINDS = {
     keys.DUMP_SUFFIX + keys.PIN_SUFFIX: "pin",
     keys.DUMP_SUFFIX: "dump",
 }
+LONGEST_SHOWN = 200  # characters of a key that somebody has made up
 _SALT = "backups.browsing"
 _COLUMNS = (
     *("id", "filename", "description", "status", "s3_key", "bucket", "created_at", "started_at", "deleted_at", "missing_at"),
@@ -107,6 +108,18 @@ def own(prefix: str) -> str:
     return prefix
 
 
+def own_key(key: str) -> str:
+    """The key. Raises UsageError for what names no object below this environment's own prefix."""
+    root = f"{conf.current().environment}/"
+    if not key.startswith(root) or not {"", ".", ".."}.isdisjoint(key.split("/")):
+        shown = words.printable(key[:LONGEST_SHOWN])
+        raise UsageError(
+            _("Only objects below {root} may be seen or taken here, and the key {key} is none.", root=root, key=f"“{shown}”"),
+            hint=_("Open the folder {usual} in the storage browser, and choose the object there.", usual=usual()),
+        )
+    return key
+
+
 def dump_of(key: str) -> str:
     """The key of the dump that an object belongs to, by its name; its own where it is none of ours."""
     for suffix in (keys.MANIFEST_SUFFIX, keys.GLOBALS_SUFFIX, keys.PIN_SUFFIX):
@@ -121,7 +134,7 @@ def unknown(key: str) -> tuple[S3Store, StoredObject]:
     Raises UsageError outside of this environment, ObjectMissingError where there is none, RefusedError where it belongs to a
     backup or is a record of ours, and StorageError.
     """
-    own(key.rpartition("/")[0] + "/")
+    own_key(key)
     store = stores.configured().require_s3()
     if (there := store.head(key)) is None:
         raise ObjectMissingError(_("There is no object {key} in the bucket {bucket}.", key=key, bucket=store.bucket))

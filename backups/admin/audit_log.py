@@ -2,6 +2,7 @@
 
 from django.contrib import admin
 
+from backups.access import Action
 from backups.admin.read_only import ReadOnlyAdmin
 from backups.models import AuditEntry
 
@@ -11,6 +12,7 @@ class AuditEntryAdmin(ReadOnlyAdmin):
     """The audit. All of an entry stands in its line, so there is no page of one."""
 
     tab = "audit"
+    needed = Action.SEE_AUDIT
     change_list_template = "backups/audit.html"
     list_display = ("at", "actor", "token_name", "address", "channel", "action", "object", "target", "outcome")
     list_filter = ("outcome", "action", "channel")

@@ -9,14 +9,16 @@ from django.http import HttpRequest, HttpResponse
 from django.urls import path
 from django.utils import formats
 from django.utils.translation import gettext as _
-from django.utils.translation import ngettext
+from django.utils.translation import gettext_noop, ngettext
 
 from backups import catalog, conf, words
 from backups.admin import figures, obstacles
 from backups.admin.page import Page, found
 from backups.changes import Changes, Kind, TableChange
 from backups.diff import Difference, difference
+from backups.exceptions import UsageError
 from backups.models import BackupHistory
+from backups.sentences import sentence
 
 ALIKE = 200  # so many tables of one kind are shown
 
@@ -59,6 +61,13 @@ class Diff(Page):
         """As a page."""
         rows = BackupHistory.objects.only("id", "filename", "environment", "description", "status", "deleted_at")
         before, after = found(rows, id), found(rows, other)
+        if before == after:
+            raise UsageError(
+                sentence(
+                    gettext_noop("{filename} can't be compared with itself: nothing would differ."), filename=before.filename
+                ),
+                hint=sentence(gettext_noop("Tick two backups in the history, then compare them.")),
+            )
         for row in (before, after):
             obstacles.require_usable(row)
         told = difference(catalog.key_of(before), catalog.key_of(after))

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 from django.utils import formats, timezone
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_noop, pgettext
+from django.utils.translation import gettext_noop, ngettext, pgettext
 
 UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
 NO_BREAK = "\N{NO-BREAK SPACE}"
@@ -27,6 +27,16 @@ def size(count: float | None) -> str:
     )
 
 
+def rows(count: int) -> str:
+    """15,607 rows."""
+    return ngettext("%(number)s row", "%(number)s rows", count) % {"number": number(count)}
+
+
+def tables(count: int) -> str:
+    """1 table."""
+    return ngettext("%(number)s table", "%(number)s tables", count) % {"number": number(count)}
+
+
 def number(count: float | None) -> str:
     """15,607; a dash for what is not known."""
     return UNKNOWN if count is None else str(formats.number_format(count, use_l10n=True, force_grouping=True))
@@ -39,6 +49,13 @@ def duration(seconds: float | None) -> str:
     if seconds < 9.95:
         return _("%(seconds)s s") % {"seconds": formats.number_format(round(max(0.0, seconds), 1), decimal_pos=1)}
     return NO_BREAK.join(f"{amount}{NO_BREAK}{unit}" for amount, unit in parts(round(seconds)))
+
+
+def amounts(seconds: float) -> list[tuple[int | str, str]]:
+    """The same figures with their units: 0.5 and s; 2, h and 10, min."""
+    if seconds < 9.95:
+        return [(formats.number_format(round(max(0.0, seconds), 1), decimal_pos=1), _("s"))]
+    return [*parts(round(seconds))]
 
 
 def span(seconds: float) -> str:

@@ -3,12 +3,13 @@
 from typing import Any
 from uuid import UUID
 
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.contrib.admin import helpers
 from django.contrib.auth import get_user_model
 from django.core.exceptions import BadRequest
 from django.http import Http404, HttpRequest, HttpResponseRedirect
 from django.urls import reverse
+from django.utils.translation import gettext as _
 
 from backups import access
 from backups.access import Action
@@ -17,6 +18,7 @@ from backups.admin.history_filters import FACETS
 from backups.admin.history_list import HistoryList, Totals
 from backups.admin.page import forbidden
 from backups.admin.read_only import ReadOnlyAdmin
+from backups.admin.unknown_filters import left_out
 from backups.models import BackupHistory
 
 _USERNAME = f"triggered_by__{get_user_model().USERNAME_FIELD}"
@@ -104,8 +106,19 @@ class BackupHistoryAdmin(BulkActions, ReadOnlyAdmin):
         needed = NEEDS.get(wanted, Action.VIEW)
         for action, name in ((Action.VIEW, "list"), (needed, wanted)):
             if not access.may(request, action):
-                return forbidden(request, name or "list", tab=self.tab)
-        _require_ids(request.POST.getlist(helpers.ACTION_CHECKBOX_NAME))
+                return forbidden(request, name or "list", tab=self.tab, needed=action)
+        selected = request.POST.getlist(helpers.ACTION_CHECKBOX_NAME)
+        _require_ids(selected)
+        if wanted in NEEDS and not selected:
+            messages.warning(
+                request, _("No backup was ticked, so nothing was done. Tick the box before each that is meant, then press again.")
+            )
+            return HttpResponseRedirect(request.get_full_path())
+        told, query = left_out(request, self)
+        if told and request.method != "POST" and "%00" not in request.GET.urlencode():
+            for text in told:
+                messages.warning(request, text)
+            return HttpResponseRedirect(f"{request.path}?{query}" if query else request.path)
         return super().changelist_view(request, extra_context)
 
     def change_view(self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None) -> Any:

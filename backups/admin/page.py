@@ -12,6 +12,7 @@ from django.views import View
 
 from backups import access, audit, exceptions, stores
 from backups.access import Action
+from backups.admin.lacking import lacking
 from backups.admin.navigation import tabs
 from backups.admin.zone import in_viewers_zone
 from backups.exceptions import BackupsError
@@ -44,10 +45,11 @@ def common(request: HttpRequest, **more: Any) -> dict[str, Any]:
     return {**admin.site.each_context(request), "tabs": tabs(request), "may": Abilities(request.user), **more}
 
 
-def forbidden(request: HttpRequest, action: str, *, tab: str) -> HttpResponse:
-    """The page for who may not do that, with 403; the audit notes it."""
-    _note_refusal(request, action, "The permission is missing.")
-    return render(request, "backups/forbidden.html", common(request, tab=tab), status=403)
+def forbidden(request: HttpRequest, action: str, *, tab: str, needed: Action = Action.VIEW) -> HttpResponse:
+    """The page for who may not do that, with 403: what was `needed`, and who has it. The audit notes `action`."""
+    lacks = lacking(needed)
+    _note_refusal(request, action, f"The permission {lacks.permission} is missing.")
+    return render(request, "backups/forbidden.html", common(request, tab=tab, lacks=lacks), status=403)
 
 
 class Page(View):
@@ -69,8 +71,9 @@ class Page(View):
     def dispatch(self, request: HttpRequest, *args: Any, **which: Any) -> HttpResponseBase:
         """The answer; 403 where one may not, which the audit notes."""
         is_read = request.method in ("GET", "HEAD")
-        if not access.may(request, self.needs if is_read else self.needs_to_post or self.needs):
-            return forbidden(request, self.action, tab=self.tab)
+        needed = self.needs if is_read else self.needs_to_post or self.needs
+        if not access.may(request, needed):
+            return forbidden(request, self.action, tab=self.tab, needed=needed)
         try:
             with stores.for_a_page() if is_read else nullcontext():
                 return super().dispatch(request, *args, **which)

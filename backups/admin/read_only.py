@@ -9,6 +9,7 @@ from django.http import HttpRequest, HttpResponseRedirect
 from django.utils.decorators import method_decorator
 from django.utils.translation import gettext as _
 
+from backups.access import Action
 from backups.admin.page import common, forbidden
 from backups.admin.zone import in_viewers_zone
 
@@ -31,8 +32,13 @@ class ReadOnlyList(ChangeList):
     def get_ordering(self, request: HttpRequest, queryset: Any) -> list[Any]:
         """As asked for, or as the list is by itself."""
         found = list(super().get_ordering(request, queryset))
-        if found == ["-pk"] and self.params.pop(ORDER_VAR, None):
-            return list(super().get_ordering(request, queryset))
+        asked = self.params.pop(ORDER_VAR, None)
+        if asked is None:
+            return found
+        usual = list(dict.fromkeys(super().get_ordering(request, queryset)))
+        if found in (usual, ["-pk"]):
+            return usual
+        self.params[ORDER_VAR] = asked
         return found
 
 
@@ -40,6 +46,7 @@ class ReadOnlyAdmin(ModelAdmin):
     """History is written by runs, never by hand. `tab` is the panel's link that its pages belong to."""
 
     tab = ""
+    needed = Action.VIEW  # what who is refused is told that it takes
 
     def get_changelist(self, request: HttpRequest, **given: Any) -> type[ChangeList]:
         """Of its rows."""
@@ -61,7 +68,7 @@ class ReadOnlyAdmin(ModelAdmin):
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
         """The list; 403 for who may not see it, which the audit notes."""
         if not self.has_view_permission(request):
-            return forbidden(request, "list", tab=self.tab)
+            return forbidden(request, "list", tab=self.tab, needed=self.needed)
         if _is_no_query(request):
             messages.warning(request, _("What was asked for is no filter of this list, so all of it is shown."))
             return HttpResponseRedirect(request.path)
@@ -73,7 +80,7 @@ class ReadOnlyAdmin(ModelAdmin):
     ) -> Any:
         """One row; 403 for who may not see it, which the audit notes."""
         if not self.has_view_permission(request):
-            return forbidden(request, "retrieve", tab=self.tab)
+            return forbidden(request, "retrieve", tab=self.tab, needed=self.needed)
         return super().changeform_view(request, object_id, form_url, common(request, tab=self.tab) | (extra_context or {}))
 
 

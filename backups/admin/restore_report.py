@@ -15,7 +15,8 @@ from backups import conf, next_command
 from backups.admin import figures
 from backups.copies import Worth, not_good
 from backups.exceptions import BackupsError
-from backups.models import BackupHistory, BackupRestore, BackupType, Level, RestoreMode, RestorePurpose, Status, Verdict
+from backups.fallback import instead_of
+from backups.models import BackupHistory, BackupRestore, Level, RestoreMode, RestorePurpose, Status, Verdict
 from backups.types import Server
 
 
@@ -98,10 +99,19 @@ class Report:
         if not self.compared.get("equal"):
             return _("What was loaded is not what was backed up. It was not put in place.") if self._was_apart else ""
         if self.row.undone_at:
-            said = _("All %(tables)s tables held exactly the rows that the backup counted, %(rows)s, until it was undone.")
+            said = ngettext(
+                "Its one table held exactly the rows that the backup counted, %(rows)s, until it was undone.",
+                "All %(tables)s tables held exactly the rows that the backup counted, %(rows)s, until it was undone.",
+                int(self.compared["tables"]),
+            )
             return said % told
         if self.compared.get("schema_only"):
-            return _("All %(tables)s tables are there, without rows, as was chosen.") % told
+            said = ngettext(
+                "Its one table is there, without rows, as was chosen.",
+                "All %(tables)s tables are there, without rows, as was chosen.",
+                int(self.compared["tables"]),
+            )
+            return said % told
         said = ngettext(
             "Its one table holds exactly the rows that the backup counted: %(rows)s.",
             "All %(tables)s tables hold exactly the rows that the backup counted: %(rows)s.",
@@ -134,9 +144,7 @@ class Report:
         compared = self.compared
         differences = list(compared.get("differences", []))
         wrong = {one.get("kind", "table") for one in differences}
-        count = int(compared["tables"])
-        tables = ngettext("%(number)s table", "%(number)s tables", count) % {"number": figures.number(count)}
-        rows = _("%(number)s rows") % {"number": figures.number(compared.get("rows"))}
+        tables, rows = figures.tables(int(compared["tables"])), figures.rows(int(compared.get("rows") or 0))
         if "table" in wrong or "contents" in wrong:
             yield _bad(_("Rows of every table"), figure=f"{tables}, {rows}")
         elif compared.get("schema_only"):
@@ -194,13 +202,7 @@ class Report:
     @cached_property
     def other(self) -> BackupHistory | None:
         """The newest other backup of the same database that nothing speaks against: of the verified, else of any."""
-        if self.row.backup is None:
-            return None
-        rows = BackupHistory.objects.succeeded().of_environment(self.row.backup.environment).newest_first()
-        rows = rows.filter(database=self.row.backup.database, missing_at=None, bad_at=None).exclude(pk=self.row.backup.pk)
-        rows = rows.filter(system_identifier=self.row.backup.system_identifier).exclude(backup_type=BackupType.PRE_RESTORE)
-        rows = rows.defer("table_snapshot", "applied_migrations", "extensions", "warnings")
-        return rows.filter(verified_at__isnull=False).first() or rows.first()
+        return instead_of(self.row.backup) if self.row.backup is not None else None
 
     @property
     def again(self) -> str:

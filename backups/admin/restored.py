@@ -14,7 +14,7 @@ from django.utils.translation import gettext_noop
 from backups import access, asking, audit, health
 from backups.access import Action
 from backups.admin import figures
-from backups.admin.page import Page, found
+from backups.admin.page import Page, forbidden, found
 from backups.admin.restore_report import Report
 from backups.admin.restoring_now import Restoring
 from backups.admin.ways_back import put_aside, way_back
@@ -77,9 +77,9 @@ class StopRestore(Page):
     def post(self, request: HttpRequest, id: UUID) -> HttpResponse:
         """And leads back to its page."""
         row = _row(id)
-        if not access.may(request, Action.RESTORE if row.purpose == RestorePurpose.RESTORE else Action.VERIFY):
-            self.note_refusal("The permission is missing.")
-            return self.show("backups/forbidden.html", status=403)
+        needed = Action.RESTORE if row.purpose == RestorePurpose.RESTORE else Action.VERIFY
+        if not access.may(request, needed):
+            return forbidden(request, self.action, tab=self.tab, needed=needed)
         cancel(str(row.id))
         self.note(object=str(row.id), target=row.target_database)
         return self.done(_("It was asked to stop."), to=reverse("backups_panel:restore", args=[row.pk]))

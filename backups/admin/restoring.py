@@ -2,21 +2,26 @@
 
 import shlex
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, ClassVar
 from uuid import UUID
 
 from django.http import HttpRequest, HttpResponse
 from django.urls import path, reverse
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 
 from backups import asking, conf, health, next_command
 from backups.access import Action
 from backups.admin.page import Page, found
 from backups.admin.restored import Live, Restore, StopRestore, Undo
 from backups.exceptions import BackupsError, OfRunError, UsageError
+from backups.fallback import instead_of
 from backups.heartbeats import BACKUPS
-from backups.models import BackupHistory
+from backups.models import BackupHistory, BackupRestore, Verdict
 from backups.plan import NOT_IN_A_BACKUP, HistoryPlace, Level, Plan
+from backups.plan.checks import of_proof
+from backups.sentences import sentence
 from backups.types import State
 
 _NEUTRALIZE = {"yes": True, "no": False}
@@ -24,9 +29,28 @@ _NEUTRALIZE = {"yes": True, "no": False}
 
 @dataclass(frozen=True)
 class Planned:
-    """What the page says of a plan beside its own words."""
+    """What the page says of a plan of the backup `row`, beside the plan's own words."""
 
     plan: Plan
+    row: BackupHistory
+
+    @cached_property
+    def finding(self) -> BackupRestore | None:
+        """The newest run that found it bad, as long as that counts."""
+        if self.row.bad_at is None:
+            return None
+        runs = BackupRestore.objects.filter(backup=self.row, verdict=Verdict.BAD)
+        return runs.defer("comparison_report", "progress").order_by("-created_at").first()
+
+    @property
+    def found(self) -> str:
+        """What that run has found, in one line."""
+        return self.finding.error_message.partition("\n")[0] if self.finding is not None else ""
+
+    @cached_property
+    def other(self) -> BackupHistory | None:
+        """Of a bad one, the newest that is to be taken instead."""
+        return instead_of(self.row) if self.row.bad_at is not None else None
 
     @property
     def is_of_the_history(self) -> bool:
@@ -72,7 +96,9 @@ class Planned:
     @property
     def against(self) -> list[Any]:
         """What must not be, first; then what somebody should know."""
-        return [check for level in (Level.BLOCK, Level.WARN) for check in self.plan.checks if check.level is level]
+        headed = set(of_proof(self.row.bad_at, filename=self.row.filename))  # the page begins with it
+        told = [check for check in self.plan.checks if check not in headed]
+        return [check for level in (Level.BLOCK, Level.WARN) for check in told if check.level is level]
 
     @property
     def fine(self) -> list[Any]:
@@ -130,6 +156,7 @@ class RestoreBackup(Page):
         neutralize = _NEUTRALIZE.get(request.POST.get("neutralize", ""))
         server = asking.allowed_target(target)  # looked up first: once it is queued, nothing may fail that is said of it
         try:
+            _require_meant(row, request.POST.get("bad", ""))
             made = asking.for_restore(row, target=target, confirm=confirm, neutralize=neutralize, user=request.user)
         except UsageError as error:
             self.note_refusal(str(error))
@@ -153,12 +180,24 @@ class RestoreBackup(Page):
             "backups/restore_plan.html",
             status=status,
             plan=plan,
-            planned=Planned(plan),
+            planned=Planned(plan, row),
             neutralize=given.get("neutralize", ""),
             worker=worker if worker.state is not State.OK else None,
             not_in_a_backup=NOT_IN_A_BACKUP,
             typed=given.get("confirm", ""),
+            is_ticked=bool(given.get("bad", "")),
             **told,
+        )
+
+
+def _require_meant(row: BackupHistory, ticked: str) -> None:
+    """That whoever restores a backup that was found bad, maybe since the plan was looked at, has said so. Raises UsageError."""
+    if row.bad_at is not None and not ticked:
+        raise UsageError(
+            sentence(
+                gettext_noop("{filename} was found bad. Tick that you want it all the same. Nothing was touched."),
+                filename=row.filename,
+            )
         )
 
 

@@ -76,12 +76,14 @@ class Number:
     is_age: bool = True
 
     @property
-    def parts(self) -> list[tuple[int, str]]:
-        """12 h, 57 min: an age in minutes and more, a duration in seconds, too."""
+    def parts(self) -> list[tuple[int | str, str]]:
+        """12 h, 57 min: an age in minutes and more, a duration in seconds, too, as every other page tells it."""
         if self.seconds is None:
             return []
-        whole = int(self.seconds) if self.is_age else round(self.seconds)  # the sentence above it rounds, too
-        return figures.parts(whole - whole % figures.MINUTE if self.is_age and whole >= figures.MINUTE else whole)
+        if not self.is_age:
+            return figures.amounts(self.seconds)
+        whole = int(self.seconds)
+        return [*figures.parts(whole - whole % figures.MINUTE if whole >= figures.MINUTE else whole)]
 
     @property
     def bar(self) -> int:

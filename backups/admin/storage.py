@@ -99,7 +99,10 @@ class DeleteUnknown(Page):
 
     def get(self, request: HttpRequest) -> HttpResponse:
         """Asks for its name."""
-        return self._ask(request.GET.get("key", ""))
+        try:
+            return self._ask(request.GET.get("key", ""))
+        except UsageError as error:
+            return self.failed(error, begin=reverse("backups_panel:storage"))
 
     def post(self, request: HttpRequest) -> HttpResponse:
         """Deletes it, where its name was typed."""
@@ -129,7 +132,10 @@ class DownloadObject(Page):
     def get(self, request: HttpRequest) -> HttpResponse:
         """Leads there."""
         key = request.GET.get("key", "")
-        browsing.own(key.rpartition("/")[0] + "/")
+        try:
+            browsing.own_key(key)
+        except UsageError as error:
+            return self.failed(error, begin=reverse("backups_panel:storage"))
         store = stores.configured().require_s3()
         if (there := store.head(key)) is None:
             raise ObjectMissingError(

@@ -11,6 +11,7 @@ from django.db.models import Count, Max, Min, Q
 from django.db.models.functions import TruncDate
 from django.utils import formats, timezone
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 from backups import conf
 from backups.admin import charts, figures
@@ -220,7 +221,11 @@ def _size_told(days: Sequence[Day]) -> str:
     sizes = [day.size for day in days if day.size is not None]
     if not sizes:
         return _("No backup in these days.")
-    return _("Stored size of the last backup of each of %(days)s days, from %(least)s to %(most)s.") % {
+    return ngettext(
+        "Stored size of the last backup of %(days)s day, from %(least)s to %(most)s.",
+        "Stored size of the last backup of each of %(days)s days, from %(least)s to %(most)s.",
+        len(days),
+    ) % {
         "days": len(days),
         "least": figures.size(min(sizes)),
         "most": figures.size(max(sizes)),

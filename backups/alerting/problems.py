@@ -10,6 +10,7 @@ from django.utils import timezone
 from backups import shrinking, words
 from backups.alerting.incidents import Problem
 from backups.copies import Worth, not_good
+from backups.fallback import instead_of
 from backups.health.sites import namesakes
 from backups.models import BackupHistory, BackupRestore, Level, RestorePurpose, Status, Verdict
 
@@ -168,9 +169,7 @@ def _keep(before: BackupHistory) -> str:
 
 def _untouched(row: BackupHistory) -> str:
     """What there is to fall back on."""
-    good = BackupHistory.objects.of_environment(row.environment).succeeded()
-    good = good.filter(database=row.database, missing_at=None, bad_at=None)
-    newest = good.newest_first().defer(*_BULKY).first()
+    newest = instead_of(row)
     if newest is None:
         return f"There is no good backup of {row.database}."
     proof = f"verified {words.age(newest.verified_at, now=timezone.now())}" if newest.verified_at else "never verified"

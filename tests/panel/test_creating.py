@@ -118,7 +118,8 @@ def test_where_one_of_the_database_runs_the_form_leads_to_it(operator: Client, s
 
 
 def test_where_no_worker_is_alive_it_is_said_before_and_after(operator: Client, source: Server, bucket: str) -> None:
-    assert "Nobody would make it now" in operator.get(NEW).content.decode()
+    page = operator.get(NEW).content.decode()
+    assert "Nobody would make it now: worker has never run here. A worker counts as gone when it is silent for" in page
     answer = operator.post(NEW, form_of(operator))
     assert (answer.status_code, "Start one: icb up" in answer.content.decode()) == (503, True)
     assert not BackupHistory.objects.exists()

@@ -6,6 +6,7 @@ from collections.abc import Callable
 import pytest
 import requests
 from django.test import Client
+from django.utils import timezone
 from pytest_django.fixtures import Settings
 
 from backups.backup import DatabaseBackup
@@ -44,6 +45,12 @@ def test_who_only_looks_gets_no_address(restorer: Client, source: Server, bucket
         answer = restorer.head(place)
         assert (answer.status_code, answer.get("Content-Length"), "Location" in answer) == (200, str(row.size_bytes), False)
     assert not AuditEntry.objects.exists()
+
+
+def test_a_bad_backup_is_told_to_be_bad_where_several_are_downloaded(restorer: Client) -> None:
+    row = made("shop", environment="testing", bad_at=timezone.now())
+    page = restorer.get(f"/admin/backups/downloads/?id={row.id}").content.decode()
+    assert 'class="pill proof bad"' in page
 
 
 def test_what_only_a_local_copy_has_is_streamed(restorer: Client, source: Server, bucket: str) -> None:

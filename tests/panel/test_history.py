@@ -179,7 +179,6 @@ def test_an_empty_history_says_how_to_make_the_first(viewer: Client, administrat
         ("?q=nightl", ["nightly"]),
         ("?q=somebody", ["nightly"]),
         ("?q=nobody-of-this-name", []),
-        ("?proof=nonsense", []),
     ],
 )
 def test_the_list_can_be_narrowed(viewer: Client, query: str, names: list[str]) -> None:
@@ -305,6 +304,23 @@ def test_what_is_no_filter_shows_the_whole_list_and_says_so(administrator: Clien
     assert "so all of it is shown" in answer.content.decode()
 
 
+@pytest.mark.parametrize("order", ["x", "99"])
+def test_a_list_in_its_usual_order_is_not_called_sorted(viewer: Client, order: str) -> None:
+    row()
+    assert "Backups, newest first" in page(viewer, f"?o={order}")
+
+
+@pytest.mark.parametrize(
+    "query", ["status=zz", "proof=zz", "database=zz", "made=zz", "created_at__day=77", "created_at__month=0"]
+)
+def test_a_value_that_a_filter_does_not_have_is_left_out_and_said(viewer: Client, query: str) -> None:
+    row("shop", database="shop")
+    answer = viewer.get(f"{LIST}?{query}&backup_type=manual", follow=True)
+    assert answer.redirect_chain == [(f"{LIST}?backup_type=manual", 302)]
+    assert [line.row.description for line in answer.context["cl"].lines] == ["shop"]
+    assert f"has no “{query.partition('=')[2]}”, so it was left out" in answer.content.decode()
+
+
 # Who may do what
 
 
@@ -338,6 +354,13 @@ def test_whoever_may_not_see_the_list_is_told_so_and_it_is_noted(browser_of: Cal
     assert answer.status_code == 403
     assert "You may not do this" in answer.content.decode()
     assert AuditEntry.objects.get().action == "list"
+
+
+@pytest.mark.parametrize("action", ["compare", "verify", "pin", "unpin", "download", "delete"])
+def test_an_action_with_no_backup_ticked_says_which_box_to_tick(administrator: Client, action: str) -> None:
+    answer = administrator.post(LIST, {"action": action, "index": "0"}, follow=True)
+    (said,) = [str(one) for one in answer.context["messages"]]
+    assert said.startswith("No backup was ticked, so nothing was done. Tick the box before each that is meant")
 
 
 def test_what_is_selected_must_be_backups(viewer: Client) -> None:

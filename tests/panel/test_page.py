@@ -42,6 +42,27 @@ def test_whoever_lacks_the_permission_is_told_so_and_it_is_noted(browser_of: Cal
 
 
 @pytest.mark.parametrize(
+    ("address", "text", "permission", "holders"),
+    [
+        ("downloads/", "to download backups", "download_backup", ["backup administrator", "backup restorer"]),
+        ("auditentry/", "to see the audit log", "view_auditentry", ["backup administrator"]),
+        ("new/", "to make backups", "run_backup", ["backup administrator", "backup operator"]),
+    ],
+)
+def test_whoever_is_refused_is_told_which_permission_is_missing_and_which_groups_have_it(
+    browser_of: Callable[..., Client], address: str, text: str, permission: str, holders: list[str]
+) -> None:
+    answer = browser_of("backup viewer").get(OVERVIEW + address)
+    page = answer.content.decode()
+    assert answer.status_code == 403
+    assert f"Your account lacks the permission {text}" in page
+    assert f'<dd class="key">backups.{permission}</dd>' in page
+    assert re.findall(r'<span class="key">([^<]+)</span>', page) == holders
+    assert "Ask an administrator of this site" in page
+    assert AuditEntry.objects.get(outcome="refused").detail == f"The permission backups.{permission} is missing."
+
+
+@pytest.mark.parametrize(
     ("referer", "is_led_to"),
     [
         ("http://testserver/admin/backups/", True),

@@ -12,6 +12,7 @@ from django.utils.html import strip_tags
 from pytest_django.fixtures import Settings
 
 from backups import history, queued
+from backups.alerting.problems import of_history
 from backups.backup import DatabaseBackup
 from backups.kept import kept_of
 from backups.models import AuditEntry, BackupHistory, BackupRestore
@@ -228,10 +229,67 @@ def test_what_stands_against_it_is_said_and_there_is_no_field_for_the_name(
 
 @pytest.mark.usefixtures("target")
 def test_what_should_be_known_before_is_said_and_the_name_may_be_typed(restorer: Client, backup: BackupHistory) -> None:
-    BackupHistory.objects.filter(pk=backup.pk).update(bad_at="2024-01-15T12:00Z")
+    BackupHistory.objects.filter(pk=backup.pk).update(database="elsewhere")
     answer = restorer.get(plan_of(backup))
-    assert "This backup was found bad" in words(answer)
+    assert "What to know before" in words(answer)
     assert 'name="confirm"' in answer.content.decode()
+
+
+@pytest.mark.usefixtures("target")
+def test_the_plan_of_a_bad_backup_begins_with_what_was_found_and_the_way_to_a_good_one(
+    restorer: Client, backup: BackupHistory
+) -> None:
+    other = DatabaseBackup(description="other", database="source").run()
+    finding = damaged(backup)
+    page = restorer.get(plan_of(backup)).content.decode()
+    (headings,) = re.findall(r"<h1>(.*?)</h1>", page)
+    assert headings == "The backup good was found bad"
+    head = page[page.index("<h1>") : page.index("<h2>")]
+    assert "The bytes are not the ones that were backed up." in head
+    assert f'href="{finding}"' in head
+    assert f'href="{asked_for(other)}?target=source"' in head
+
+
+@pytest.mark.usefixtures("target")
+def test_the_plan_of_a_bad_backup_without_another_one_says_how_others_are_proven(restorer: Client, backup: BackupHistory) -> None:
+    damaged(backup)
+    said = words(restorer.get(plan_of(backup)))
+    assert "There is no other backup that nothing speaks against" in said
+    assert "icb db verify --all-unverified" in said
+
+
+@pytest.mark.usefixtures("target")
+def test_a_bad_backup_has_no_plain_red_button_but_a_box_that_must_be_ticked(restorer: Client, backup: BackupHistory) -> None:
+    damaged(backup)
+    page = restorer.get(plan_of(backup)).content.decode()
+    assert re.search(r'type="checkbox" name="bad" value="yes" required>', page)
+    assert "btn danger" not in page
+
+
+@pytest.mark.usefixtures("target")
+def test_a_bad_backup_is_not_restored_before_the_box_is_ticked(
+    restorer: Client, backup: BackupHistory, source: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alive(monkeypatch)
+    BackupHistory.objects.filter(pk=backup.pk).update(bad_at=timezone.now())
+    given = {"target": "source", "confirm": source.database}
+    answer = restorer.post(plan_of(backup), given)
+    assert answer.status_code == 400
+    assert f"{backup.filename} was found bad. Tick that you want it all the same." in words(answer)
+    assert not BackupRestore.objects.exists()
+    assert AuditEntry.objects.get(outcome="refused").action == "restore"
+    assert restorer.post(plan_of(backup), given | {"bad": "yes"}).status_code == 302
+
+
+def test_an_incident_names_the_backup_that_the_page_of_the_restore_names(restorer: Client, backup: BackupHistory) -> None:
+    other = DatabaseBackup(description="other", database="source").run()
+    BackupHistory.objects.filter(pk=other.pk).update(verified_at=timezone.now())
+    newest = DatabaseBackup(description="newest", database="source").run()
+    BackupHistory.objects.filter(pk=newest.pk).update(backup_type="pre-restore")
+    page = restorer.get(damaged(backup)).content.decode()
+    (told,) = (one.detail for one in of_history(backup.environment) if one.subject == backup.filename)
+    assert f'href="{asked_for(other)}"' in page
+    assert f"Untouched: {other.filename}" in told
 
 
 def failed(backup: BackupHistory, **told: str) -> str:

@@ -88,6 +88,20 @@ def test_nothing_outside_of_the_environment_is_shown(administrator: Client, buck
     assert f'href="{STORAGE}"' in answer.content.decode().partition("<main")[2]
 
 
+@pytest.mark.parametrize("page", ["download/", "delete/"])
+@pytest.mark.parametrize("key", ["", "testing/../../x", "../../x", "production/postgres/x.dump"])
+def test_a_key_that_is_refused_is_called_a_key_and_the_way_to_what_may_be_seen_is_told(
+    administrator: Client, bucket: str, page: str, key: str
+) -> None:
+    answer = administrator.get(STORAGE + page, {"key": key})
+    said = words(answer)
+    assert answer.status_code == 400
+    assert f"Only objects below testing/ may be seen or taken here, and the key “{key}” is none." in said
+    assert "Open the folder testing/postgres/ in the storage browser" in said
+    assert "must be a folder" not in said
+    assert f'href="{STORAGE}"' in answer.content.decode().partition("<main")[2]
+
+
 def test_an_unknown_object_is_deleted_by_its_typed_name(
     administrator: Client, put: Callable[[str], None], bucket: str, backups_settings: Settings
 ) -> None:

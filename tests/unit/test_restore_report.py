@@ -36,6 +36,11 @@ def test_a_restore_that_was_compared_says_that_every_row_is_there() -> None:
     assert [line.label for line in told.lines] == ["OK", "OK", "OK"]
 
 
+def test_a_single_table_without_rows_is_told_in_the_singular() -> None:
+    told = report(comparison_report={"tables": 1, "rows": 0, "equal": True, "schema_only": True})
+    assert told.lead == "Its one table is there, without rows, as was chosen."
+
+
 def test_of_an_undone_restore_it_is_told_what_was_there_until_then() -> None:
     told = report(comparison_report=EQUAL, undone_at=ENDED)
     assert told.lead == "All 3 tables held exactly the rows that the backup counted, 6,200, until it was undone."
