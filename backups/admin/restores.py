@@ -8,7 +8,8 @@ from django.db.models import DateTimeField, ExpressionWrapper, F, QuerySet, Valu
 from django.http import HttpRequest, HttpResponseRedirect
 from django.urls import reverse
 
-from backups import conf
+from backups import access, conf
+from backups.access import Action
 from backups.admin.read_only import ReadOnlyAdmin
 from backups.models import BackupRestore
 
@@ -25,6 +26,10 @@ class BackupRestoreAdmin(ReadOnlyAdmin):
     date_hierarchy = "created_at"
     list_per_page = 50
     show_full_result_count = False
+
+    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """As `access` says: whoever may see backups, and nobody by Django's own permission for this table."""
+        return access.may(request, Action.VIEW)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         """Without what a list does not show; with `kept_until`, when what was replaced may be dropped, None for never."""

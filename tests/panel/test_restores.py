@@ -3,6 +3,8 @@
 from collections.abc import Callable
 
 import pytest
+from django.contrib.auth import get_user_model
+from django.contrib.auth.models import Permission
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
@@ -57,6 +59,17 @@ def test_one_page_is_the_page_whatever_is_asked_for(viewer: Client, asked: str) 
 def test_whoever_may_not_see_it_is_told_so_and_that_is_noted(browser_of: Callable[..., Client]) -> None:
     assert browser_of().get(LIST).status_code == 403
     assert [(noted.outcome, noted.object) for noted in AuditEntry.objects.all()] == [("refused", LIST)]
+
+
+@pytest.mark.parametrize(("permission", "status"), [("view_backuphistory", 200), ("view_backuprestore", 403)])
+def test_whoever_may_see_backups_sees_restores_and_nobody_else(groups: None, permission: str, status: int) -> None:
+    some(1)
+    user = get_user_model().objects.create_user("one", is_staff=True)
+    user.user_permissions.add(Permission.objects.get(codename=permission))
+    client = Client(HTTP_ACCEPT="text/html")
+    client.force_login(user)
+    page = f"/admin/backups/restores/{BackupRestore.objects.get().id}/"
+    assert (client.get(LIST).status_code, client.get(page).status_code) == (status, status)
 
 
 def test_it_takes_as_many_queries_for_many_as_for_few(viewer: Client) -> None:
