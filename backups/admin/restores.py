@@ -43,6 +43,6 @@ class BackupRestoreAdmin(ReadOnlyAdmin):
     def change_view(self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None) -> Any:
         """The panel's page of it, for whoever may see it."""
         is_read = request.method in ("GET", "HEAD")
-        if not is_read or not self.has_view_permission(request) or self.get_object(request, object_id) is None:
+        if not is_read or not self.has_view_permission(request) or (row := self.get_object(request, object_id)) is None:
             return super().change_view(request, object_id, form_url, extra_context)
-        return HttpResponseRedirect(reverse("backups_panel:restore", args=[object_id]))
+        return HttpResponseRedirect(reverse("backups_panel:restore", args=[row.pk]))  # an id may be written in several ways

@@ -12,6 +12,7 @@ from django.utils import timezone
 from pytest_django.fixtures import Settings
 
 from backups.models import AuditEntry, BackupRestore
+from tests.integration.health import made
 
 pytestmark = pytest.mark.usefixtures("history")
 LIST = "/admin/backups/backuprestore/"
@@ -70,6 +71,16 @@ def test_whoever_may_see_backups_sees_restores_and_nobody_else(groups: None, per
     client.force_login(user)
     page = f"/admin/backups/restores/{BackupRestore.objects.get().id}/"
     assert (client.get(LIST).status_code, client.get(page).status_code) == (status, status)
+
+
+@pytest.mark.parametrize("name", ["backuprestore", "backuphistory"])
+@pytest.mark.parametrize("written", ["hex", "upper"])
+def test_an_id_leads_to_its_page_however_it_is_written(viewer: Client, name: str, written: str) -> None:
+    some(1)
+    row = BackupRestore.objects.get() if name == "backuprestore" else made("shop")
+    page = f"/admin/backups/{'restores/' if name == 'backuprestore' else ''}{row.pk}/"
+    id = row.pk.hex if written == "hex" else str(row.pk).upper()
+    assert viewer.get(f"/admin/backups/{name}/{id}/change/")["Location"] == page
 
 
 def test_it_takes_as_many_queries_for_many_as_for_few(viewer: Client) -> None:
