@@ -1,6 +1,5 @@
 """What every page of the panel has in common: who may see it, in whose time zone, and how an error is shown."""
 
-from contextlib import nullcontext
 from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
@@ -72,7 +71,7 @@ class Page(View):
         if not access.may(request, self.needs if is_read else self.needs_to_post or self.needs):
             return forbidden(request, self.action, tab=self.tab)
         try:
-            with stores.for_a_page() if is_read else nullcontext():
+            with stores.for_a_page():
                 return super().dispatch(request, *args, **which)
         except BackupsError as error:
             return self.failed(error)
