@@ -11,6 +11,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
+from backups.admin import bulk
 from backups.audited import AuditEntry
 from backups.models import BackupHistory, BackupRestore
 from backups.storage import keys
@@ -415,6 +416,47 @@ def test_without_room_the_rest_is_not_tried_and_that_is_said(
     assert told[0].startswith(f"Not done with {rows[1].filename}: 1 runs are queued or at work")
     assert told[1:] == ["1 more was not tried.", "1 verification is queued."]
     assert BackupRestore.objects.count() == 1
+
+
+@pytest.mark.parametrize("action", ["pin", "unpin"])
+def test_where_the_store_does_not_answer_the_rest_is_not_tried_and_that_is_said(
+    administrator: Client, use_bucket: Callable[..., str], action: str
+) -> None:
+    use_bucket(make=False, endpoint_url="http://127.0.0.1:1")
+    now = timezone.now()
+    rows = [row(filename=keys.filename(at=now - timedelta(minutes=one), description="one")) for one in range(3)]
+    told = said(act(administrator, action, *rows, reason="why"))
+    assert told[0].startswith("Not done with backup-")
+    assert told[1:] == ["2 more were not tried."]
+    assert not BackupHistory.objects.exclude(pin_reason="").exists()
+    assert [noted.outcome for noted in AuditEntry.objects.all()] == ["failed"]
+
+
+def test_what_a_store_says_of_one_backup_keeps_no_other_from_being_pinned(administrator: Client, bucket: str) -> None:
+    good, cut = (BackupHistory.objects.get(s3_key=shelf.put(name, minutes=place)) for place, name in enumerate(("a", "b")))
+    shelf._store().delete(cut.s3_key)
+    shelf._store().put_new(cut.s3_key, b"of another size")
+    assert said(act(administrator, "pin", cut, good, reason="why"))[1:] == ["1 backup is pinned: why"]
+
+
+def test_after_a_minute_no_other_is_begun_and_that_is_said(
+    administrator: Client, bucket: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bulk, "LONGEST_SECONDS", 0)
+    rows = [BackupHistory.objects.get(s3_key=shelf.put(f"n{one}", minutes=one)) for one in range(3)]
+    assert said(act(administrator, "pin", *rows, reason="why")) == ["2 more were not tried.", "1 backup is pinned: why"]
+
+
+@pytest.mark.parametrize("action", ["pin", "unpin", "verify"])
+def test_more_than_a_page_of_them_is_refused_before_anything_is_done(
+    administrator: Client, worker: list[str], action: str
+) -> None:
+    rows = [row(f"n{one}") for one in range(31)]
+    answer = act(administrator, action, rows[0], select_across="1", reason="why")
+    assert said(answer) == ["Nothing was done. Select at most 30 backups at once: as many as a page shows."]
+    assert not BackupHistory.objects.exclude(pin_reason="").exists()
+    assert not worker
+    assert [(noted.action, noted.outcome) for noted in AuditEntry.objects.all()] == [(action, "refused")]
 
 
 def test_without_a_worker_nothing_is_queued(administrator: Client) -> None:
