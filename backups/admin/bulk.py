@@ -115,7 +115,7 @@ class BulkActions(Base):
         if self._is_too_much(request, queryset, action="pin"):
             return None
         reason = pinning.reason_of(request)
-        if not pinning.is_reason(reason):
+        if not prune.is_reason(reason):
             return self._reason_wanted(request, queryset)
 
         def keep(row: BackupHistory) -> str:

@@ -516,7 +516,7 @@ def test_a_pin_asks_for_its_reason_and_then_keeps_it_in_history_and_bucket(admin
     assert (noted.outcome, noted.object, noted.detail) == ("done", one.filename, "before the audit")
 
 
-@pytest.mark.parametrize("reason", ["", "   ", "x" * 201])
+@pytest.mark.parametrize("reason", ["", "   ", "x" * 201, "a\0b", "a\x1b[31mb"])
 def test_without_a_reason_that_can_be_kept_nothing_is_pinned(administrator: Client, reason: str) -> None:
     one = row()
     answer = act(administrator, "pin", one, reason=reason)
