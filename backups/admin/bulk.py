@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from time import monotonic
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
 from django.contrib import admin, messages
@@ -16,7 +16,7 @@ from django.utils.translation import gettext_lazy, gettext_noop, ngettext
 from backups import access, asking, audit, catalog, prune, stores
 from backups.access import Action
 from backups.admin import obstacles, pinning, taking
-from backups.admin.page import common
+from backups.admin.page import common, outcome_of
 from backups.exceptions import (
     BackupsError,
     ChecksumError,
@@ -28,9 +28,8 @@ from backups.exceptions import (
     ObjectMissingError,
     RefusedError,
     StorageError,
-    UsageError,
 )
-from backups.models import BackupHistory, Status
+from backups.models import BackupHistory, Level, Status
 from backups.sentences import sentence, translated
 
 SHOWN = 5  # of what could not be done; the audit has all
@@ -98,11 +97,16 @@ class BulkActions(Base):
         """Queues a verification of each."""
         if self._is_too_much(request, queryset, action="verify"):
             return
+
+        def queue(row: BackupHistory) -> dict[str, str]:
+            made = asking.for_verification(row, level=Level.RESTORED, user=request.user)
+            return {"target": str(made.id), "detail": str(Level.RESTORED)}
+
         done = self._each(
             request,
             queryset,
             action="verify",
-            do=lambda row: str(asking.for_verification(row, user=request.user).id),
+            do=queue,
             outcome=audit.Outcome.QUEUED,
         )
         if done:
@@ -118,9 +122,9 @@ class BulkActions(Base):
         if not prune.is_reason(reason):
             return self._reason_wanted(request, queryset)
 
-        def keep(row: BackupHistory) -> str:
+        def keep(row: BackupHistory) -> dict[str, str]:
             obstacles.require_usable(row)
-            return prune.pin(catalog.key_of(row), reason=reason).reason
+            return {"detail": prune.pin(catalog.key_of(row), reason=reason).reason}
 
         done = self._each(request, queryset, action="pin", do=keep)
         if done:
@@ -134,12 +138,12 @@ class BulkActions(Base):
         if self._is_too_much(request, queryset, action="unpin"):
             return
 
-        def let_go(row: BackupHistory) -> str:
+        def let_go(row: BackupHistory) -> dict[str, str]:
             obstacles.require_usable(row)
             unpinned = prune.unpin(catalog.key_of(row))
             if not unpinned.was_pinned:
                 raise RefusedError(sentence(gettext_noop("It was not pinned, and nothing was changed.")))
-            return unpinned.before
+            return {"detail": unpinned.before}
 
         done = self._each(request, queryset, action="unpin", do=let_go)
         if done:
@@ -184,23 +188,22 @@ class BulkActions(Base):
         queryset: QuerySet[BackupHistory],
         *,
         action: str,
-        do: Callable[[BackupHistory], str | None],
+        do: Callable[[BackupHistory], dict[str, str] | None],
         outcome: audit.Outcome = audit.Outcome.DONE,
     ) -> int:
-        """How many of them it was done with. What could not be done is said, and noted. Where no other would fare better, or it
-        has taken too long, the rest is not tried.
+        """How many of them it was done with; `do` returns what is noted of one beside its name. What could not be done is said,
+        and noted. Where no other would fare better, or it has taken too long, the rest is not tried.
         """
         rows, failed, done, tried, until = list(queryset), [], 0, 0, monotonic() + LONGEST_SECONDS
         with stores.for_a_page():
             for row in rows:
                 tried += 1
                 try:
-                    _note(request, action, outcome, row, detail=do(row) or "")
+                    _note(request, action, outcome, row, **(do(row) or {}))
                     done += 1
                 except BackupsError as error:
                     error.scrub(stores.secrets())
-                    refused = isinstance(error, RefusedError | UsageError | NoWorkerError)
-                    _note(request, action, audit.Outcome.REFUSED if refused else audit.Outcome.FAILED, row, detail=str(error))
+                    _note(request, action, outcome_of(error), row, detail=str(error))
                     why = {"filename": row.filename, "why": f"{translated(error.message)} {translated(error.hint)}".strip()}
                     failed.append(_("Not done with %(filename)s: %(why)s") % why)
                     if isinstance(error, _OF_ALL) and not isinstance(error, _OF_ONE):
@@ -232,6 +235,8 @@ def _not_tried(rows: Sequence[BackupHistory]) -> list[str]:
     return [text % {"count": len(rows)}]
 
 
-def _note(request: HttpRequest, action: str, outcome: Any, row: BackupHistory, *, detail: str) -> None:
+def _note(
+    request: HttpRequest, action: str, outcome: audit.Outcome, row: BackupHistory, *, target: str = "", detail: str = ""
+) -> None:
     by = audit.By.of_request(request)
-    audit.note(action=action, outcome=outcome, object=row.filename, detail=detail, by=by)
+    audit.note(action=action, outcome=outcome, object=row.filename, target=target, detail=detail, by=by)

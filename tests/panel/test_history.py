@@ -394,9 +394,10 @@ def test_verifications_are_queued_and_noted(administrator: Client, bucket: str, 
     answer = act(administrator, "verify", one, other)
     assert said(answer) == ["2 verifications are queued."]
     assert {str(made.id) for made in BackupRestore.objects.filter(purpose="verification")} == set(worker)
-    assert sorted(AuditEntry.objects.filter(action="verify", outcome="queued").values_list("object", flat=True)) == sorted(
-        [one.filename, other.filename]
-    )
+    noted = AuditEntry.objects.filter(action="verify", outcome="queued").values_list("object", "target", "detail")
+    runs = {str(made.id): made.backup for made in BackupRestore.objects.all()}
+    assert sorted(noted) == sorted((backup.filename, id, "restored") for id, backup in runs.items() if backup is not None)
+    assert set(runs.values()) == {one, other}
 
 
 def test_how_many_more_could_not_be_done_or_were_not_tried_counts_backups(administrator: Client) -> None:
@@ -463,6 +464,8 @@ def test_without_a_worker_nothing_is_queued(administrator: Client) -> None:
     answer = act(administrator, "verify", row())
     assert "icb up" in said(answer)[0]
     assert not BackupRestore.objects.exists()
+    administrator.post(f"/admin/backups/{BackupHistory.objects.get().pk}/verify/")
+    assert [noted.outcome for noted in AuditEntry.objects.all()] == ["failed", "failed"]  # in the list as on its page
 
 
 @pytest.mark.parametrize(
