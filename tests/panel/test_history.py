@@ -374,12 +374,14 @@ def test_other_than_two_can_not_be_compared(viewer: Client, number: int) -> None
 
 def test_to_download_some_the_next_page_has_a_link_for_each(administrator: Client) -> None:
     one, two, gone = row("one"), row("two"), row("gone", deleted_at=timezone.now())
-    answer = act(administrator, "download", one, two, gone)
+    missing = row("missing", missing_at=timezone.now())
+    answer = act(administrator, "download", one, two, gone, missing)
     assert answer["Location"].startswith(f"{reverse('backups_panel:downloads')}?id=")
     text = administrator.get(answer["Location"]).content.decode()
-    links = [reverse("backups_panel:download", args=[each.pk]) for each in (one, two, gone)]
-    assert [f'href="{link}"' in text for link in links] == [True, True, False]
+    links = [reverse("backups_panel:download", args=[each.pk]) for each in (one, two, gone, missing)]
+    assert [f'href="{link}"' in text for link in links] == [True, True, False, False]
     assert f"{gone.filename} was deleted" in text
+    assert f"No store has {missing.filename} any more" in text
     assert "Download 2 backups" in text
     assert not AuditEntry.objects.exists()
 
