@@ -14,7 +14,7 @@ from django.utils.translation import gettext_noop
 from backups import access, asking, audit, health
 from backups.access import Action
 from backups.admin import figures
-from backups.admin.page import Page, found
+from backups.admin.page import Page, forbidden, found
 from backups.admin.restore_report import Report
 from backups.admin.restoring_now import Restoring
 from backups.admin.ways_back import put_aside, way_back
@@ -78,8 +78,7 @@ class StopRestore(Page):
         """And leads back to its page."""
         row = _row(id)
         if not access.may(request, Action.RESTORE if row.purpose == RestorePurpose.RESTORE else Action.VERIFY):
-            self.note_refusal("The permission is missing.")
-            return self.show("backups/forbidden.html", status=403)
+            return forbidden(request, self.action, tab=self.tab)
         cancel(str(row.id))
         self.note(object=str(row.id), target=row.target_database)
         return self.done(_("It was asked to stop."), to=reverse("backups_panel:restore", args=[row.pk]))
@@ -129,8 +128,10 @@ def _undone_already(row: BackupRestore, at: datetime) -> RefusedError:
 
 
 def _row(id: UUID) -> BackupRestore:
-    rows = BackupRestore.objects.select_related("restored_by", "backup").defer("backup__table_snapshot")
-    row: BackupRestore = found(rows, id)
+    """What is large is read when it is looked at: the report of one that has ended, and never each second."""
+    large = ("table_snapshot", "applied_migrations", "extensions", "warnings", "guards", "progress")
+    rows = BackupRestore.objects.select_related("restored_by", "backup")
+    row: BackupRestore = found(rows.defer("comparison_report", *(f"backup__{name}" for name in large)), id)
     return row
 
 
