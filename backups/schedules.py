@@ -93,13 +93,19 @@ def backup_schedules() -> list[Schedule]:
 def unfollowable() -> dict[str, str]:
     """Name -> why an enabled one for another of our tasks can't be followed. Raises what Django's database does."""
     rows = PeriodicTask.objects.filter(task__startswith=OURS, enabled=True).exclude(task=TASK)
-    return {row.name: problem for row in rows.order_by("name") if (problem := _problem_of(row))}
+    return {row.name: problem for row in rows.order_by("name") if (problem := problem_of(row))}
 
 
 def followable(rows: Iterable[PeriodicTask]) -> tuple[list[PeriodicTask], list[str]]:
     """Those that a scheduler can send, and of the others why it can't."""
-    problems = {row.name: _problem_of(row) for row in rows}
+    problems = {row.name: problem_of(row) for row in rows}
     return [row for row in rows if not problems[row.name]], [text for text in problems.values() if text]
+
+
+def problem_of(row: PeriodicTask) -> str:
+    """Why a scheduler can't follow it; "" where it can, or where the task is not ours."""
+    found = refusals(task=row.task, args=row.args or "", kwargs=row.kwargs or "", headers=row.headers or "")
+    return _not_followed(row.name, joined(" ", [joined(": ", (name, why)) for name, why in found.items()])) if found else ""
 
 
 def refusals(*, task: str, args: str, kwargs: str, headers: str) -> dict[str, str]:
@@ -117,11 +123,6 @@ def refusals(*, task: str, args: str, kwargs: str, headers: str) -> dict[str, st
         except ValueError as error:
             found[name] = error.args[0] if isinstance(error.args[0], Sentence) else str(error)
     return found
-
-
-def _problem_of(row: PeriodicTask) -> str:
-    found = refusals(task=row.task, args=row.args or "", kwargs=row.kwargs or "", headers=row.headers or "")
-    return _not_followed(row.name, joined(" ", [joined(": ", (name, why)) for name, why in found.items()])) if found else ""
 
 
 def _not_followed(name: str, why: str) -> str:
@@ -158,7 +159,7 @@ def _schedule(row: PeriodicTask) -> Schedule:
         when = _when(row)
     except (ValueError, ParseException) as error:
         problem = _not_followed(row.name, str(error))
-    problem = problem or _problem_of(row)
+    problem = problem or problem_of(row)
     return Schedule(
         id=row.id,
         name=row.name,

@@ -19,6 +19,7 @@ from backups.sentences import sentence as _
 from backups.storage import keys
 from backups.storage.local import LocalStore
 from backups.storage.s3 import S3Store
+from backups.storage.store import Store
 from backups.types import Server, StoreOptions
 
 LOCAL_BUCKET = "local"  # the folder's part where no bucket is configured
@@ -71,14 +72,25 @@ def configured() -> Stores:
 
 @contextmanager
 def for_a_page() -> Iterator[None]:
-    """Inside, `configured` gives a bucket for somebody who only looks and waits: it is asked with little patience, and its client
-    is the last page's where the settings are the same (making one anew takes 60 ms, more than most pages).
+    """Inside, `configured` gives a bucket for somebody who looks and waits: it is asked with little patience, and its client is
+    the last page's where the settings are the same (making one anew takes 60 ms, more than most pages). What must be brought to
+    its end once it has begun asks for a `patient` one.
     """
     token = _is_for_a_page.set(True)
     try:
         yield
     finally:
         _is_for_a_page.reset(token)
+
+
+def patient(store: Store) -> Store:
+    """The same store, asked as long as the settings say, on a page too. What is given up in the middle may still be carried out
+    after the store has said how things stand. Raises ConfigurationError.
+    """
+    options = conf.store_options()
+    if options is None or not isinstance(store, S3Store) or store.options == options:
+        return store
+    return S3Store(options, has_answered=True)
 
 
 def _bucket(options: StoreOptions) -> S3Store:

@@ -1,7 +1,8 @@
 """What can be done with the backups that are selected in the list: each action names its permission."""
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from time import monotonic
+from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
 from django.contrib import admin, messages
@@ -15,12 +16,27 @@ from django.utils.translation import gettext_lazy, gettext_noop, ngettext
 from backups import access, asking, audit, catalog, prune, stores
 from backups.access import Action
 from backups.admin import obstacles, pinning, taking
-from backups.admin.page import common
-from backups.exceptions import BackupsError, NoRoomError, NoWorkerError, RefusedError, UsageError
-from backups.models import BackupHistory, Status
+from backups.admin.page import common, outcome_of
+from backups.exceptions import (
+    BackupsError,
+    ChecksumError,
+    HistoryError,
+    NoRoomError,
+    NoWorkerError,
+    ObjectDeniedError,
+    ObjectExistsError,
+    ObjectMissingError,
+    RefusedError,
+    StorageError,
+)
+from backups.models import BackupHistory, Level, Status
 from backups.sentences import sentence, translated
 
 SHOWN = 5  # of what could not be done; the audit has all
+LONGEST_SECONDS = 60  # then no other is begun: somebody waits, and a thread of the web with them
+# What stands in the way of one would stand in the way of all; but for what a store says of a single object.
+_OF_ALL = (NoRoomError, NoWorkerError, StorageError, HistoryError)
+_OF_ONE = (ChecksumError, ObjectDeniedError, ObjectExistsError, ObjectMissingError)
 NEEDS = {
     "compare": Action.VIEW,
     "verify": Action.VERIFY,
@@ -79,11 +95,18 @@ class BulkActions(Base):
     @admin.action(permissions=["verify"], description=gettext_lazy("Verify"))
     def verify(self, request: HttpRequest, queryset: QuerySet[BackupHistory]) -> None:
         """Queues a verification of each."""
+        if self._is_too_much(request, queryset, action="verify"):
+            return
+
+        def queue(row: BackupHistory) -> dict[str, str]:
+            made = asking.for_verification(row, level=Level.RESTORED, user=request.user)
+            return {"target": str(made.id), "detail": str(Level.RESTORED)}
+
         done = self._each(
             request,
             queryset,
             action="verify",
-            do=lambda row: str(asking.for_verification(row, user=request.user).id),
+            do=queue,
             outcome=audit.Outcome.QUEUED,
         )
         if done:
@@ -93,13 +116,15 @@ class BulkActions(Base):
     @admin.action(permissions=["prune"], description=gettext_lazy("Pin…"))
     def pin(self, request: HttpRequest, queryset: QuerySet[BackupHistory]) -> HttpResponse | None:
         """Asks for the reason, of those that can be pinned; then pins each."""
+        if self._is_too_much(request, queryset, action="pin"):
+            return None
         reason = pinning.reason_of(request)
-        if not pinning.is_reason(reason):
+        if not prune.is_reason(reason):
             return self._reason_wanted(request, queryset)
 
-        def keep(row: BackupHistory) -> str:
+        def keep(row: BackupHistory) -> dict[str, str]:
             obstacles.require_usable(row)
-            return prune.pin(catalog.key_of(row), reason=reason).reason
+            return {"detail": prune.pin(catalog.key_of(row), reason=reason).reason}
 
         done = self._each(request, queryset, action="pin", do=keep)
         if done:
@@ -110,13 +135,15 @@ class BulkActions(Base):
     @admin.action(permissions=["prune"], description=gettext_lazy("Unpin"))
     def unpin(self, request: HttpRequest, queryset: QuerySet[BackupHistory]) -> None:
         """Lets retention judge each again."""
+        if self._is_too_much(request, queryset, action="unpin"):
+            return
 
-        def let_go(row: BackupHistory) -> str:
+        def let_go(row: BackupHistory) -> dict[str, str]:
             obstacles.require_usable(row)
             unpinned = prune.unpin(catalog.key_of(row))
             if not unpinned.was_pinned:
                 raise RefusedError(sentence(gettext_noop("It was not pinned, and nothing was changed.")))
-            return unpinned.before
+            return {"detail": unpinned.before}
 
         done = self._each(request, queryset, action="unpin", do=let_go)
         if done:
@@ -142,33 +169,48 @@ class BulkActions(Base):
             return _told(request, otherwise)
         return HttpResponseRedirect(reverse(route, args=ids))
 
+    def _is_too_much(self, request: HttpRequest, queryset: QuerySet[BackupHistory], *, action: str) -> bool:
+        """Whether more are selected than a page shows: somebody would wait for each. It is said, and noted."""
+        most = self.list_per_page
+        if queryset.count() <= most:
+            return False
+        why = sentence(
+            gettext_noop("Nothing was done. Select at most {most} backups at once: as many as a page shows."), most=most
+        )
+        self.message_user(request, translated(why), messages.ERROR)
+        by = audit.By.of_request(request)
+        audit.note(action=action, outcome=audit.Outcome.REFUSED, object=request.path, detail=str(why), by=by)
+        return True
+
     def _each(
         self,
         request: HttpRequest,
         queryset: QuerySet[BackupHistory],
         *,
         action: str,
-        do: Callable[[BackupHistory], str | None],
+        do: Callable[[BackupHistory], dict[str, str] | None],
         outcome: audit.Outcome = audit.Outcome.DONE,
     ) -> int:
-        """How many of them it was done with. What could not be done is said, and noted; without room or a worker, the rest is
-        not tried.
+        """How many of them it was done with; `do` returns what is noted of one beside its name. What could not be done is said,
+        and noted. Where no other would fare better, or it has taken too long, the rest is not tried.
         """
-        rows, failed, rest, done = list(queryset), [], [], 0
-        for place, row in enumerate(rows):
-            try:
-                _note(request, action, outcome, row, detail=do(row) or "")
-                done += 1
-            except BackupsError as error:
-                error.scrub(stores.secrets())
-                refused = isinstance(error, RefusedError | UsageError | NoWorkerError)
-                _note(request, action, audit.Outcome.REFUSED if refused else audit.Outcome.FAILED, row, detail=str(error))
-                why = {"filename": row.filename, "why": f"{translated(error.message)} {translated(error.hint)}".strip()}
-                failed.append(_("Not done with %(filename)s: %(why)s") % why)
-                if isinstance(error, NoRoomError | NoWorkerError):
-                    rest = rows[place + 1 :]
+        rows, failed, done, tried, until = list(queryset), [], 0, 0, monotonic() + LONGEST_SECONDS
+        with stores.for_a_page():
+            for row in rows:
+                tried += 1
+                try:
+                    _note(request, action, outcome, row, **(do(row) or {}))
+                    done += 1
+                except BackupsError as error:
+                    error.scrub(stores.secrets())
+                    _note(request, action, outcome_of(error), row, detail=str(error))
+                    why = {"filename": row.filename, "why": f"{translated(error.message)} {translated(error.hint)}".strip()}
+                    failed.append(_("Not done with %(filename)s: %(why)s") % why)
+                    if isinstance(error, _OF_ALL) and not isinstance(error, _OF_ONE):
+                        break
+                if monotonic() >= until:
                     break
-        for text in (*failed[:SHOWN], *_more(len(failed) - SHOWN), *_not_tried(rest)):
+        for text in (*failed[:SHOWN], *_more(len(failed) - SHOWN), *_not_tried(rows[tried:])):
             self.message_user(request, text, messages.ERROR)
         return done
 
@@ -193,6 +235,8 @@ def _not_tried(rows: Sequence[BackupHistory]) -> list[str]:
     return [text % {"count": len(rows)}]
 
 
-def _note(request: HttpRequest, action: str, outcome: Any, row: BackupHistory, *, detail: str) -> None:
+def _note(
+    request: HttpRequest, action: str, outcome: audit.Outcome, row: BackupHistory, *, target: str = "", detail: str = ""
+) -> None:
     by = audit.By.of_request(request)
-    audit.note(action=action, outcome=outcome, object=row.filename, detail=detail, by=by)
+    audit.note(action=action, outcome=outcome, object=row.filename, target=target, detail=detail, by=by)

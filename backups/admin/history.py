@@ -124,7 +124,7 @@ class BackupHistoryAdmin(BulkActions, ReadOnlyAdmin):
     def change_view(self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None) -> Any:
         """The panel's page of that backup."""
         if request.method not in ("GET", "HEAD") or not access.may(request, Action.VIEW):
-            return forbidden(request, "backup", tab=self.tab)
+            return super().change_view(request, object_id, form_url, extra_context)
         try:
             return HttpResponseRedirect(reverse("backups_panel:backup", args=[UUID(object_id)]))
         except ValueError as error:

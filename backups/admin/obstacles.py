@@ -35,7 +35,13 @@ def to_fetching(row: BackupHistory) -> Sentence | None:
             filename=row.filename,
             environment=row.environment,
         )
-    return to_using(row)
+    if (why := to_using(row)) is None and row.missing_at is not None:
+        return sentence(
+            gettext_noop("No store has {filename} any more, and nobody here has deleted it. It was first missed: {clock}."),
+            filename=row.filename,
+            clock=figures.clock(row.missing_at),
+        )
+    return why
 
 
 def require_usable(row: BackupHistory) -> None:

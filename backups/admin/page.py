@@ -1,6 +1,5 @@
 """What every page of the panel has in common: who may see it, in whose time zone, and how an error is shown."""
 
-from contextlib import nullcontext
 from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
@@ -75,7 +74,7 @@ class Page(View):
         if not access.may(request, needed):
             return forbidden(request, self.action, tab=self.tab, needed=needed)
         try:
-            with stores.for_a_page() if is_read else nullcontext():
+            with stores.for_a_page():
                 return super().dispatch(request, *args, **which)
         except BackupsError as error:
             return self.failed(error)
@@ -105,9 +104,9 @@ class Page(View):
         somebody who wanted to change something is noted.
         """
         error.scrub(stores.secrets())
-        status = next((status for kind, status in _STATUSES if isinstance(error, kind)), 503)
+        status = _status_of(error)
         if self.request.method == "POST":
-            self.note_refusal(str(error), failed=status >= 500)
+            _note_refusal(self.request, self.action, str(error), outcome=outcome_of(error))
         back = ours(self.request, self.request.headers.get("Referer", ""))
         again = self.request.method == "GET" and urlsplit(back).path == self.request.path
         return self.show(template, status=status, error=error, back=back, is_again=again, **context)
@@ -128,9 +127,18 @@ class Page(View):
         outcome = audit.Outcome.QUEUED if queued else audit.Outcome.DONE
         audit.note(action=self.action, outcome=outcome, object=object, target=target, detail=detail, by=by)
 
-    def note_refusal(self, detail: str, *, failed: bool = False) -> None:
-        """What was refused, or failed, into the audit."""
-        _note_refusal(self.request, self.action, detail, outcome=audit.Outcome.FAILED if failed else audit.Outcome.REFUSED)
+    def note_refusal(self, detail: str) -> None:
+        """What was refused, into the audit."""
+        _note_refusal(self.request, self.action, detail)
+
+
+def outcome_of(error: BackupsError) -> audit.Outcome:
+    """What the audit says of it, as the API does: refused, or failed where something that is needed did not do its part."""
+    return audit.Outcome.REFUSED if _status_of(error) < 500 else audit.Outcome.FAILED
+
+
+def _status_of(error: BackupsError) -> int:
+    return next((status for kind, status in _STATUSES if isinstance(error, kind)), 503)
 
 
 def _note_refusal(request: HttpRequest, action: str, detail: str, *, outcome: audit.Outcome = audit.Outcome.REFUSED) -> None:

@@ -1,15 +1,17 @@
-"""django-celery-beat's page of a schedule, which refuses by name what no worker could carry out."""
+"""django-celery-beat's page of a schedule, which refuses by name what no worker could carry out, and whoever may only look."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest
-from django.utils.translation import gettext as _
 from django_celery_beat.admin import PeriodicTaskAdmin, PeriodicTaskForm
 from django_celery_beat.models import PeriodicTask
 
-from backups import schedules
+from backups import audit, schedules
+from backups.admin.page import forbidden
+from backups.audit import Outcome
 from backups.sentences import translated
 
 
@@ -31,15 +33,58 @@ admin.site.unregister(PeriodicTask)
 
 @admin.register(PeriodicTask)
 class ScheduleAdmin(PeriodicTaskAdmin):  # type: ignore[misc]
-    """Theirs with our form."""
+    """Theirs with our form. Their actions ask for no permission: here for that to change, and what they did is noted."""
 
     form = ScheduleForm
 
-    @admin.action(description=_("Run selected tasks"))
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
+        """The list; 403 for an action that one may not, which the audit notes."""
+        wanted = request.POST.get("action", "")
+        if wanted in self.actions and not self.has_change_permission(request):
+            return forbidden(request, wanted, tab="schedules")
+        return super().changelist_view(request, extra_context)
+
+    @admin.action(permissions=["change"], description=PeriodicTaskAdmin.enable_tasks.short_description)
+    def enable_tasks(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
+        """From now on they run."""
+        rows = list(queryset)
+        super().enable_tasks(request, queryset)
+        _note(request, "enable_schedule", rows)
+
+    @admin.action(permissions=["change"], description=PeriodicTaskAdmin.disable_tasks.short_description)
+    def disable_tasks(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
+        """From now on they don't."""
+        rows = list(queryset)
+        super().disable_tasks(request, queryset)
+        _note(request, "disable_schedule", rows)
+
+    @admin.action(permissions=["change"], description=PeriodicTaskAdmin.toggle_tasks.short_description)
+    def toggle_tasks(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
+        """Those that run stop, the others begin; noted as what it came to."""
+        rows = list(queryset)
+        super().toggle_tasks(request, queryset)
+        _note(request, "disable_schedule", (row for row in rows if row.enabled))
+        _note(request, "enable_schedule", (row for row in rows if not row.enabled))
+
+    @admin.action(permissions=["change"], description=PeriodicTaskAdmin.run_tasks.short_description)
     def run_tasks(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
         """Those that can be followed; of the others it is said why they can't."""
-        rows, problems = schedules.followable(list(queryset))
-        for problem in problems:
-            self.message_user(request, translated(problem), level=messages.ERROR)
+        rows: list[PeriodicTask] = []
+        for row in queryset:
+            if problem := schedules.problem_of(row):
+                self.message_user(request, translated(problem), level=messages.ERROR)
+                _note(request, "run_schedule", [row], outcome=Outcome.REFUSED, detail=problem)
+            else:
+                rows.append(row)
         if rows:
             super().run_tasks(request, queryset.filter(pk__in=[row.pk for row in rows]))
+            is_sent = all(row.task in self.celery_app.tasks for row in rows)  # of one that is unknown they send none, and say so
+            _note(request, "run_schedule", rows, outcome=Outcome.QUEUED if is_sent else Outcome.REFUSED)
+
+
+def _note(
+    request: HttpRequest, action: str, rows: Iterable[PeriodicTask], *, outcome: Outcome = Outcome.DONE, detail: str = ""
+) -> None:
+    by = audit.By.of_request(request)
+    for row in rows:
+        audit.note(action=action, outcome=outcome, object=row.name, detail=detail or row.task, by=by)

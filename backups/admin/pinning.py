@@ -16,7 +16,7 @@ from backups.admin import obstacles
 from backups.admin.acting import Acting, address_of, rows
 from backups.admin.page import found
 from backups.models import BackupHistory
-from backups.prune import pin, unpin
+from backups.prune import is_reason, pin, unpin
 
 
 class Pin(Acting):
@@ -58,11 +58,6 @@ class Unpin(Acting):
 def reason_of(request: HttpRequest) -> str:
     """What was typed, in one line."""
     return " ".join(request.POST.get("reason", "").split())
-
-
-def is_reason(text: str) -> bool:
-    """Whether a pin can keep it."""
-    return 0 < len(text) <= catalog.LONGEST_REASON
 
 
 def form_for(request: HttpRequest, chosen: Iterable[BackupHistory], *, address: str, back: str, is_wrong: bool) -> dict[str, Any]:

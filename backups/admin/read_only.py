@@ -64,6 +64,20 @@ class ReadOnlyAdmin(ModelAdmin):
         """Nobody."""
         return False
 
+    def add_view(self, request: HttpRequest, form_url: str = "", extra_context: Any = None) -> Any:
+        """Nobody adds one; the audit notes who tried."""
+        return forbidden(request, "add", tab=self.tab)
+
+    def delete_view(self, request: HttpRequest, object_id: str, extra_context: Any = None) -> Any:
+        """Nobody deletes one here; the audit notes who tried."""
+        return forbidden(request, "delete", tab=self.tab)
+
+    def history_view(self, request: HttpRequest, object_id: str, extra_context: Any = None) -> Any:
+        """What Django's admin has changed, so nothing; 403 for who may not see the row, which the audit notes."""
+        if not self.has_view_permission(request):
+            return forbidden(request, "retrieve", tab=self.tab)
+        return super().history_view(request, object_id, extra_context)
+
     @method_decorator(in_viewers_zone)
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
         """The list; 403 for who may not see it, which the audit notes."""
@@ -78,7 +92,9 @@ class ReadOnlyAdmin(ModelAdmin):
     def changeform_view(
         self, request: HttpRequest, object_id: str | None = None, form_url: str = "", extra_context: Any = None
     ) -> Any:
-        """One row; 403 for who may not see it, which the audit notes."""
+        """One row; 403 for who may not see it, or wants to change it, which the audit notes."""
+        if request.method not in ("GET", "HEAD"):
+            return forbidden(request, "change", tab=self.tab)
         if not self.has_view_permission(request):
             return forbidden(request, "retrieve", tab=self.tab, needed=self.needed)
         return super().changeform_view(request, object_id, form_url, common(request, tab=self.tab) | (extra_context or {}))

@@ -129,8 +129,10 @@ def _undone_already(row: BackupRestore, at: datetime) -> RefusedError:
 
 
 def _row(id: UUID) -> BackupRestore:
-    rows = BackupRestore.objects.select_related("restored_by", "backup").defer("backup__table_snapshot")
-    row: BackupRestore = found(rows, id)
+    """What is large is read when it is looked at: the report of one that has ended, and never each second."""
+    large = ("table_snapshot", "applied_migrations", "extensions", "warnings", "guards", "progress")
+    rows = BackupRestore.objects.select_related("restored_by", "backup")
+    row: BackupRestore = found(rows.defer("comparison_report", *(f"backup__{name}" for name in large)), id)
     return row
 
 

@@ -8,7 +8,8 @@ from django.db.models import DateTimeField, ExpressionWrapper, F, QuerySet, Valu
 from django.http import HttpRequest, HttpResponseRedirect
 from django.urls import reverse
 
-from backups import conf
+from backups import access, conf
+from backups.access import Action
 from backups.admin.read_only import ReadOnlyAdmin
 from backups.models import BackupRestore
 
@@ -26,6 +27,10 @@ class BackupRestoreAdmin(ReadOnlyAdmin):
     list_per_page = 50
     show_full_result_count = False
 
+    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """As `access` says: whoever may see backups, and nobody by Django's own permission for this table."""
+        return access.may(request, Action.VIEW)
+
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         """Without what a list does not show; with `kept_until`, when what was replaced may be dropped, None for never."""
         days = conf.current().keep_replaced_days
@@ -38,6 +43,6 @@ class BackupRestoreAdmin(ReadOnlyAdmin):
     def change_view(self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None) -> Any:
         """The panel's page of it, for whoever may see it."""
         is_read = request.method in ("GET", "HEAD")
-        if not is_read or not self.has_view_permission(request) or self.get_object(request, object_id) is None:
+        if not is_read or not self.has_view_permission(request) or (row := self.get_object(request, object_id)) is None:
             return super().change_view(request, object_id, form_url, extra_context)
-        return HttpResponseRedirect(reverse("backups_panel:restore", args=[object_id]))
+        return HttpResponseRedirect(reverse("backups_panel:restore", args=[row.pk]))  # an id may be written in several ways

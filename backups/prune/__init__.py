@@ -5,7 +5,7 @@
 """
 
 from backups.prune.one import Deleted, delete_one
-from backups.prune.pins import Pinned, pin, unpin
+from backups.prune.pins import Pinned, is_reason, pin, unpin
 from backups.prune.pruning import BackupPruning, Fate, Judged, Pruning
 from backups.prune.rules import has_rules, policy
 
@@ -18,6 +18,7 @@ __all__ = [
     "Pruning",
     "delete_one",
     "has_rules",
+    "is_reason",
     "pin",
     "policy",
     "unpin",

@@ -35,7 +35,8 @@ def delete_one(row: BackupHistory) -> Deleted:
     """Deletes one backup from every store, its local copy included; the row stays, with its `deleted_at`.
 
     It must be of this environment, not pinned, not locked, not being restored, and older than the newest verified one; and the
-    newest runs must not all have failed. A prune asks the same. What an earlier deletion has left of it is removed.
+    newest runs must not all have failed. A prune asks the same. What an earlier deletion has left of it is removed. On a page the
+    stores are looked at with a page's patience; from the mark on the row to the last object each is given all its time.
 
     Raises RefusedError, RunningError while a prune runs, ObjectMissingError where no store has it, HistoryError, PostgresError;
     StorageError and ManifestError where it or a part of it is left: to be tried again, or the next prune removes it.
@@ -47,6 +48,7 @@ def delete_one(row: BackupHistory) -> Deleted:
     with named_lock.named_lock(history.server(), lock, taken=taken) as session:
         found = _found(row, look(configured, environment=environment), configured)
         named_lock.require_held(session, lock)
+        found = replace(found, lying=tuple(replace(one, store=stores.patient(one.store)) for one in found.lying))
         if isinstance(found, Standing):
             if refused := deleting.take_away(found):
                 raise _refused(row, [refused])

@@ -29,6 +29,11 @@ class Pinned:
     was_pinned: bool
 
 
+def is_reason(text: str) -> bool:
+    """Whether a pin can keep it: a text of one line that can be printed. A NUL, PostgreSQL could not keep."""
+    return 0 < len(text) <= catalog.LONGEST_REASON and text.isprintable()
+
+
 def pin(filename: str, *, reason: str) -> Pinned:
     """Keeps a backup until it is unpinned. `filename` is taken as a restore takes it; a new reason takes the place of an old one.
 
@@ -36,9 +41,9 @@ def pin(filename: str, *, reason: str) -> Pinned:
     StorageError, and what `catalog.find` raises.
     """
     reason = " ".join(reason.split())
-    if not 0 < len(reason) <= catalog.LONGEST_REASON:
+    if not is_reason(reason):
         raise UsageError(
-            _("A pin needs a reason, of at most {most} characters.", most=catalog.LONGEST_REASON),
+            _("A pin needs a reason, of at most {most} printable characters.", most=catalog.LONGEST_REASON),
             detail=_("Somebody will ask what it was for."),
             hint=_('For example: icb db pin {filename} --reason "before the audit"', filename=filename),
         )

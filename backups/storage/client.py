@@ -45,12 +45,12 @@ class Clients:
     https://boto3.amazonaws.com/v1/documentation/api/latest/guide/clients.html#multithreading-or-multiprocessing-with-clients
     """
 
-    def __init__(self, options: StoreOptions) -> None:
+    def __init__(self, options: StoreOptions, *, has_answered: bool = False) -> None:
         self._options = options
         self._clients: dict[Patience, S3Client] = {}
         self._session: boto3.session.Session | None = None
         self._lock = Lock()
-        self._has_answered = False
+        self._has_answered = has_answered
 
     @property
     def steady(self) -> "S3Client":

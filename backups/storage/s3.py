@@ -33,12 +33,14 @@ if TYPE_CHECKING:
 
 
 class S3Store:
-    """A bucket of S3 or of anything that speaks its protocol. May be used by many threads."""
+    """A bucket of S3 or of anything that speaks its protocol. May be used by many threads. `has_answered` says that it did so
+    already, to whoever asked before: see `Clients.steady`.
+    """
 
-    def __init__(self, options: StoreOptions) -> None:
+    def __init__(self, options: StoreOptions, *, has_answered: bool = False) -> None:
         self.options = options
         self.bucket = options.bucket
-        self.clients = Clients(options)
+        self.clients = Clients(options, has_answered=has_answered)
 
     @property
     def client(self) -> "S3Client":

@@ -7,7 +7,7 @@ from django.test import Client
 from django.urls import reverse
 
 from backups.audit import By, Channel, note
-from backups.models import BackupHistory, BackupRestore
+from backups.models import AuditEntry, BackupHistory, BackupRestore
 from tests.integration import shelf
 
 pytestmark = pytest.mark.usefixtures("history")
@@ -83,6 +83,13 @@ def test_nobody_can_add_change_or_delete(browser: Client, rows: tuple[BackupHist
 
     row.refresh_from_db()
     assert row.status == "succeeded"
+    refused = AuditEntry.objects.order_by("at").values_list("actor", "action", "outcome", "object")
+    assert list(refused) == [
+        ("root", "add", "refused", url(name, "add")),
+        ("root", "add", "refused", url(name, "add")),
+        ("root", "change", "refused", url(name, "change", row.pk)),
+        ("root", "delete", "refused", url(name, "delete", row.pk)),
+    ]
     listed = browser.get(url(name, "changelist")).content.decode()
     assert "delete_selected" not in listed
     assert url(name, "add") not in listed
@@ -95,7 +102,9 @@ def test_who_may_not_view_sees_nothing(rows: tuple[BackupHistory, BackupRestore]
     staff = User.objects.create_user("staff", is_staff=True)
     client.force_login(staff)
     assert client.get(url(name, "changelist")).status_code == 403
-    assert client.get(url(name, "change", rows[NAMES.index(name)].pk)).status_code == 403
+    for page in ("change", "history", "delete"):
+        assert client.get(url(name, page, rows[NAMES.index(name)].pk)).status_code == 403
+    assert [noted.action for noted in AuditEntry.objects.order_by("at")] == ["list", "retrieve", "retrieve", "delete"]
 
 
 def test_a_user_who_is_gone_leaves_the_history_and_takes_his_name(rows: tuple[BackupHistory, BackupRestore]) -> None:

@@ -14,7 +14,7 @@ from backups.postgres.named_lock import named_lock
 from backups.prune import delete_one, pin
 from backups.storage import keys
 from tests.conftest import keys_in, s3_client
-from tests.faults.proxy import Proxy, deny, operation
+from tests.faults.proxy import Proxy, deny, drop, operation
 from tests.integration import shelf
 
 pytestmark = pytest.mark.usefixtures("history")
@@ -180,6 +180,22 @@ def test_where_the_store_refuses_the_backup_is_whole_and_its_row_says_why(
     row.refresh_from_db()
     assert row.deleted_at is None
     assert row.error_message.startswith("Not pruned: ")
+
+
+def test_a_deletion_that_has_begun_is_given_all_the_time_of_the_settings_on_a_page_too(
+    use_bucket: Callable[..., str], backups_settings: Settings
+) -> None:
+    endpoint = backups_settings.STORAGES["backups"]["OPTIONS"]["endpoint_url"]
+    with Proxy(endpoint) as proxy:
+        use_bucket(endpoint_url=proxy.endpoint)
+        shelve("newest", days=1)
+        row = shelve("old", days=3)
+        dropped = proxy.when(operation("delete"), drop, times=stores.PAGE_ATTEMPTS + 2)
+        with stores.for_a_page():
+            assert delete_one(row).copies == 1
+    assert dropped.used == stores.PAGE_ATTEMPTS + 2
+    row.refresh_from_db()
+    assert (row.deleted_at is not None, row.error_message) == (True, "")
 
 
 def test_what_a_deletion_that_died_has_left_is_removed(bucket: str, newest: BackupHistory, backups_settings: Settings) -> None:

@@ -302,6 +302,17 @@ def test_a_pin_needs_a_reason_and_is_removed_again(browser_of: BrowserOf, backup
     assert "It was not pinned. Nothing was changed." in words_of(pruner, address(backup))
 
 
+@pytest.mark.parametrize("typed", ["a\0b", "a\x1b[31mb"])
+def test_a_reason_that_can_not_be_printed_is_refused_with_a_sentence(
+    browser_of: BrowserOf, backup: BackupHistory, typed: str
+) -> None:
+    answer = browser_of("backup pruner").post(address(backup, "pin/"), {"reason": typed})
+    assert answer.status_code == 400
+    assert "A pin needs a reason, of at most 200 printable characters" in answer.content.decode()
+    backup.refresh_from_db()
+    assert backup.pin_reason == ""
+
+
 @pytest.mark.parametrize(
     ("fields", "why"), [({"status": "failed"}, "is no whole backup"), ({"deleted_at": timezone.now()}, "was deleted")]
 )

@@ -11,6 +11,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
+from backups.admin import bulk
 from backups.audited import AuditEntry
 from backups.models import BackupHistory, BackupRestore
 from backups.storage import keys
@@ -396,12 +397,14 @@ def test_other_than_two_can_not_be_compared(viewer: Client, number: int) -> None
 
 def test_to_download_some_the_next_page_has_a_link_for_each(administrator: Client) -> None:
     one, two, gone = row("one"), row("two"), row("gone", deleted_at=timezone.now())
-    answer = act(administrator, "download", one, two, gone)
+    missing = row("missing", missing_at=timezone.now())
+    answer = act(administrator, "download", one, two, gone, missing)
     assert answer["Location"].startswith(f"{reverse('backups_panel:downloads')}?id=")
     text = administrator.get(answer["Location"]).content.decode()
-    links = [reverse("backups_panel:download", args=[each.pk]) for each in (one, two, gone)]
-    assert [f'href="{link}"' in text for link in links] == [True, True, False]
+    links = [reverse("backups_panel:download", args=[each.pk]) for each in (one, two, gone, missing)]
+    assert [f'href="{link}"' in text for link in links] == [True, True, False, False]
     assert f"{gone.filename} was deleted" in text
+    assert f"No store has {missing.filename} any more" in text
     assert "Download 2 backups" in text
     assert not AuditEntry.objects.exists()
 
@@ -416,9 +419,10 @@ def test_verifications_are_queued_and_noted(administrator: Client, bucket: str, 
     answer = act(administrator, "verify", one, other)
     assert said(answer) == ["2 verifications are queued."]
     assert {str(made.id) for made in BackupRestore.objects.filter(purpose="verification")} == set(worker)
-    assert sorted(AuditEntry.objects.filter(action="verify", outcome="queued").values_list("object", flat=True)) == sorted(
-        [one.filename, other.filename]
-    )
+    noted = AuditEntry.objects.filter(action="verify", outcome="queued").values_list("object", "target", "detail")
+    runs = {str(made.id): made.backup for made in BackupRestore.objects.all()}
+    assert sorted(noted) == sorted((backup.filename, id, "restored") for id, backup in runs.items() if backup is not None)
+    assert set(runs.values()) == {one, other}
 
 
 def test_how_many_more_could_not_be_done_or_were_not_tried_counts_backups(administrator: Client) -> None:
@@ -440,10 +444,53 @@ def test_without_room_the_rest_is_not_tried_and_that_is_said(
     assert BackupRestore.objects.count() == 1
 
 
+@pytest.mark.parametrize("action", ["pin", "unpin"])
+def test_where_the_store_does_not_answer_the_rest_is_not_tried_and_that_is_said(
+    administrator: Client, use_bucket: Callable[..., str], action: str
+) -> None:
+    use_bucket(make=False, endpoint_url="http://127.0.0.1:1")
+    now = timezone.now()
+    rows = [row(filename=keys.filename(at=now - timedelta(minutes=one), description="one")) for one in range(3)]
+    told = said(act(administrator, action, *rows, reason="why"))
+    assert told[0].startswith("Not done with backup-")
+    assert told[1:] == ["2 more were not tried."]
+    assert not BackupHistory.objects.exclude(pin_reason="").exists()
+    assert [noted.outcome for noted in AuditEntry.objects.all()] == ["failed"]
+
+
+def test_what_a_store_says_of_one_backup_keeps_no_other_from_being_pinned(administrator: Client, bucket: str) -> None:
+    good, cut = (BackupHistory.objects.get(s3_key=shelf.put(name, minutes=place)) for place, name in enumerate(("a", "b")))
+    shelf._store().delete(cut.s3_key)
+    shelf._store().put_new(cut.s3_key, b"of another size")
+    assert said(act(administrator, "pin", cut, good, reason="why"))[1:] == ["1 backup is pinned: why"]
+
+
+def test_after_a_minute_no_other_is_begun_and_that_is_said(
+    administrator: Client, bucket: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bulk, "LONGEST_SECONDS", 0)
+    rows = [BackupHistory.objects.get(s3_key=shelf.put(f"n{one}", minutes=one)) for one in range(3)]
+    assert said(act(administrator, "pin", *rows, reason="why")) == ["2 more were not tried.", "1 backup is pinned: why"]
+
+
+@pytest.mark.parametrize("action", ["pin", "unpin", "verify"])
+def test_more_than_a_page_of_them_is_refused_before_anything_is_done(
+    administrator: Client, worker: list[str], action: str
+) -> None:
+    rows = [row(f"n{one}") for one in range(31)]
+    answer = act(administrator, action, rows[0], select_across="1", reason="why")
+    assert said(answer) == ["Nothing was done. Select at most 30 backups at once: as many as a page shows."]
+    assert not BackupHistory.objects.exclude(pin_reason="").exists()
+    assert not worker
+    assert [(noted.action, noted.outcome) for noted in AuditEntry.objects.all()] == [(action, "refused")]
+
+
 def test_without_a_worker_nothing_is_queued(administrator: Client) -> None:
     answer = act(administrator, "verify", row())
     assert "icb up" in said(answer)[0]
     assert not BackupRestore.objects.exists()
+    administrator.post(f"/admin/backups/{BackupHistory.objects.get().pk}/verify/")
+    assert [noted.outcome for noted in AuditEntry.objects.all()] == ["failed", "failed"]  # in the list as on its page
 
 
 @pytest.mark.parametrize(
@@ -497,7 +544,7 @@ def test_a_pin_asks_for_its_reason_and_then_keeps_it_in_history_and_bucket(admin
     assert (noted.outcome, noted.object, noted.detail) == ("done", one.filename, "before the audit")
 
 
-@pytest.mark.parametrize("reason", ["", "   ", "x" * 201])
+@pytest.mark.parametrize("reason", ["", "   ", "x" * 201, "a\0b", "a\x1b[31mb"])
 def test_without_a_reason_that_can_be_kept_nothing_is_pinned(administrator: Client, reason: str) -> None:
     one = row()
     answer = act(administrator, "pin", one, reason=reason)

@@ -4,11 +4,14 @@ from collections.abc import Callable
 
 import pytest
 from django.contrib.auth import get_user_model
+from django.contrib.auth.models import Permission
 from django.test import Client
 from django.urls import reverse
+from django.utils import translation
 from django_celery_beat.models import IntervalSchedule, PeriodicTask
 
-from backups.models import Incident
+from backups.admin.periodic import ScheduleAdmin
+from backups.models import AuditEntry, Incident
 from backups.queues import ROUTES
 from backups.schedules import FOR_SCHEDULES, OURS
 from backups.upkeep import ask_for_due
@@ -17,6 +20,7 @@ from ichrisbirch_site.scheduler import FollowableScheduler
 
 pytestmark = pytest.mark.usefixtures("history", "groups")
 
+LIST = "/admin/django_celery_beat/periodictask/"
 UNFOLLOWABLE = [
     ("prune", "args", "[1]", "the task takes no positional arguments: leave it as []."),
     ("prune", "kwargs", "[1]", "a JSON object is expected, for example {}."),
@@ -40,7 +44,7 @@ def schedule() -> Callable[..., PeriodicTask]:
     PeriodicTask.objects.all().delete()
     interval = IntervalSchedule.objects.get_or_create(every=1, period="hours")[0]
 
-    def make(task: str, **fields: str) -> PeriodicTask:
+    def make(task: str, **fields: object) -> PeriodicTask:
         return PeriodicTask.objects.create(name="odd", task=f"{OURS}{task}", interval=interval, **fields)
 
     return make
@@ -82,6 +86,85 @@ def test_running_one_that_can_not_be_followed_says_why(root: Client, schedule: C
         follow=True,
     )
     assert "The schedule odd can&#x27;t be followed: kwargs: a JSON object is expected" in answer.content.decode()
+
+
+def act(client: Client, action: str, *rows: PeriodicTask):  # type: ignore[no-untyped-def]
+    """Selects rows and sends the action."""
+    return client.post(LIST, {"action": action, "_selected_action": [str(row.pk) for row in rows]})
+
+
+@pytest.mark.parametrize("action", ["enable_tasks", "disable_tasks", "toggle_tasks", "run_tasks"])
+def test_whoever_may_only_look_at_schedules_changes_none_and_is_noted(action: str, schedule: Callable[..., PeriodicTask]) -> None:
+    row = schedule("prune", enabled=action != "enable_tasks")
+    user = get_user_model().objects.create_user("looks", is_staff=True)
+    user.user_permissions.add(Permission.objects.get(codename="view_periodictask"))
+    client = Client(HTTP_ACCEPT="text/html")
+    client.force_login(user)
+    assert f'value="{action}"' not in client.get(LIST).content.decode()
+
+    assert act(client, action, row).status_code == 403
+
+    before = row.enabled
+    row.refresh_from_db()
+    assert row.enabled == before
+    assert [(noted.actor, noted.action, noted.outcome) for noted in AuditEntry.objects.all()] == [("looks", action, "refused")]
+
+
+@pytest.mark.parametrize(
+    ("action", "is_enabled", "noted_as"),
+    [
+        ("enable_tasks", False, "enable_schedule"),
+        ("disable_tasks", True, "disable_schedule"),
+        ("toggle_tasks", True, "disable_schedule"),
+        ("toggle_tasks", False, "enable_schedule"),
+    ],
+)
+def test_whoever_switches_a_schedule_is_noted_with_what_it_came_to(
+    action: str, is_enabled: bool, noted_as: str, root: Client, schedule: Callable[..., PeriodicTask]
+) -> None:
+    row = schedule("prune", enabled=is_enabled)
+    assert act(root, action, row).status_code == 302
+    row.refresh_from_db()
+    assert row.enabled == (not is_enabled)
+    noted = AuditEntry.objects.get()
+    assert (noted.actor, noted.action, noted.outcome) == ("root", noted_as, "done")
+    assert (noted.object, noted.detail) == ("odd", f"{OURS}prune")
+
+
+class Sent:
+    """In the place of a task: how often it was sent."""
+
+    def __init__(self) -> None:
+        self.times = 0
+
+    def apply_async(self, **_how: object) -> str:
+        """A message."""
+        self.times += 1
+        return "id"
+
+
+def test_whoever_runs_a_schedule_is_noted_as_far_as_it_was_sent(
+    root: Client, schedule: Callable[..., PeriodicTask], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app.loader.import_default_modules()
+    sent = Sent()
+    monkeypatch.setitem(app.tasks, f"{OURS}prune", sent)
+    row = schedule("prune")
+
+    act(root, "run_tasks", row)
+    PeriodicTask.objects.update(kwargs="[1]")
+    act(root, "run_tasks", row)
+    PeriodicTask.objects.update(task="of.nobody")
+    act(root, "run_tasks", row)
+
+    assert sent.times == 1
+    noted = AuditEntry.objects.order_by("at").values_list("action", "outcome")
+    assert list(noted) == [("run_schedule", "queued"), ("run_schedule", "refused"), ("run_schedule", "refused")]
+
+
+def test_an_action_is_told_in_the_language_of_whoever_looks() -> None:
+    with translation.override("de"):
+        assert str(ScheduleAdmin.run_tasks.short_description) == "Ausgewählte Aufgaben ausführen"
 
 
 @pytest.mark.parametrize(("task", "field", "text", "why"), UNFOLLOWABLE)

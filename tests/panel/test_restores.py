@@ -3,6 +3,8 @@
 from collections.abc import Callable
 
 import pytest
+from django.contrib.auth import get_user_model
+from django.contrib.auth.models import Permission
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
@@ -10,6 +12,7 @@ from django.utils import timezone
 from pytest_django.fixtures import Settings
 
 from backups.models import AuditEntry, BackupRestore
+from tests.integration.health import made
 
 pytestmark = pytest.mark.usefixtures("history")
 LIST = "/admin/backups/backuprestore/"
@@ -57,6 +60,27 @@ def test_one_page_is_the_page_whatever_is_asked_for(viewer: Client, asked: str) 
 def test_whoever_may_not_see_it_is_told_so_and_that_is_noted(browser_of: Callable[..., Client]) -> None:
     assert browser_of().get(LIST).status_code == 403
     assert [(noted.outcome, noted.object) for noted in AuditEntry.objects.all()] == [("refused", LIST)]
+
+
+@pytest.mark.parametrize(("permission", "status"), [("view_backuphistory", 200), ("view_backuprestore", 403)])
+def test_whoever_may_see_backups_sees_restores_and_nobody_else(groups: None, permission: str, status: int) -> None:
+    some(1)
+    user = get_user_model().objects.create_user("one", is_staff=True)
+    user.user_permissions.add(Permission.objects.get(codename=permission))
+    client = Client(HTTP_ACCEPT="text/html")
+    client.force_login(user)
+    page = f"/admin/backups/restores/{BackupRestore.objects.get().id}/"
+    assert (client.get(LIST).status_code, client.get(page).status_code) == (status, status)
+
+
+@pytest.mark.parametrize("name", ["backuprestore", "backuphistory"])
+@pytest.mark.parametrize("written", ["hex", "upper"])
+def test_an_id_leads_to_its_page_however_it_is_written(viewer: Client, name: str, written: str) -> None:
+    some(1)
+    row = BackupRestore.objects.get() if name == "backuprestore" else made("shop")
+    page = f"/admin/backups/{'restores/' if name == 'backuprestore' else ''}{row.pk}/"
+    id = row.pk.hex if written == "hex" else str(row.pk).upper()
+    assert viewer.get(f"/admin/backups/{name}/{id}/change/")["Location"] == page
 
 
 def test_it_takes_as_many_queries_for_many_as_for_few(viewer: Client) -> None:

@@ -7,6 +7,7 @@ from html import unescape
 import pytest
 from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from django.utils.html import strip_tags
 from pytest_django.fixtures import Settings
@@ -20,6 +21,7 @@ from backups.postgres.named_lock import named_lock
 from backups.types import Server
 from tests.conftest import connect
 from tests.integration import shelf
+from tests.integration.health import made
 from tests.panel.workers import alive
 
 pytestmark = pytest.mark.usefixtures("history")
@@ -368,6 +370,24 @@ def test_a_restore_is_cancelled_only_by_who_may_restore(browser_of: BrowserOf, b
     assert browser_of("backup restorer").post(address).status_code == 302
     row.refresh_from_db()
     assert row.status == "cancelled"
+
+
+def test_what_is_large_is_not_read_each_second(browser_of: BrowserOf) -> None:
+    row = BackupRestore.objects.create(
+        backup=made("shop"),
+        source_key="x",
+        target_host="db1",
+        target_port=1,
+        target_database="shop",
+        target_environment="testing",
+        status="running",
+        started_at=timezone.now(),
+    )
+    client = browser_of("backup viewer")
+    with CaptureQueriesContext(connection) as asked:
+        assert client.get(f"/admin/backups/restores/{row.id}/live/", **LIVE).status_code == 200
+    large = ("comparison_report", "applied_migrations", "extensions", "table_snapshot")
+    assert [name for name in large if any(name in query["sql"] for query in asked)] == []
 
 
 def test_a_viewer_is_told_what_was_kept_and_the_server_is_not_asked_for_it(browser_of: BrowserOf) -> None:

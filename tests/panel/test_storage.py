@@ -16,8 +16,11 @@ from pytest_django.fixtures import Settings
 
 from backups import stores
 from backups.models import AuditEntry, BackupHistory
+from backups.storage import keys
+from backups.types import Server
 from tests.conftest import s3_client
 from tests.integration import shelf
+from tests.integration.health import made
 
 pytestmark = pytest.mark.usefixtures("history")
 STORAGE = "/admin/backups/storage/"
@@ -206,6 +209,36 @@ def test_a_store_that_says_nothing_is_asked_twice_and_not_for_longer(
 ) -> None:
     answer = administrator.get(STORAGE)
     assert (answer.status_code, len(silent_store)) == (503, 2)
+
+
+@pytest.mark.parametrize(
+    ("page", "given"),
+    [
+        ("{id}/pin/", {"reason": "why"}),
+        ("{id}/unpin/", {}),
+        ("{id}/delete/", {"name": "{filename}"}),
+        ("{id}/restore/", {"target": "source", "confirm": "wrong"}),
+        ("prune/", {"name": "wrong"}),
+        ("storage/delete/", {"key": "testing/postgres/x", "confirm": "x"}),
+        ("storage/delete/", {"key": "testing/postgres/x", "confirm": "wrong"}),
+    ],
+)
+def test_what_is_asked_for_waits_for_a_silent_store_no_longer_than_a_look(
+    administrator: Client,
+    silent_store: list[socket.socket],
+    source: Server,
+    backups_settings: Settings,
+    page: str,
+    given: dict[str, str],
+) -> None:
+    backups_settings.BACKUPS = {**backups_settings.BACKUPS, "RESTORE_TARGETS": ["source"]}
+    row = made("shop", filename=keys.filename(at=timezone.now(), description="one"))
+    told = {name: text.format(filename=row.filename) for name, text in given.items()}
+    answer = administrator.post(f"/admin/backups/{page.format(id=row.pk)}", told)
+    assert answer.status_code >= 400
+    assert len(silent_store) == 2
+    row.refresh_from_db()
+    assert (row.deleted_at, row.pin_reason) == (None, "")
 
 
 def test_pages_ask_by_the_client_of_the_page_before(administrator: Client, bucket: str) -> None:
