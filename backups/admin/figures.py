@@ -6,6 +6,8 @@ from django.utils import formats, timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop, pgettext
 
+from backups.sentences import Sentence
+
 UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
 NO_BREAK = "\N{NO-BREAK SPACE}"
 UNKNOWN = "\N{EN DASH}"
@@ -79,6 +81,22 @@ def clock(moment: datetime, *, now: datetime | None = None) -> str:
 def utc(moment: datetime) -> str:
     """2026-11-22 13:00:04 UTC."""
     return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+
+
+class Moment(Sentence):
+    """A moment as a part of a sentence: in UTC where the sentence is kept or sent, on the viewer's `clock` where it is shown."""
+
+    at: datetime
+
+    @classmethod
+    def of(cls, at: datetime) -> "Moment":
+        """The part for that moment."""
+        made = cls(utc(at))
+        made.at = at
+        return made
+
+    def translated(self) -> str:
+        return clock(self.at)
 
 
 def change(count: float, kind: str = "number") -> str:

@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from django.db import connection
@@ -13,6 +13,7 @@ from django.utils import timezone
 from django.utils.html import strip_tags
 
 from backups import queued
+from backups.admin import zone
 from backups.backup import DatabaseBackup
 from backups.models import AuditEntry, BackupHistory, BackupRestore
 from backups.restore import DatabaseRestore
@@ -314,6 +315,15 @@ def test_what_is_not_there_is_refused_with_why_and_what_to_do(
     text = " ".join(strip_tags(answer.content.decode()).split())
     assert answer.status_code == 409
     assert (row.filename in text, why in text, "Choose one that has succeeded" in text) == (True, True, True)
+
+
+def test_when_it_was_deleted_is_told_on_the_viewers_clock_and_noted_in_utc(administrator: Client) -> None:
+    row = made("shop", deleted_at=datetime(2025, 11, 22, 23, 30, 4, tzinfo=UTC))
+    administrator.cookies[zone.COOKIE] = "Asia/Tokyo"
+    shown = strip_tags(administrator.post(address(row, "pin/")).content.decode())
+    assert f"{row.filename} was deleted, 23 Nov 2025, and is in no store any more." in " ".join(shown.split())
+    noted = AuditEntry.objects.get(outcome="refused").detail
+    assert f"{row.filename} was deleted, 2025-11-22 23:30:04 UTC, and is in no store any more." in noted
 
 
 def test_contents_are_listed_by_name(viewer: Client, backup: BackupHistory) -> None:
