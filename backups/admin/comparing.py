@@ -49,6 +49,11 @@ class Group:
     tables: Sequence[Swing]
     more: int
 
+    @property
+    def number(self) -> int:
+        """How many there are, shown or not."""
+        return len(self.tables) + self.more
+
 
 class Diff(Page):
     """From the first to the other, by their manifests alone."""
