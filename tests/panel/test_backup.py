@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from uuid import UUID
 
 import pytest
 from django.db import connection
@@ -11,14 +12,17 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from django.utils.html import strip_tags
+from pytest_django.fixtures import Settings
 
 from backups import queued
 from backups.admin import zone
+from backups.admin.contents import Manifest
 from backups.backup import DatabaseBackup
 from backups.models import AuditEntry, BackupHistory, BackupRestore
 from backups.restore import DatabaseRestore
+from backups.storage import keys
 from backups.types import Server
-from tests.conftest import connect
+from tests.conftest import connect, s3_client
 from tests.integration.health import made, verified
 from tests.panel.workers import alive
 
@@ -339,6 +343,23 @@ def test_the_manifest_is_read_and_taken_away_as_it_is_stored(viewer: Client, bac
     answer = viewer.get(address(backup, "manifest/?as=file"))
     assert json.loads(answer.content)["backup"]["filename"] == backup.filename
     assert answer["Content-Disposition"] == f'attachment; filename="{backup.filename}.json"'
+
+
+@pytest.mark.parametrize("more", ["", "?as=file"])
+def test_a_manifest_that_is_changed_between_two_reads_is_neither_shown_nor_handed_out(
+    viewer: Client, backup: BackupHistory, monkeypatch: pytest.MonkeyPatch, backups_settings: Settings, more: str
+) -> None:
+    find = Manifest.found
+
+    def found_and_then_changed(page: Manifest, id: UUID) -> object:
+        found = find(page, id)
+        client, where = s3_client(backups_settings), {"Bucket": backup.bucket, "Key": keys.manifest_key(backup.s3_key)}
+        told = client.get_object(**where)["Body"].read()
+        client.put_object(**where, Body=told.replace(backup.checksum.encode(), b"0" * 64))
+        return found
+
+    monkeypatch.setattr(Manifest, "found", found_and_then_changed)
+    assert viewer.get(address(backup, f"manifest/{more}")).status_code == 503
 
 
 def test_a_manifest_that_is_not_ours_is_not_called_ours(viewer: Client, backup: BackupHistory, backups_settings: object) -> None:
