@@ -15,10 +15,11 @@ from django.utils.translation import gettext as _
 from backups import conf
 from backups.admin import charts, figures
 from backups.admin.charts import Calendar, Day, Plot
-from backups.changes import Kind, TableChange, compare_tables
+from backups.changes import TableChange, alarming, compare_tables
 from backups.health import of_backups
 from backups.health.sites import Site
 from backups.models import BackupHistory, Status
+from backups.shrinking import LEAST_ROWS
 from backups.types import TableRows
 
 DAYS = 90
@@ -152,10 +153,10 @@ def movers_of(changes: Sequence[TableChange], *, alarm_percent: int) -> list[Mov
     """Those with the most rows more or fewer."""
     moved = sorted((change for change in changes if change.rows), key=lambda change: (-abs(change.rows), change.name))[:_MOVERS]
     largest = max((abs(change.rows) for change in moved), default=1)
+    lost = alarming(moved, percent=alarm_percent, least_rows=LEAST_ROWS)
     found = []
     for change in moved:
         width = 50 * abs(change.rows) / largest
-        has_lost = change.kind in (Kind.GONE, Kind.SHRUNK) and change.percent is not None and -change.percent > alarm_percent
         found.append(
             Mover(
                 name=change.name,
@@ -164,7 +165,7 @@ def movers_of(changes: Sequence[TableChange], *, alarm_percent: int) -> list[Mov
                 percent=change.percent,
                 x=f"{50 if change.rows > 0 else 50 - width:.1f}",
                 width=f"{width:.1f}",
-                is_alarming=has_lost,
+                is_alarming=change in lost,
             )
         )
     return found

@@ -96,6 +96,15 @@ def test_the_largest_movers_come_first_and_a_table_that_has_lost_much_is_alarmin
     assert (movers[0].x, movers[0].width, movers[1].x) == ("50.0", "50.0", "31.0")
 
 
+def test_a_table_that_has_lost_a_few_rows_is_not_alarming_however_many_per_cent_they_are() -> None:
+    changes = compare_tables(rows(few=4, many=400, gone=4), rows(few=2, many=200))
+    assert {mover.name: mover.is_alarming for mover in movers_of(changes, alarm_percent=20)} == {
+        "public.few": False,
+        "public.many": True,
+        "public.gone": True,
+    }
+
+
 def test_a_table_that_was_empty_is_new_and_has_no_per_cent() -> None:
     (mover,) = movers_of(compare_tables(rows(a=0), rows(a=7)), alarm_percent=20)
     assert mover.signed_percent == "new"
