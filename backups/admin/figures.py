@@ -11,6 +11,7 @@ from backups.sentences import Sentence
 UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
 NO_BREAK = "\N{NO-BREAK SPACE}"
 UNKNOWN = "\N{EN DASH}"
+MINUS = "\N{MINUS SIGN}"
 MINUTE, HOUR, DAY, WEEK = 60, 3600, 86400, 7 * 86400
 _PARTS = ((DAY, gettext_noop("d")), (HOUR, gettext_noop("h")), (MINUTE, gettext_noop("min")), (1, gettext_noop("s")))
 
@@ -103,8 +104,19 @@ def change(count: float, kind: str = "number") -> str:
     """+44,210, or with a minus sign; with kind "size" +1.2 MiB; 0 for none."""
     if not count:
         return "0"
-    sign = "\N{MINUS SIGN}" if count < 0 else "+"
+    sign = MINUS if count < 0 else "+"
     return sign + (size if kind == "size" else number)(abs(count))
+
+
+def percent(share: float) -> str:
+    """+2.0%, or with a minus sign; +0.05%: two digits where one would say nothing. 0% only for none, 100% less only for all."""
+    if not share:
+        return "0%"
+    amount = abs(share)
+    digits = 2 if amount < 0.095 else 1
+    told = min(round(amount, digits), 99.9) if -100 < share < 0 else round(amount, digits)
+    sign = MINUS if share < 0 else "+"
+    return f"{sign}{formats.number_format(max(told, 0.01), decimal_pos=digits, use_l10n=True, force_grouping=True)}%"
 
 
 def whole(seconds: float) -> str:

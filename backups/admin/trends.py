@@ -9,7 +9,7 @@ from typing import Any
 
 from django.db.models import Count, Max, Min, Q
 from django.db.models.functions import TruncDate
-from django.utils import formats, timezone
+from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from backups import conf
@@ -23,7 +23,6 @@ from backups.shrinking import LEAST_ROWS
 from backups.types import TableRows
 
 DAYS = 90
-MINUS = "\N{MINUS SIGN}"
 _MOVERS = 7
 _COUNTS = ("runs", "good", "proven", "failed", "first_at", "at")
 _GOOD = Q(status=Status.SUCCEEDED, bad_at__isnull=True)
@@ -43,17 +42,9 @@ class Mover:
     is_alarming: bool
 
     @property
-    def signed_change(self) -> str:
-        """+44,210; with a minus where they are fewer."""
-        return f"{'+' if self.change > 0 else MINUS}{figures.number(abs(self.change))}"
-
-    @property
-    def signed_percent(self) -> str:
+    def told_percent(self) -> str:
         """+2.0%; new, where there was no row before."""
-        if self.percent is None:
-            return _("new")
-        sign = "+" if self.percent > 0 else MINUS
-        return f"{sign}{formats.number_format(round(abs(self.percent), 1), decimal_pos=1, use_l10n=True, force_grouping=True)}%"
+        return _("new") if self.percent is None else figures.percent(self.percent)
 
 
 @dataclass(frozen=True, kw_only=True)
