@@ -14,7 +14,7 @@ from django.utils import timezone
 from django.utils.html import strip_tags
 from pytest_django.fixtures import Settings
 
-from backups import queued
+from backups import catalog, queued
 from backups.admin import zone
 from backups.admin.contents import Manifest
 from backups.backup import DatabaseBackup
@@ -292,6 +292,7 @@ def test_a_restore_that_compared_equal_is_proof_as_well(viewer: Client, backup: 
 
 def test_a_pin_needs_a_reason_and_is_removed_again(browser_of: BrowserOf, backup: BackupHistory) -> None:
     pruner = browser_of("backup pruner")
+    assert f'maxlength="{catalog.LONGEST_REASON}"' in pruner.get(address(backup)).content.decode()
     typed = "before the audit, " * 20
     answer = pruner.post(address(backup, "pin/"), {"reason": typed})
     assert (answer.status_code, typed in answer.content.decode()) == (400, True)

@@ -16,6 +16,7 @@ from pytest_django.fixtures import Settings
 
 from backups import conf, heartbeats
 from backups.models import BackupHistory, Heartbeat, Incident
+from backups.storage import keys
 from backups.types import Server
 from tests.integration.health import made, verified
 
@@ -191,7 +192,8 @@ def test_a_first_backup_that_failed_is_told_where_it_teaches(page: Callable[...,
 
 def test_who_may_not_make_backups_is_shown_no_form_for_it(browser_of: Callable[..., Client]) -> None:
     assert 'action="/admin/backups/new/"' not in read(browser_of("backup viewer"))
-    assert 'action="/admin/backups/new/"' in read(browser_of("backup operator"))
+    shown = read(browser_of("backup operator"))
+    assert ('action="/admin/backups/new/"' in shown, f'maxlength="{keys.MAX_DESCRIPTION}"' in shown) == (True, True)
 
 
 # What one may do.
