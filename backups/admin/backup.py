@@ -42,6 +42,7 @@ class Backup(Watched):
             "backups/backup.html",
             row=row,
             facts=facts,
+            longest_reason=catalog.LONGEST_REASON,
             ladder=proof.ladder(row, runs),
             runs=runs[: proof.MOST_RUNS],
             has_more_runs=len(runs) > proof.MOST_RUNS,

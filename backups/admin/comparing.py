@@ -7,7 +7,6 @@ from uuid import UUID
 
 from django.http import HttpRequest, HttpResponse
 from django.urls import path
-from django.utils import formats
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop, ngettext
 
@@ -50,6 +49,11 @@ class Group:
     title: str
     tables: Sequence[Swing]
     more: int
+
+    @property
+    def number(self) -> int:
+        """How many there are, shown or not."""
+        return len(self.tables) + self.more
 
 
 class Diff(Page):
@@ -154,11 +158,8 @@ def _swing(change: TableChange, *, largest: int) -> Swing:
 
 
 def _percent(change: TableChange) -> str:
-    """\N{MINUS SIGN}98%, +12%, +3,400%; never 100% less of a table that has rows left."""
-    if change.kind not in (Kind.SHRUNK, Kind.GROWN) or change.percent is None:
-        return ""
-    sign, whole = ("\N{MINUS SIGN}" if change.percent < 0 else "+"), int(abs(change.percent))
-    return f"{sign}{formats.number_format(whole, force_grouping=True)}%" if whole else f"{sign}<1%"
+    """\N{MINUS SIGN}98.3%, +12.0%; empty where the table has come, gone, or had no row."""
+    return figures.percent(change.percent) if change.kind in (Kind.SHRUNK, Kind.GROWN) and change.percent is not None else ""
 
 
 urlpatterns = [

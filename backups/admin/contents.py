@@ -89,10 +89,10 @@ class Manifest(OfManifest):
         row, held = self.found(id)
         name = keys.manifest_key(row.filename)
         data = held.store.read(keys.manifest_key(held.key), limit_bytes=LIMIT_BYTES)
+        parse(data, **conf.signing_keys())  # these very bytes, if somebody has changed them meanwhile
         if request.GET.get("as") == "file":
             headers = {"Content-Disposition": disposition(name), "Cache-Control": "no-store"}
             return HttpResponse(data, content_type="application/json", headers=headers)
-        parse(data, **conf.signing_keys())  # these very bytes, if somebody has changed them meanwhile
         text = data.decode()
         return self.show(
             "backups/manifest.html",

@@ -120,7 +120,7 @@ class Delete(Page):
         )
 
 
-def obstacle_of(row: BackupHistory) -> str:
+def obstacle_of(row: Any) -> str:
     """Why it must stay, as far as the history knows, in a sentence; "" where nothing is known. `row` has `has_newer`."""
     here = conf.current().environment
     if row.environment != here:
@@ -132,7 +132,7 @@ def obstacle_of(row: BackupHistory) -> str:
         return _("It is no whole backup, and nothing of it is stored. Its row is history, and stays.")
     if row.pin_reason:
         return _("It is pinned: %(reason)s. Take the pin away first.") % {"reason": row.pin_reason}
-    if not getattr(row, "has_newer", False):
+    if not row.has_newer:
         return _("No newer backup of this database is verified. Verify a newer one first; then this one may go.")
     return ""
 

@@ -6,9 +6,12 @@ from django.utils import formats, timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop, ngettext, pgettext
 
+from backups.sentences import Sentence
+
 UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
 NO_BREAK = "\N{NO-BREAK SPACE}"
 UNKNOWN = "\N{EN DASH}"
+MINUS = "\N{MINUS SIGN}"
 MINUTE, HOUR, DAY, WEEK = 60, 3600, 86400, 7 * 86400
 _PARTS = ((DAY, gettext_noop("d")), (HOUR, gettext_noop("h")), (MINUTE, gettext_noop("min")), (1, gettext_noop("s")))
 
@@ -98,12 +101,39 @@ def utc(moment: datetime) -> str:
     return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
 
 
+class Moment(Sentence):
+    """A moment as a part of a sentence: in UTC where the sentence is kept or sent, on the viewer's `clock` where it is shown."""
+
+    at: datetime
+
+    @classmethod
+    def of(cls, at: datetime) -> "Moment":
+        """The part for that moment."""
+        made = cls(utc(at))
+        made.at = at
+        return made
+
+    def translated(self) -> str:
+        return clock(self.at)
+
+
 def change(count: float, kind: str = "number") -> str:
     """+44,210, or with a minus sign; with kind "size" +1.2 MiB; 0 for none."""
     if not count:
         return "0"
-    sign = "\N{MINUS SIGN}" if count < 0 else "+"
+    sign = MINUS if count < 0 else "+"
     return sign + (size if kind == "size" else number)(abs(count))
+
+
+def percent(share: float) -> str:
+    """+2.0%, or with a minus sign; +0.05%: two digits where one would say nothing. 0% only for none, 100% less only for all."""
+    if not share:
+        return "0%"
+    amount = abs(share)
+    digits = 2 if amount < 0.095 else 1
+    told = min(round(amount, digits), 99.9) if -100 < share < 0 else round(amount, digits)
+    sign = MINUS if share < 0 else "+"
+    return f"{sign}{formats.number_format(max(told, 0.01), decimal_pos=digits, use_l10n=True, force_grouping=True)}%"
 
 
 def whole(seconds: float) -> str:

@@ -52,42 +52,42 @@ class BackupHistoryAdmin(BulkActions, ReadOnlyAdmin):
 
     # For their order alone: the template knows what to show.
 
-    @admin.display(ordering="description", description="Backup")
+    @admin.display(ordering="description")
     def backup(self, row: BackupHistory) -> str:
         """Its name."""
         return row.description
 
-    @admin.display(ordering="status", description="Status")
+    @admin.display(ordering="status")
     def state(self, row: BackupHistory) -> str:
         """What became of it."""
         return row.status
 
-    @admin.display(ordering="verified_at", description="Proof")
+    @admin.display(ordering="verified_at")
     def proof(self, row: BackupHistory) -> str:
         """When it was proven."""
         return str(row.verified_at)
 
-    @admin.display(ordering="size_bytes", description="Stored")
+    @admin.display(ordering="size_bytes")
     def stored(self, row: BackupHistory) -> str:
         """Bytes of the dump."""
         return str(row.size_bytes)
 
-    @admin.display(ordering="database_size_bytes", description="Database")
+    @admin.display(ordering="database_size_bytes")
     def whole(self, row: BackupHistory) -> str:
         """Bytes of the database."""
         return str(row.database_size_bytes)
 
-    @admin.display(ordering="duration_seconds", description="Took")
+    @admin.display(ordering="duration_seconds")
     def took(self, row: BackupHistory) -> str:
         """Seconds."""
         return str(row.duration_seconds)
 
-    @admin.display(ordering="created_at", description="Age")
+    @admin.display(ordering="created_at")
     def age(self, row: BackupHistory) -> str:
         """When it was asked for."""
         return str(row.created_at)
 
-    @admin.display(ordering=_USERNAME, description="By")
+    @admin.display(ordering=_USERNAME)
     def by(self, row: BackupHistory) -> str:
         """Who wanted it."""
         return str(row.triggered_by)

@@ -53,7 +53,6 @@ class Totals(Pages):
 class Header:
     """A column's head: the link that sorts by it; `order` is ascending, descending, or "" where it is not sorted by."""
 
-    text: str
     address: str
     order: str
 
@@ -172,7 +171,7 @@ def _unknown_last(order: Any) -> Any:
 
 def _header(head: dict[str, Any]) -> Header:
     order = ("ascending" if head["ascending"] else "descending") if head["sorted"] else ""
-    return Header(text=str(head["text"]), address=head["url_primary"], order=order)
+    return Header(address=head["url_primary"], order=order)
 
 
 def _facet(title: str, choices: list[Any]) -> dict[str, Any]:

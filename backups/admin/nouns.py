@@ -11,7 +11,10 @@ KNOWN = (
     # phases of a run
     *(gettext_noop("checking"), gettext_noop("counting rows"), gettext_noop("dumping"), gettext_noop("completing")),
     *(gettext_noop("taking the snapshot"), gettext_noop("comparing"), gettext_noop("downloading"), gettext_noop("loading")),
-    *(gettext_noop("proving"), gettext_noop("reading")),
+    *(gettext_noop("proving"), gettext_noop("reading"), gettext_noop("decoding"), gettext_noop("asserting")),
+    *(gettext_noop("loading in place"), gettext_noop("backing up what is there"), gettext_noop("neutralizing")),
+    *(gettext_noop("carrying the history over"), gettext_noop("putting them into the schema"), gettext_noop("swapping")),
+    gettext_noop("cancelling"),
     # how far a verification went
     *(gettext_noop("stored"), gettext_noop("readable"), gettext_noop("restored")),
     # what an object in the bucket is

@@ -21,7 +21,7 @@ def to_using(row: BackupHistory) -> Sentence | None:
         return sentence(
             gettext_noop("{filename} was deleted, {clock}, and is in no store any more."),
             filename=row.filename,
-            clock=figures.clock(row.deleted_at),
+            clock=figures.Moment.of(row.deleted_at),
         )
     return None
 

@@ -101,7 +101,8 @@ class Overview(Page):
         if board.is_empty:
             key = keys.object_key(environment=conf.current().environment, filename=keys.filename(at=now, description=FIRST))
             is_up = health.worker_of(BACKUPS).state is State.OK  # a worker shows that by the scheduler, so both run
-            return self.show("backups/overview/empty.html", key=key, first=FIRST, is_up=is_up, **common)
+            common |= {"key": key, "first": FIRST, "longest": keys.MAX_DESCRIPTION, "is_up": is_up}
+            return self.show("backups/overview/empty.html", **common)
         rows = BackupHistory.objects.of_environment(conf.current().environment)
         return self.show(
             "backups/overview.html",

@@ -25,7 +25,6 @@ _STATUSES: tuple[tuple[type[BackupsError], int], ...] = (
     (exceptions.TargetNotAllowedError, 403),
     (exceptions.NoRoomError, 429),
     (exceptions.RefusedError, 409),
-    (exceptions.NoWorkerError, 503),
 )
 
 

@@ -121,9 +121,11 @@ def _undone_already(row: BackupRestore, at: datetime) -> RefusedError:
     """Whoever undoes it from a second window is told of the first."""
     undone = AuditEntry.objects.filter(action=Undo.action, object=str(row.id), outcome=audit.Outcome.DONE).first()
     if undone is None:
-        return RefusedError(sentence(gettext_noop("Nothing was done now. It was undone already: {at}."), at=figures.clock(at)))
+        return RefusedError(
+            sentence(gettext_noop("Nothing was done now. It was undone already: {at}."), at=figures.Moment.of(at))
+        )
     said = sentence(
-        gettext_noop("Nothing was done now. It was undone already: {at}, by {name}."), at=figures.clock(at), name=undone.actor
+        gettext_noop("Nothing was done now. It was undone already: {at}, by {name}."), at=figures.Moment.of(at), name=undone.actor
     )
     return RefusedError(said)
 

@@ -6,11 +6,13 @@ from datetime import datetime
 from typing import Any
 
 from django.urls import reverse
+from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from backups import conf
-from backups.admin import figures
-from backups.models import UNENDED, BackupHistory, BackupRestore, RestorePurpose, Status
+from backups.admin import progress
+from backups.admin.restoring_now import Restoring
+from backups.models import UNENDED, BackupHistory, BackupRestore, RestorePurpose
 
 _MOST = 10
 _BACKUP = ("id", "description", "status", "created_at", "started_at", "progress", "cancel_requested_at", "triggered_by")
@@ -22,38 +24,29 @@ _RESTORE = (
 
 @dataclass(frozen=True, kw_only=True)
 class Running:
-    """One of them. Bytes of tables; `total` is 0 where there is no measure of how far it is, `rate` is bytes a second."""
+    """One of them; `run` tells how far it is, here as on its own page."""
 
     name: str
     address: str
     who: str
-    since: datetime
-    is_queued: bool
-    phase: str
-    table: str
-    done: int
-    total: int
-    stored: int
-    rate: float | None
+    run: progress.Running | Restoring
 
     @property
-    def percent(self) -> int:
-        """0 to 100, never more."""
-        return min(100, 100 * self.done // self.total) if self.total else 0
+    def since(self) -> datetime:
+        """When it was begun, or asked for."""
+        return self.run.row.started_at or self.run.row.created_at
 
     @property
-    def left(self) -> str:
-        """19 s: at the rate of the last second; empty where it is not known."""
-        if not self.rate or self.rate <= 0 or not self.total or self.done >= self.total:
-            return ""
-        return figures.duration(max(1.0, round((self.total - self.done) / self.rate)))
+    def phase(self) -> str:
+        """What it does, for `heading`."""
+        return progress.CANCELLING if self.run.is_cancelling else self.run.phase
 
     @property
     def spoken(self) -> str:
         """For a screen reader, by quarters."""
-        if self.is_queued:
+        if self.run.is_queued:
             return _("%(name)s waits for a worker.") % {"name": self.name}
-        return _("%(name)s: %(percent)s%%.") % {"name": self.name, "percent": self.percent // 25 * 25}
+        return _("%(name)s: %(percent)s%%.") % {"name": self.name, "percent": (self.run.percent or 0) // 25 * 25}
 
 
 def running() -> list[Running]:
@@ -62,9 +55,12 @@ def running() -> list[Running]:
 
 
 def _all(environment: str) -> Iterator[Running]:
+    now = timezone.now()
     backups = BackupHistory.objects.of_environment(environment).filter(status__in=UNENDED).order_by("created_at")
     for row in backups.select_related("triggered_by").only(*_BACKUP)[:_MOST]:
-        yield _one(row, name=row.description, address=reverse("backups_panel:backup", args=[row.id]), who=row.triggered_by)
+        address = reverse("backups_panel:backup", args=[row.id])
+        run = progress.Running(row=row, now=now)
+        yield Running(name=row.description, address=address, who=_name(row.triggered_by), run=run)
     restores = BackupRestore.objects.filter(target_environment=environment, status__in=UNENDED).order_by("created_at")
     for restore in restores.select_related("restored_by").only(*_RESTORE)[:_MOST]:
         filename = restore.source_key.rpartition("/")[2]
@@ -72,27 +68,12 @@ def _all(environment: str) -> Iterator[Running]:
             name = _("Verifying %(filename)s") % {"filename": filename}
         else:
             name = _("Restoring onto %(database)s") % {"database": restore.target_database}
-        yield _one(restore, name=name, address=reverse("backups_panel:restore", args=[restore.id]), who=restore.restored_by)
+        address = reverse("backups_panel:restore", args=[restore.id])
+        yield Running(name=name, address=address, who=_name(restore.restored_by), run=Restoring(row=restore, now=now))
 
 
-def _one(row: Any, *, name: str, address: str, who: Any) -> Running:
-    progress: dict[str, Any] = row.progress if isinstance(row.progress, dict) else {}
-    phase = str(progress.get("phase") or "")
-    if row.cancel_requested_at is not None:
-        phase = _("cancelling")
-    return Running(
-        name=name,
-        address=address,
-        who=str(who) if who is not None else "",
-        since=row.started_at or row.created_at,
-        is_queued=row.status == Status.PENDING and row.started_at is None,
-        phase=phase,
-        table=str(progress.get("table") or ""),
-        done=int(progress.get("done_bytes") or 0),
-        total=int(progress.get("total_bytes") or 0),
-        stored=int(progress.get("stored_bytes") or 0),
-        rate=progress.get("rate"),
-    )
+def _name(user: Any) -> str:
+    return str(user) if user is not None else ""
 
 
 def spoken(runs: Sequence[Running]) -> str:

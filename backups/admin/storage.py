@@ -71,6 +71,7 @@ class Storage(Page):
             return self.failed(error, begin=reverse("backups_panel:storage"))
         shown, lines = request.GET.get("show", ""), _lines(page.items, sort)
         kinds = {"unknown": [line for line in lines if line.is_unknown], "left": [line for line in lines if line.is_left]}
+        first = {name: value for name, value in {"prefix": page.prefix, "starts": starts}.items() if value}
         there = {"prefix": page.prefix, "starts": starts, "sort": sort, "show": shown}
         return self.show(
             "backups/storage.html",
@@ -83,9 +84,9 @@ class Storage(Page):
             shown=shown if shown in kinds else "",
             starts=starts,
             sort=sort if sort in SORTS else "age",
-            here="?" + urlencode({name: value for name, value in there.items() if value and name not in ("sort", "show")}),
+            here="?" + urlencode(first | ({"cursor": cursor} if cursor else {})),
+            first_address="?" + urlencode(first) if cursor else "",
             next_address="?" + urlencode(there | {"cursor": page.cursor}) if page.cursor else "",
-            is_first=not cursor,
         )
 
 

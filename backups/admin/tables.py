@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from urllib.parse import urlencode
 
-from django.utils import formats
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
@@ -18,7 +17,6 @@ from backups.types import TableRows
 
 FIRST, MOST = 12, 2000  # rows: what is shown at first, and what a browser can be asked to draw
 ALL = "all"
-MINUS = "\N{MINUS SIGN}"
 _COLUMNS: dict[str, "str | Promise"] = {"name": _("Table"), "rows": _("Rows"), "change": _("Change"), "size": _("Size")}
 _DEFAULT = "-size"
 
@@ -35,7 +33,7 @@ class Column:
 
 @dataclass(frozen=True, kw_only=True)
 class Line:
-    """One table; `table` is None where it is gone. `before` has its rows where it was in the backup before."""
+    """One table; `table` is None where it is gone, `change` where it is as in the backup before."""
 
     name: str
     table: TableRows | None
@@ -65,7 +63,7 @@ class Line:
     @property
     def told_change(self) -> str:
         """+4,118; empty where the rows are as many."""
-        return signed(self.changed) if self.change else ""
+        return figures.change(self.changed) if self.changed else ""
 
     @property
     def told_percent(self) -> "str | Promise":
@@ -74,7 +72,9 @@ class Line:
             return ""
         if self.change.kind is Kind.GONE:
             return _("gone")
-        return _("new") if self.change.percent is None else percent(self.change.percent)
+        if self.change.percent is None:
+            return _("new")
+        return figures.percent(self.change.percent) if self.changed else ""
 
 
 @dataclass(frozen=True)
@@ -167,18 +167,6 @@ class Tables:
             return sorted(lines, key=lambda line: line.name, reverse=is_down)
         sign = -1 if is_down else 1
         return sorted(lines, key=lambda line: (sign * line.measured(by), line.name))
-
-
-def signed(number: int) -> str:
-    """+4,118, and with a true minus below zero."""
-    return f"{MINUS if number < 0 else '+'}{figures.number(abs(number))}"
-
-
-def percent(value: float) -> str:
-    """+0.1%, +0.05%: two digits where one would say nothing."""
-    digits = 2 if abs(value) < 0.095 else 1
-    told = formats.number_format(max(abs(value), 0.01), decimal_pos=digits, use_l10n=True, force_grouping=True)
-    return f"{MINUS if value < 0 else '+'}{told}%"
 
 
 def _of(row: BackupHistory) -> list[TableRows]:

@@ -9,21 +9,21 @@ from typing import Any
 
 from django.db.models import Count, Max, Min, Q
 from django.db.models.functions import TruncDate
-from django.utils import formats, timezone
+from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from backups import conf
 from backups.admin import charts, figures
 from backups.admin.charts import Calendar, Day, Plot
-from backups.changes import Kind, TableChange, compare_tables
+from backups.changes import TableChange, alarming, compare_tables
 from backups.health import of_backups
 from backups.health.sites import Site
 from backups.models import BackupHistory, Status
+from backups.shrinking import LEAST_ROWS
 from backups.types import TableRows
 
 DAYS = 90
-MINUS = "\N{MINUS SIGN}"
 _MOVERS = 7
 _COUNTS = ("runs", "good", "proven", "failed", "first_at", "at")
 _GOOD = Q(status=Status.SUCCEEDED, bad_at__isnull=True)
@@ -43,17 +43,9 @@ class Mover:
     is_alarming: bool
 
     @property
-    def signed_change(self) -> str:
-        """+44,210; with a minus where they are fewer."""
-        return f"{'+' if self.change > 0 else MINUS}{figures.number(abs(self.change))}"
-
-    @property
-    def signed_percent(self) -> str:
+    def told_percent(self) -> str:
         """+2.0%; new, where there was no row before."""
-        if self.percent is None:
-            return _("new")
-        sign = "+" if self.percent > 0 else MINUS
-        return f"{sign}{formats.number_format(round(abs(self.percent), 1), decimal_pos=1, use_l10n=True, force_grouping=True)}%"
+        return _("new") if self.percent is None else figures.percent(self.percent)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -153,10 +145,10 @@ def movers_of(changes: Sequence[TableChange], *, alarm_percent: int) -> list[Mov
     """Those with the most rows more or fewer."""
     moved = sorted((change for change in changes if change.rows), key=lambda change: (-abs(change.rows), change.name))[:_MOVERS]
     largest = max((abs(change.rows) for change in moved), default=1)
+    lost = alarming(moved, percent=alarm_percent, least_rows=LEAST_ROWS)
     found = []
     for change in moved:
         width = 50 * abs(change.rows) / largest
-        has_lost = change.kind in (Kind.GONE, Kind.SHRUNK) and change.percent is not None and -change.percent > alarm_percent
         found.append(
             Mover(
                 name=change.name,
@@ -165,7 +157,7 @@ def movers_of(changes: Sequence[TableChange], *, alarm_percent: int) -> list[Mov
                 percent=change.percent,
                 x=f"{50 if change.rows > 0 else 50 - width:.1f}",
                 width=f"{width:.1f}",
-                is_alarming=has_lost,
+                is_alarming=change in lost,
             )
         )
     return found

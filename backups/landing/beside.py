@@ -36,7 +36,7 @@ class Beside:
     def prepare(self, own_row: dict[str, Any]) -> list[str]:
         """Here, where it can be interrupted: it may take as long as loading did."""
         schema = self.plan.choices.into_schema
-        self.work.tell(f"putting them into the schema {schema}")
+        self.work.tell("putting them into the schema")
         dumped = beside.dump_gathered(
             choose_pg_dump(self.plan.there.server_major, folders=conf.current().client_folders),
             self.staging.server,

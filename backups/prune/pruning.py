@@ -20,6 +20,7 @@ from backups.prune.restoring import in_use
 from backups.prune.rules import has_rules, policy
 from backups.prune.shelf import Leftover, Shelf, Standing, look
 from backups.retention import STOPPED, Candidate, Decision, Policy, decide
+from backups.sentences import Sentence
 from backups.sentences import sentence as _
 from backups.storage.object_lock import ObjectLock, may_lock
 
@@ -64,15 +65,19 @@ class Pruning:
         return [one for one in self.backups if one.fate == fate]
 
     @property
-    def stopped_by(self) -> list[str]:
+    def stopped_by(self) -> list[Sentence]:
         """Why nothing of a database may go, although no rule keeps all of it; with its name. Empty where no rule is set."""
         if not has_rules(self.policy):
             return []
         wanted = [one for one in self.of(Fate.KEEP) if all(why.endswith(STOPPED) for why in one.reasons)]
         stops = {(one.candidate.database, one.candidate.cluster, why) for one in wanted for why in one.reasons}
-        clusters = Counter(database for database, _ in {(one.candidate.database, one.candidate.cluster) for one in self.backups})
+        clusters = Counter(
+            database for database, _cluster in {(one.candidate.database, one.candidate.cluster) for one in self.backups}
+        )
         return [
-            f"{database} of cluster {cluster or 'unknown'}: {why}" if clusters[database] > 1 else f"{database}: {why}"
+            _("{database} of cluster {cluster}: {why}", database=database, cluster=cluster or _("unknown"), why=why)
+            if clusters[database] > 1
+            else _("{database}: {why}", database=database, why=why)
             for database, cluster, why in sorted(stops)
         ]
 

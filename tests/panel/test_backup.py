@@ -3,7 +3,8 @@
 import json
 import re
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
 
 import pytest
 from django.db import connection
@@ -11,13 +12,17 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from django.utils.html import strip_tags
+from pytest_django.fixtures import Settings
 
-from backups import queued
+from backups import catalog, queued
+from backups.admin import zone
+from backups.admin.contents import Manifest
 from backups.backup import DatabaseBackup
 from backups.models import AuditEntry, BackupHistory, BackupRestore
 from backups.restore import DatabaseRestore
+from backups.storage import keys
 from backups.types import Server
-from tests.conftest import connect
+from tests.conftest import connect, s3_client
 from tests.integration.health import made, verified
 from tests.panel.workers import alive
 
@@ -287,6 +292,7 @@ def test_a_restore_that_compared_equal_is_proof_as_well(viewer: Client, backup: 
 
 def test_a_pin_needs_a_reason_and_is_removed_again(browser_of: BrowserOf, backup: BackupHistory) -> None:
     pruner = browser_of("backup pruner")
+    assert f'maxlength="{catalog.LONGEST_REASON}"' in pruner.get(address(backup)).content.decode()
     typed = "before the audit, " * 20
     answer = pruner.post(address(backup, "pin/"), {"reason": typed})
     assert (answer.status_code, typed in answer.content.decode()) == (400, True)
@@ -327,6 +333,15 @@ def test_what_is_not_there_is_refused_with_why_and_what_to_do(
     assert (row.filename in text, why in text, "Choose one that has succeeded" in text) == (True, True, True)
 
 
+def test_when_it_was_deleted_is_told_on_the_viewers_clock_and_noted_in_utc(administrator: Client) -> None:
+    row = made("shop", deleted_at=datetime(2025, 11, 22, 23, 30, 4, tzinfo=UTC))
+    administrator.cookies[zone.COOKIE] = "Asia/Tokyo"
+    shown = strip_tags(administrator.post(address(row, "pin/")).content.decode())
+    assert f"{row.filename} was deleted, 23 Nov 2025, and is in no store any more." in " ".join(shown.split())
+    noted = AuditEntry.objects.get(outcome="refused").detail
+    assert f"{row.filename} was deleted, 2025-11-22 23:30:04 UTC, and is in no store any more." in noted
+
+
 def test_contents_are_listed_by_name(viewer: Client, backup: BackupHistory) -> None:
     words = words_of(viewer, address(backup, "contents/"))
     for said in ("3 tables, 6,200 rows", "shop.customer customer_pkey", "Sequences 2", "plpgsql"):
@@ -340,6 +355,23 @@ def test_the_manifest_is_read_and_taken_away_as_it_is_stored(viewer: Client, bac
     answer = viewer.get(address(backup, "manifest/?as=file"))
     assert json.loads(answer.content)["backup"]["filename"] == backup.filename
     assert answer["Content-Disposition"] == f'attachment; filename="{backup.filename}.json"'
+
+
+@pytest.mark.parametrize("more", ["", "?as=file"])
+def test_a_manifest_that_is_changed_between_two_reads_is_neither_shown_nor_handed_out(
+    viewer: Client, backup: BackupHistory, monkeypatch: pytest.MonkeyPatch, backups_settings: Settings, more: str
+) -> None:
+    find = Manifest.found
+
+    def found_and_then_changed(page: Manifest, id: UUID) -> object:
+        found = find(page, id)
+        client, where = s3_client(backups_settings), {"Bucket": backup.bucket, "Key": keys.manifest_key(backup.s3_key)}
+        told = client.get_object(**where)["Body"].read()
+        client.put_object(**where, Body=told.replace(backup.checksum.encode(), b"0" * 64))
+        return found
+
+    monkeypatch.setattr(Manifest, "found", found_and_then_changed)
+    assert viewer.get(address(backup, f"manifest/{more}")).status_code == 503
 
 
 def test_a_manifest_that_is_not_ours_is_not_called_ours(viewer: Client, backup: BackupHistory, backups_settings: object) -> None:

@@ -65,7 +65,16 @@ def test_what_was_lost_comes_first_and_then_what_has_come(viewer: Client, two: t
     assert "1 table is gone, 1 has shrunk, 1 was added, 1 has grown; 1 table has as many rows as before." in text
     assert "500 → 5" in text
     assert "\N{MINUS SIGN}495" in text
-    assert "\N{MINUS SIGN}99%" in text
+    assert "\N{MINUS SIGN}99.0%" in text
+
+
+def test_a_heading_counts_those_that_are_not_shown_too(
+    viewer: Client, two: tuple[BackupHistory, BackupHistory], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shelf, "SNAPSHOT", seen(*AFTER, *(table(f"more{number}", number) for number in range(1, 301))))
+    many = BackupHistory.objects.get(s3_key=shelf.put("many", minutes=9))
+    text = page(viewer, two[1], many)
+    assert ("300 tables</span>" in text, "and 100 more tables like these" in text) == (True, True)
 
 
 def test_migrations_extensions_and_the_whole_are_told(viewer: Client, two: tuple[BackupHistory, BackupHistory]) -> None:

@@ -17,6 +17,7 @@ from pytest_django.fixtures import Settings
 from backups import conf, heartbeats
 from backups.alerting import look
 from backups.models import BackupHistory, Heartbeat, Incident
+from backups.storage import keys
 from backups.types import Server
 from tests.integration.health import made, verified
 
@@ -205,7 +206,8 @@ def test_a_first_backup_that_failed_is_told_where_it_teaches(page: Callable[...,
 
 def test_who_may_not_make_backups_is_shown_no_form_for_it(browser_of: Callable[..., Client]) -> None:
     assert 'action="/admin/backups/new/"' not in read(browser_of("backup viewer"))
-    assert 'action="/admin/backups/new/"' in read(browser_of("backup operator"))
+    shown = read(browser_of("backup operator"))
+    assert ('action="/admin/backups/new/"' in shown, f'maxlength="{keys.MAX_DESCRIPTION}"' in shown) == (True, True)
 
 
 # What one may do.
@@ -264,15 +266,31 @@ def test_that_nobody_is_told_is_told(page: Callable[..., str], backups_settings:
 # What runs.
 
 
+def heard(*, minutes_ago: float = 0) -> dict[str, str]:
+    return {"at": (timezone.now() - timedelta(minutes=minutes_ago)).isoformat()}
+
+
+def dumped(percent: int) -> dict[str, object]:
+    return {"phase": "dumping", "done_bytes": percent, "total_bytes": 100}
+
+
 def test_what_runs_is_shown_with_how_far_it_is_and_asked_for_each_second(page: Callable[..., str]) -> None:
     made(site(), hours_ago=2)
-    progress = {"phase": "dumping", "done_bytes": 650, "total_bytes": 1000, "rate": 10, "table": "public.orders"}
-    made(site(), hours_ago=0, status="running", description="before reindex", progress=progress)
+    progress = {"phase": "dumping", "done_bytes": 650, "total_bytes": 1000, "rate": 10, "table": "public.orders", **heard()}
+    made(site(), hours_ago=1, status="running", description="before reindex", progress=progress)
     for shown in (page(), page(RUNNING, **BY_HTMX)):
         assert 'hx-trigger="every 1s"' in shown
         assert '<progress max="100" value="65" aria-label="before reindex">' in shown
-        assert "<b>65%</b> of 1,000 B, 10 B/s, about 35 s left" in shown
+        assert re.search(r"<b>65%</b> of 1,000 B, 10 B/s, about 32 min( \d+ s)? left", shown)  # of an hour, 65% are done
         assert 'Dumping <span class="key">public.orders</span>' in shown
+
+
+def test_a_run_from_which_nothing_comes_is_told_without_rate_or_time_left(page: Callable[..., str]) -> None:
+    progress = {"phase": "dumping", "done_bytes": 650, "total_bytes": 1000, "rate": 10, **heard(minutes_ago=2)}
+    made(site(), hours_ago=1, status="running", progress=progress)
+    shown = page(RUNNING, **BY_HTMX)
+    assert "Nothing was heard of it for 2 min" in shown
+    assert ("10 B/s" in shown, " left" in shown) == (False, False)
 
 
 def test_what_waits_says_so(page: Callable[..., str]) -> None:
@@ -293,10 +311,10 @@ def test_when_something_has_ended_the_page_is_told_to_read_itself_again(browser:
 
 
 def test_a_screen_reader_hears_of_progress_by_quarters(page: Callable[..., str]) -> None:
-    row = made(site(), hours_ago=0, status="running", description="long", progress={"done_bytes": 30, "total_bytes": 100})
+    row = made(site(), hours_ago=0, status="running", description="long", progress=dumped(30))
     spoken = 'role="status" hx-swap-oob="innerHTML">long: 25%.</p>'
     assert spoken in page(RUNNING, **BY_HTMX)
-    BackupHistory.objects.filter(pk=row.pk).update(progress={"done_bytes": 49, "total_bytes": 100})
+    BackupHistory.objects.filter(pk=row.pk).update(progress=dumped(49))
     assert spoken not in page(f"{RUNNING}?was=1&said=long%3A+25%25.", **BY_HTMX)
 
 

@@ -188,6 +188,8 @@ def test_a_damaged_database_is_restored_and_put_back(
     again = restorer.post(page + "undo/", {"confirm": source.database})
     assert again.status_code == 409
     assert re.search(r"It was undone already: today \d\d:\d\d, by of backup restorer\.", words(again))
+    refused = AuditEntry.objects.filter(outcome="refused").latest("at").detail
+    assert re.search(r"It was undone already: \d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC, by of backup restorer\.", refused)
     assert purchases(source) is None
     noted = AuditEntry.objects.exclude(outcome="refused").order_by("at").values_list("action", "outcome")
     assert list(noted) == [("restore", "queued"), ("undo", "done")]

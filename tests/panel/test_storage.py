@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import timedelta
+from html import unescape
 
 import pytest
 from botocore.config import Config
@@ -15,6 +16,7 @@ from django.utils.html import strip_tags
 from pytest_django.fixtures import Settings
 
 from backups import stores
+from backups.admin import storage
 from backups.models import AuditEntry, BackupHistory
 from backups.storage import keys
 from backups.types import Server
@@ -65,6 +67,23 @@ def test_what_the_history_does_not_know_is_marked_and_can_be_shown_alone(
     assert "1 object on this page is not known to the history" in said
     alone = administrator.get(STORAGE, {"show": "unknown"}).content.decode()
     assert ("copy_DO_NOT_DELETE.sql.gz" in alone, ">known</a>" in alone) == (True, False)
+
+
+def test_what_is_chosen_on_a_later_page_is_chosen_of_that_page(
+    administrator: Client, put: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(storage, "PAGE", 1)
+    for name in ("a.txt", "b.txt"):
+        put(FOLDER + name)
+    first = administrator.get(STORAGE, {"prefix": FOLDER}).content.decode()
+    (further,) = re.findall(r'rel="next" href="([^"]+)"', first)
+    second = administrator.get(STORAGE + unescape(further)).content.decode()
+    for words_of_link in ("Show only these", "Name", "Size"):
+        (address,) = re.findall(rf'<a href="([^"]+)">{words_of_link}</a>', second)
+        page = administrator.get(STORAGE + unescape(address)).content.decode()
+        assert ("b.txt" in page, "a.txt" in page) == (True, False), words_of_link
+    (back,) = re.findall(r'href="([^"]+)">First page</a>', second)
+    assert "a.txt" in administrator.get(STORAGE + unescape(back)).content.decode()
 
 
 def test_folders_come_first_and_lead_down_and_up(administrator: Client, put: Callable[[str], None]) -> None:

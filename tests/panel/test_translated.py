@@ -94,8 +94,9 @@ def test_the_history_with_its_filters_and_actions(administrator: Client) -> None
     assert untranslated(administrator, history) == []
     assert untranslated(administrator, f"{history}?status__exact=failed&q=made&o=-1") == []
     assert untranslated(administrator, f"{history}?q=nothing") == []
-    chosen = {"action": "pin_selected", "_selected_action": [str(row.pk) for row in rows]}
-    answer = administrator.post(history, chosen, follow=True)
+    chosen = {"action": "pin", "_selected_action": [str(row.pk) for row in rows]}
+    answer = administrator.post(history, chosen)
+    assert (answer.status_code, 'name="reason"' in answer.content.decode()) == (200, True)
     assert left(unmarked(answer.content.decode()), data_in=DATA_IN, known=stored() | names(), shapes=SHAPES) == []
 
 
@@ -139,6 +140,11 @@ def test_two_backups_compared(administrator: Client, bucket: str) -> None:
 
 
 def test_what_retention_keeps_and_lets_go_of(administrator: Client, bucket: str, backups_settings: Settings) -> None:
+    assert untranslated(administrator, f"{PANEL}prune/") == []
+    for minute in (1, 2):
+        shelf.put("unproven", at=(timezone.now() - timedelta(days=60)).replace(hour=12, minute=minute))
+    backups_settings.BACKUPS = {**backups_settings.BACKUPS, "RETENTION": {"daily": 1}}
+    assert "nothing is pruned" in administrator.get(f"{PANEL}prune/").content.decode().partition("rules")[0]
     assert untranslated(administrator, f"{PANEL}prune/") == []
     for days in (1, 2, 40, 50):
         shelf.put(f"of {days}", at=timezone.now() - timedelta(days=days), verified_at=timezone.now() - timedelta(days=days - 1))

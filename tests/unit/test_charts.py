@@ -89,16 +89,25 @@ def test_growth_is_told_only_over_two_weeks_or_more() -> None:
 def test_the_largest_movers_come_first_and_a_table_that_has_lost_much_is_alarming() -> None:
     changes = compare_tables(rows(orders=1000, coupons=100, same=5), rows(orders=1100, coupons=62, same=5))
     movers = movers_of(changes, alarm_percent=20)
-    assert [(mover.name, mover.signed_change, mover.is_alarming) for mover in movers] == [
-        ("public.orders", "+100", False),
-        ("public.coupons", "\N{MINUS SIGN}38", True),
+    assert [(mover.name, mover.change, mover.is_alarming) for mover in movers] == [
+        ("public.orders", 100, False),
+        ("public.coupons", -38, True),
     ]
     assert (movers[0].x, movers[0].width, movers[1].x) == ("50.0", "50.0", "31.0")
 
 
+def test_a_table_that_has_lost_a_few_rows_is_not_alarming_however_many_per_cent_they_are() -> None:
+    changes = compare_tables(rows(few=4, many=400, gone=4), rows(few=2, many=200))
+    assert {mover.name: mover.is_alarming for mover in movers_of(changes, alarm_percent=20)} == {
+        "public.few": False,
+        "public.many": True,
+        "public.gone": True,
+    }
+
+
 def test_a_table_that_was_empty_is_new_and_has_no_per_cent() -> None:
     (mover,) = movers_of(compare_tables(rows(a=0), rows(a=7)), alarm_percent=20)
-    assert mover.signed_percent == "new"
+    assert mover.told_percent == "new"
 
 
 def test_the_longest_gap_is_from_the_last_of_a_day_to_the_first_of_the_next_and_may_last_still() -> None:

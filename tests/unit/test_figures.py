@@ -28,3 +28,16 @@ def test_a_duration_taken_apart_is_rounded_as_in_a_sentence(seconds: float) -> N
 @pytest.mark.parametrize(("seconds", "told"), [(0.96, "1.0 s"), (9.94, "9.9 s"), (9.96, "10 s")])
 def test_a_short_duration_is_rounded_to_a_tenth(seconds: float, told: str) -> None:
     assert figures.duration(seconds).replace(figures.NO_BREAK, " ") == told
+
+
+@pytest.mark.parametrize(
+    ("share", "told"),
+    [(0, "0%"), (2, "+2.0%"), (0.03, "+0.03%"), (0.0001, "+0.01%"), (12.36, "+12.4%"), (3400, "+3,400.0%"), (-38, "-38.0%")],
+)
+def test_a_change_is_told_in_as_many_digits_as_say_something(share: float, told: str) -> None:
+    assert figures.percent(share).replace(figures.MINUS, "-") == told
+
+
+@pytest.mark.parametrize(("share", "told"), [(-99.99, "-99.9%"), (-100, "-100.0%"), (99.99, "+100.0%")])
+def test_all_is_lost_only_where_nothing_is_left(share: float, told: str) -> None:
+    assert figures.percent(share).replace(figures.MINUS, "-") == told

@@ -48,7 +48,7 @@ def test_in_place_what_is_there_is_backed_up_first(phase: str) -> None:
 
 
 def test_the_schema_that_it_is_put_into_belongs_to_the_last_step() -> None:
-    assert now_at(restoring("putting them into the schema rescued", mode="beside"))[0].startswith("Put it where it was wanted")
+    assert now_at(restoring("putting them into the schema", mode="beside"))[0].startswith("Put it where it was wanted")
 
 
 @pytest.mark.parametrize(("level", "number"), [("stored", 2), ("readable", 3), ("restored", 6)])
@@ -105,7 +105,7 @@ def test_whatever_the_backup_before_it_does_is_told_as_that_backup(phase: str) -
 
 
 def test_the_schema_that_it_is_put_into_is_told_in_words_that_can_be_translated() -> None:
-    assert restoring("putting them into the schema rescued", mode="beside").heading == "Putting them into the schema"
+    assert restoring("putting them into the schema", mode="beside").heading == "Putting them into the schema"
 
 
 @pytest.mark.parametrize("at", [(NOW - timedelta(seconds=16)).isoformat(), ""])

@@ -16,7 +16,7 @@ document.addEventListener("click", async (event) => {
     const label = button.firstChild, before = label.textContent;
     try {
         await navigator.clipboard.writeText(text);
-        label.textContent = button.dataset.copied || "\u2713";
+        label.textContent = "\u2713";
     } catch {
         const code = button.parentElement.querySelector("code");
         if (code) getSelection().selectAllChildren(code);
