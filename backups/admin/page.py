@@ -43,10 +43,13 @@ def common(request: HttpRequest, **more: Any) -> dict[str, Any]:
     return {**admin.site.each_context(request), "tabs": tabs(request), "may": Abilities(request.user), **more}
 
 
-def forbidden(request: HttpRequest, action: str, *, tab: str, needed: Action = Action.VIEW) -> HttpResponse:
-    """The page for who may not do that, with 403: what was `needed`, and who has it. The audit notes `action`."""
+def forbidden(request: HttpRequest, action: str, *, tab: str, needed: Action | str | None = Action.VIEW) -> HttpResponse:
+    """The page for who may not do that, with 403: what was `needed` (None where nobody may), and who has it. The audit notes
+    `action`.
+    """
     lacks = lacking(needed)
-    _note_refusal(request, action, f"The permission {lacks.permission} is missing.")
+    why = f"The permission {lacks.permission} is missing." if lacks.permission else "Nobody may."
+    _note_refusal(request, action, why)
     return render(request, "backups/forbidden.html", common(request, tab=tab, lacks=lacks), status=403)
 
 

@@ -10,6 +10,7 @@ from django_celery_beat.admin import PeriodicTaskAdmin, PeriodicTaskForm
 from django_celery_beat.models import PeriodicTask
 
 from backups import audit, schedules
+from backups.admin.lacking import CHANGE_SCHEDULES
 from backups.admin.page import forbidden
 from backups.audit import Outcome
 from backups.sentences import translated
@@ -41,7 +42,7 @@ class ScheduleAdmin(PeriodicTaskAdmin):  # type: ignore[misc]
         """The list; 403 for an action that one may not, which the audit notes."""
         wanted = request.POST.get("action", "")
         if wanted in self.actions and not self.has_change_permission(request):
-            return forbidden(request, wanted, tab="schedules")
+            return forbidden(request, wanted, tab="schedules", needed=CHANGE_SCHEDULES)
         return super().changelist_view(request, extra_context)
 
     @admin.action(permissions=["change"], description=PeriodicTaskAdmin.enable_tasks.short_description)

@@ -66,16 +66,16 @@ class ReadOnlyAdmin(ModelAdmin):
 
     def add_view(self, request: HttpRequest, form_url: str = "", extra_context: Any = None) -> Any:
         """Nobody adds one; the audit notes who tried."""
-        return forbidden(request, "add", tab=self.tab)
+        return forbidden(request, "add", tab=self.tab, needed=None)
 
     def delete_view(self, request: HttpRequest, object_id: str, extra_context: Any = None) -> Any:
         """Nobody deletes one here; the audit notes who tried."""
-        return forbidden(request, "delete", tab=self.tab)
+        return forbidden(request, "delete", tab=self.tab, needed=None)
 
     def history_view(self, request: HttpRequest, object_id: str, extra_context: Any = None) -> Any:
         """What Django's admin has changed, so nothing; 403 for who may not see the row, which the audit notes."""
         if not self.has_view_permission(request):
-            return forbidden(request, "retrieve", tab=self.tab)
+            return forbidden(request, "retrieve", tab=self.tab, needed=self.needed)
         return super().history_view(request, object_id, extra_context)
 
     @method_decorator(in_viewers_zone)
@@ -94,7 +94,7 @@ class ReadOnlyAdmin(ModelAdmin):
     ) -> Any:
         """One row; 403 for who may not see it, or wants to change it, which the audit notes."""
         if request.method not in ("GET", "HEAD"):
-            return forbidden(request, "change", tab=self.tab)
+            return forbidden(request, "change", tab=self.tab, needed=None)
         if not self.has_view_permission(request):
             return forbidden(request, "retrieve", tab=self.tab, needed=self.needed)
         return super().changeform_view(request, object_id, form_url, common(request, tab=self.tab) | (extra_context or {}))

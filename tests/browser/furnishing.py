@@ -88,7 +88,7 @@ def furnish(site: Site) -> Furnished:
         action="prune",
         outcome=audit.Outcome.REFUSED,
         object=verified.filename,
-        detail="The permission is missing.",
+        detail="The permission backups.prune_backup is missing.",
         by=audit.By(channel=audit.Channel.WEB, user=user, actor="administrator", address="127.0.0.1"),
     )
     verified.refresh_from_db()

@@ -62,6 +62,13 @@ def test_whoever_is_refused_is_told_which_permission_is_missing_and_which_groups
     assert AuditEntry.objects.get(outcome="refused").detail == f"The permission backups.{permission} is missing."
 
 
+def test_whoever_would_write_history_by_hand_is_told_that_nobody_may(browser_of: Callable[..., Client]) -> None:
+    answer = browser_of("backup administrator").get(f"{OVERVIEW}backuphistory/add/")
+    page = answer.content.decode()
+    assert (answer.status_code, "Nobody writes the history by hand" in page, "Ask an administrator" in page) == (403, True, False)
+    assert AuditEntry.objects.get(outcome="refused").detail == "Nobody may."
+
+
 @pytest.mark.parametrize(
     ("referer", "is_led_to"),
     [
