@@ -45,6 +45,23 @@ class ScheduleAdmin(PeriodicTaskAdmin):  # type: ignore[misc]
             return forbidden(request, wanted, tab="schedules", needed=CHANGE_SCHEDULES)
         return super().changelist_view(request, extra_context)
 
+    def save_model(self, request: HttpRequest, obj: PeriodicTask, form: Any, change: bool) -> None:
+        """Noted with the fields that were changed."""
+        super().save_model(request, obj, form, change)
+        fields = [name for name in form.changed_data if hasattr(obj, name)]  # their form has one more
+        _note(request, "change_schedule" if change else "add_schedule", [obj], detail=", ".join(fields))
+
+    def delete_model(self, request: HttpRequest, obj: PeriodicTask) -> None:
+        """Noted by its name."""
+        super().delete_model(request, obj)
+        _note(request, "delete_schedule", [obj])
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
+        """The same for several."""
+        rows = list(queryset)
+        super().delete_queryset(request, queryset)
+        _note(request, "delete_schedule", rows)
+
     @admin.action(permissions=["change"], description=PeriodicTaskAdmin.enable_tasks.short_description)
     def enable_tasks(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
         """From now on they run."""

@@ -131,6 +131,26 @@ def test_whoever_switches_a_schedule_is_noted_with_what_it_came_to(
     assert (noted.object, noted.detail) == ("odd", f"{OURS}prune")
 
 
+def test_whoever_changes_or_deletes_a_schedule_by_its_form_is_noted(root: Client, schedule: Callable[..., PeriodicTask]) -> None:
+    row = schedule("scheduled_backup")
+    change, delete = (reverse(f"admin:django_celery_beat_periodictask_{how}", args=[row.pk]) for how in ("change", "delete"))
+
+    root.post(change, form_of(row, enabled="", kwargs='{"description": "hourly"}'))
+    root.post(delete, {"post": "yes"})
+
+    noted = AuditEntry.objects.order_by("at").values_list("action", "outcome", "object", "detail")
+    assert list(noted) == [
+        ("change_schedule", "done", "odd", "enabled, kwargs"),
+        ("delete_schedule", "done", "odd", f"{OURS}scheduled_backup"),
+    ]
+
+
+def test_whoever_deletes_several_schedules_is_noted_for_each(root: Client, schedule: Callable[..., PeriodicTask]) -> None:
+    row = schedule("prune")
+    root.post(LIST, {"action": "delete_selected", "_selected_action": [str(row.pk)], "post": "yes"})
+    assert list(AuditEntry.objects.values_list("action", "outcome", "object")) == [("delete_schedule", "done", "odd")]
+
+
 class Sent:
     """In the place of a task: how often it was sent."""
 

@@ -1,6 +1,7 @@
 """Every string of the panel can be translated: in a language that marks what it translates, nothing but data is left unmarked."""
 
 import ast
+import gettext
 import re
 import shutil
 from collections.abc import Callable, Iterator
@@ -10,6 +11,7 @@ from pathlib import Path
 import django
 import django_celery_beat
 import pytest
+import rest_framework
 from django.core.management import call_command
 from django.test import Client
 from django.utils import timezone
@@ -248,6 +250,12 @@ def msgids(catalogue: Path) -> set[str]:
     return {"".join(ast.literal_eval(line) for line in one.splitlines()) for one in found}
 
 
+def of_rest_framework() -> set[str]:
+    """It brings no file .po."""
+    catalogue = gettext.translation("django", Path(rest_framework.__file__).parent / "locale", ["de"])
+    return {key for key in catalogue._catalog if isinstance(key, str)}  # type: ignore[attr-defined]
+
+
 @pytest.mark.skipif(shutil.which("xgettext") is None, reason="needs GNU gettext")
 def test_what_the_pages_ask_for_is_what_makemessages_finds(
     administrator: Client,
@@ -268,4 +276,5 @@ def test_what_the_pages_ask_for_is_what_makemessages_finds(
     for page in ("", "health/", "backuphistory/", "backuprestore/", "storage/", "schedules/", "prune/", "new/"):
         administrator.get(f"{PANEL}{page}")
     theirs = [*Path(django.__file__).parent.glob("**/locale/en"), *Path(django_celery_beat.__file__).parent.glob("locale/de")]
-    assert language.asked - ours - set().union(*(msgids(folder / "LC_MESSAGES" / "django.po") for folder in theirs)) == set()
+    known = ours.union(*(msgids(folder / "LC_MESSAGES" / "django.po") for folder in theirs), of_rest_framework())
+    assert language.asked - known == set()
