@@ -1,5 +1,6 @@
 """A site that has been in use for a while: real backups and proofs, and one run of each other kind in the history."""
 
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -9,8 +10,10 @@ from django.utils import timezone
 
 from backups import audit
 from backups.backup import DatabaseBackup
+from backups.exceptions import ChecksumError
 from backups.models import BackupHistory, BackupRestore
 from backups.restore import DatabaseRestore
+from backups.stores import configured
 from backups.verify import BackupVerification
 from tests.browser.site import SHOP, Site
 from tests.conftest import connect
@@ -21,8 +24,9 @@ PLAIN = ("overview", "health", "new", "prune", "schedules", "storage")  # pages 
 LISTS = ("backuphistory", "backuprestore", "auditentry")
 OF_A_BACKUP = ("backup", "contents", "manifest", "delete")
 OF_WHAT_IS_THERE = (
-    *("backup that was verified", "backup that failed", "backup that runs", "diff", "downloads"),
+    *("backup that was verified", "backup that is bad", "backup that failed", "backup that runs", "diff", "downloads"),
     *("restore-backup", "restore that is blocked", "restore that asks about sessions", "restore that asks for its target"),
+    "restore of a bad backup",
     *("restore", "restore that runs", "folder of the bucket", "deletion of an object"),
 )
 PAGES = (*PLAIN, *LISTS, *OF_A_BACKUP, *OF_WHAT_IS_THERE)
@@ -35,6 +39,7 @@ class Furnished:
 
     verified: BackupHistory
     newest: BackupHistory  # not verified, and the shop has changed since the one before
+    bad: BackupHistory
     failed: BackupHistory
     running: BackupHistory
     orphaned: BackupHistory  # a table of it belongs to a role that is no longer there
@@ -49,14 +54,16 @@ class Furnished:
             or {
                 **{name: reverse(f"{PANEL}:{name}", args=[self.newest.id]) for name in OF_A_BACKUP},
                 "backup that was verified": reverse(f"{PANEL}:backup", args=[self.verified.id]),
+                "backup that is bad": reverse(f"{PANEL}:backup", args=[self.bad.id]),
                 "backup that failed": reverse(f"{PANEL}:backup", args=[self.failed.id]),
                 "backup that runs": reverse(f"{PANEL}:backup", args=[self.running.id]),
                 "diff": reverse(f"{PANEL}:diff", args=[self.verified.id, self.newest.id]),
-                "downloads": f"{reverse(f'{PANEL}:downloads')}?id={self.verified.id}&id={self.newest.id}&id={self.failed.id}",
+                "downloads": f"{reverse(f'{PANEL}:downloads')}?id={self.verified.id}&id={self.bad.id}&id={self.failed.id}",
                 "restore-backup": reverse(f"{PANEL}:restore-backup", args=[self.verified.id]),
                 "restore that is blocked": reverse(f"{PANEL}:restore-backup", args=[self.orphaned.id]),
                 "restore that asks about sessions": reverse(f"{PANEL}:restore-backup", args=[self.production.id]),
                 "restore that asks for its target": f"{reverse(f'{PANEL}:restore-backup', args=[self.verified.id])}?target=",
+                "restore of a bad backup": reverse(f"{PANEL}:restore-backup", args=[self.bad.id]),
                 "restore": reverse(f"{PANEL}:restore", args=[self.restored.id]),
                 "restore that runs": reverse(f"{PANEL}:restore", args=[self.restoring.id]),
                 "folder of the bucket": f"{reverse(f'{PANEL}:storage')}?prefix=testing/postgres/",
@@ -76,6 +83,7 @@ def furnish(site: Site) -> Furnished:
     """Makes it, in an empty history."""
     site.make_shop()
     user = get_user_model().objects.get(username="administrator")
+    bad = _bad(site)
     verified = backed_up("daily", save_local=True, user=user)
     BackupVerification(filename=verified.filename, database=SHOP, user=user).run()
     restored = DatabaseRestore(target=site.shop, filename=verified.filename, confirm=site.shop.database, user=user).run()
@@ -96,6 +104,7 @@ def furnish(site: Site) -> Furnished:
     return Furnished(
         verified=verified,
         newest=newest,
+        bad=bad,
         failed=failed,
         running=running,
         orphaned=orphaned,
@@ -108,6 +117,19 @@ def furnish(site: Site) -> Furnished:
 def backed_up(description: str, *, database: str = SHOP, save_local: bool = False, user: object = None) -> BackupHistory:
     """A backup, made here; of the shop, where no other alias is given."""
     return DatabaseBackup(description=description, database=database, save_local=save_local, user=user).run()
+
+
+def _bad(site: Site) -> BackupHistory:
+    """A byte of it was changed in the bucket, and a verification has found it."""
+    made = backed_up("before the disk failed")
+    body = bytearray(configured().require_s3().read(made.s3_key, limit_bytes=made.size_bytes))
+    body[-1] ^= 1
+    site.put(made.s3_key, bytes(body))
+    with suppress(ChecksumError):
+        BackupVerification(filename=made.filename, database=SHOP).run()
+    made.refresh_from_db()
+    assert made.bad_at is not None
+    return made
 
 
 def _of_production() -> BackupHistory:
