@@ -247,7 +247,7 @@ def test_the_plan_of_a_bad_backup_begins_with_what_was_found_and_the_way_to_a_go
     finding = damaged(backup)
     page = restorer.get(plan_of(backup)).content.decode()
     (headings,) = re.findall(r"<h1>(.*?)</h1>", page)
-    assert headings == "The backup good was found bad"
+    assert headings == "The backup “good” was found bad"
     head = page[page.index("<h1>") : page.index("<h2>")]
     assert "The bytes are not the ones that were backed up." in head
     assert f'href="{finding}"' in head
