@@ -73,11 +73,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="benchmarks.panel", description=__doc__)
     parser.add_argument("--backups", type=int, default=10_000)
     parser.add_argument("--rounds", type=int, default=20)
+    parser.add_argument("--only", default="", help="pages with this in their names")
     parser.add_argument("--keep", action="store_true", help="leave services and backups for the next time")
     parser.add_argument("--inside", action="store_true", help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.inside:
-        measure(given.backups, given.rounds)
+        measure(given.backups, given.rounds, only=given.only)
         return
     many = Many(embedded.PROJECT / ".icb" / "panel")
     env = many.env | {
@@ -87,7 +88,7 @@ def main() -> None:
     }
     try:
         many.begin(given.backups)
-        words = ["--inside", "--backups", str(given.backups), "--rounds", str(given.rounds)]
+        words = ["--inside", "--backups", str(given.backups), "--rounds", str(given.rounds), "--only", given.only]
         subprocess.run([sys.executable, "-m", "benchmarks.panel", *words], env=env, check=True)
     finally:
         if not given.keep:
@@ -96,8 +97,8 @@ def main() -> None:
             shutil.rmtree(many.home.folder, ignore_errors=True)
 
 
-def measure(number: int, rounds: int) -> None:
-    """Puts the history to use, and looks at each page."""
+def measure(number: int, rounds: int, *, only: str = "") -> None:
+    """Puts the history to use, and looks at each page that has `only` in its name."""
     import botocore
     import django
 
@@ -117,7 +118,7 @@ def measure(number: int, rounds: int) -> None:
     client = Client(HTTP_HOST="localhost", HTTP_ACCEPT="text/html")
     client.force_login(user)
     _say(f"{number:,} backups of 60 tables; {rounds} requests each; the aim is below {LIMIT_MS} ms")
-    for name, url in _pages():
+    for name, url in (page for page in _pages() if only in page[0]):
         _measure(client, name, url, asked, rounds)
 
 
