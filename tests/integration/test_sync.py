@@ -299,6 +299,26 @@ def test_records_say_the_same_of_a_backup_in_whichever_order_they_come(told: tup
     assert (backup.verified_at, backup.bad_at) == (ago["good, 2 h ago"], ago["bad, 1 h ago"])
 
 
+def test_a_sync_that_dies_before_a_verdict_is_written_reads_its_record_again(
+    run: Run, backup: BackupHistory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert run("db_verify", backup.filename).code == 0
+    BackupRestore.objects.all().delete()
+    BackupHistory.objects.update(verified_at=None)
+
+    def die(*_given: object, **_named: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(rebuilding, "_proof", die)
+        sync.CatalogSync().run()
+    assert not BackupRestore.objects.exists()
+
+    assert run("db_sync").code == 0
+    backup.refresh_from_db()
+    assert (BackupRestore.objects.count(), backup.verified_at is not None) == (1, True)
+
+
 def test_what_a_prune_claims_meanwhile_is_not_brought_back(bucket: str) -> None:
     shelf.put("left", deleted_at=timezone.now() - timedelta(days=3))
     (page,) = catalog.Catalogue("testing").pages()
