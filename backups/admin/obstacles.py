@@ -39,7 +39,7 @@ def to_fetching(row: BackupHistory) -> Sentence | None:
         return sentence(
             gettext_noop("No store has {filename} any more, and nobody here has deleted it. It was first missed: {clock}."),
             filename=row.filename,
-            clock=figures.clock(row.missing_at),
+            clock=figures.Moment.of(row.missing_at),
         )
     return why
 

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Callable
+from datetime import UTC, datetime
 
 import pytest
 import requests
@@ -9,6 +10,7 @@ from django.test import Client
 from django.utils import timezone
 from pytest_django.fixtures import Settings
 
+from backups.admin import obstacles
 from backups.backup import DatabaseBackup
 from backups.models import AuditEntry, BackupHistory
 from backups.types import Server
@@ -90,3 +92,12 @@ def test_an_address_that_names_no_backups_leads_to_where_they_are_chosen(restore
     answer = restorer.get("/admin/backups/downloads/", {"id": "x"})
     assert answer.status_code == 400
     assert "Choose them in the history." in answer.content.decode()
+
+
+def test_when_a_backup_was_first_missed_is_kept_in_utc_whoever_asks() -> None:
+    row = BackupHistory(
+        filename="x.dump", environment="testing", status="succeeded", missing_at=datetime(2026, 1, 15, 12, tzinfo=UTC)
+    )
+    with timezone.override("Asia/Tokyo"):
+        why = obstacles.to_fetching(row)
+    assert str(why).endswith("It was first missed: 2026-01-15 12:00:00 UTC.")
