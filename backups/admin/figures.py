@@ -13,6 +13,7 @@ NO_BREAK = "\N{NO-BREAK SPACE}"
 UNKNOWN = "\N{EN DASH}"
 MINUS = "\N{MINUS SIGN}"
 MINUTE, HOUR, DAY, WEEK = 60, 3600, 86400, 7 * 86400
+_TENTHS_BELOW = 9.95  # seconds; from there on they are told whole
 _PARTS = ((DAY, gettext_noop("d")), (HOUR, gettext_noop("h")), (MINUTE, gettext_noop("min")), (1, gettext_noop("s")))
 
 
@@ -49,16 +50,20 @@ def duration(seconds: float | None) -> str:
     """0.8 s, 12 s, 3 min 5 s, 2 h 10 min, 3 d 4 h: two units at most; a dash for what is not known."""
     if seconds is None:
         return UNKNOWN
-    if seconds < 9.95:
-        return _("%(seconds)s s") % {"seconds": formats.number_format(round(max(0.0, seconds), 1), decimal_pos=1)}
+    if seconds < _TENTHS_BELOW:
+        return _("%(seconds)s s") % {"seconds": _tenths(seconds)}
     return NO_BREAK.join(f"{amount}{NO_BREAK}{unit}" for amount, unit in parts(round(seconds)))
 
 
 def amounts(seconds: float) -> list[tuple[int | str, str]]:
     """The same figures with their units: 0.5 and s; 2, h and 10, min."""
-    if seconds < 9.95:
-        return [(formats.number_format(round(max(0.0, seconds), 1), decimal_pos=1), _("s"))]
+    if seconds < _TENTHS_BELOW:
+        return [(_tenths(seconds), _("s"))]
     return [*parts(round(seconds))]
+
+
+def _tenths(seconds: float) -> str:
+    return str(formats.number_format(round(max(0.0, seconds), 1), decimal_pos=1))
 
 
 def span(seconds: float) -> str:

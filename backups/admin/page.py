@@ -27,6 +27,8 @@ _STATUSES: tuple[tuple[type[BackupsError], int], ...] = (
     (exceptions.RefusedError, 409),
 )
 
+PROBLEM = "backups/problem.html"  # the page of what went wrong
+
 
 class Abilities:
     """What the viewer may do, for templates: {% if may.restore %}."""
@@ -101,7 +103,7 @@ class Page(View):
         given["now"] = "1"
         return self.show(template, whole=f"{self.request.path}?{given.urlencode()}", **context)
 
-    def failed(self, error: BackupsError, *, template: str = "backups/problem.html", **context: Any) -> HttpResponse:
+    def failed(self, error: BackupsError, *, template: str = PROBLEM, **context: Any) -> HttpResponse:
         """What went wrong, as a page: `error`, and where one comes `back` to, which may be to look `again`. What was refused to
         somebody who wanted to change something is noted.
         """

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import Any, ClassVar
 from urllib.parse import urlencode
 
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
@@ -12,10 +12,10 @@ from django.utils.translation import gettext_noop
 
 from backups import browsing, conf, stores
 from backups.access import Action
-from backups.admin.page import Page
+from backups.admin.page import PROBLEM, Page
 from backups.browsing import Folder, Item
 from backups.downloading import LASTS_SECONDS, without_bytes
-from backups.exceptions import ObjectMissingError, UsageError
+from backups.exceptions import BackupsError, ObjectMissingError, UsageError
 from backups.sentences import sentence
 
 PAGE = 100  # keys, so about 33 backups: each dump has a manifest and roles beside it
@@ -49,10 +49,19 @@ class Line:
         return _("stands beside a dump that is not here") if self.item.kind != browsing.OTHER else _("not a name of ours")
 
 
-class Storage(Page):
-    """A folder."""
+class BucketPage(Page):
+    """What all of them have in common: who asked for what is no place of this environment's is led to one that is."""
 
     tab = "storage"
+
+    def failed(self, error: BackupsError, *, template: str = PROBLEM, **context: Any) -> HttpResponse:
+        """As every page, and where to begin."""
+        begin = reverse("backups_panel:storage") if isinstance(error, UsageError) else ""
+        return super().failed(error, template=template, begin=begin, **context)
+
+
+class Storage(BucketPage):
+    """A folder."""
 
     def get(self, request: HttpRequest) -> HttpResponse:
         """Its first page, or the one of the cursor."""
@@ -65,10 +74,7 @@ class Storage(Page):
                 hint=sentence(gettext_noop("Open the folder first, then filter in it.")),
             )
         prefix, cursor = request.GET.get("prefix", ""), request.GET.get("cursor", "")
-        try:
-            page = browsing.folder(prefix, size=PAGE, cursor=cursor, starts=starts)
-        except UsageError as error:
-            return self.failed(error, begin=reverse("backups_panel:storage"))
+        page = browsing.folder(prefix, size=PAGE, cursor=cursor, starts=starts)
         shown, lines = request.GET.get("show", ""), _lines(page.items, sort)
         kinds = {"unknown": [line for line in lines if line.is_unknown], "left": [line for line in lines if line.is_left]}
         first = {name: value for name, value in {"prefix": page.prefix, "starts": starts}.items() if value}
@@ -90,20 +96,16 @@ class Storage(Page):
         )
 
 
-class DeleteUnknown(Page):
+class DeleteUnknown(BucketPage):
     """One object that belongs to no backup, by its typed key."""
 
-    tab = "storage"
     action = "delete_object"
     needs = Action.PRUNE
     needs_to_post: ClassVar[Action | None] = Action.PRUNE
 
     def get(self, request: HttpRequest) -> HttpResponse:
         """Asks for its name."""
-        try:
-            return self._ask(request.GET.get("key", ""))
-        except UsageError as error:
-            return self.failed(error, begin=reverse("backups_panel:storage"))
+        return self._ask(request.GET.get("key", ""))
 
     def post(self, request: HttpRequest) -> HttpResponse:
         """Deletes it, where its name was typed."""
@@ -123,20 +125,16 @@ class DeleteUnknown(Page):
         return self.show("backups/storage_delete.html", status=status, there=there, bucket=store.bucket, wrong=wrong, **told)
 
 
-class DownloadObject(Page):
+class DownloadObject(BucketPage):
     """Any object below this environment's own prefix, by an address of the store's that lasts five minutes."""
 
-    tab = "storage"
     action = "download_object"
     needs = Action.DOWNLOAD
 
     def get(self, request: HttpRequest) -> HttpResponse:
         """Leads there."""
         key = request.GET.get("key", "")
-        try:
-            browsing.own_key(key)
-        except UsageError as error:
-            return self.failed(error, begin=reverse("backups_panel:storage"))
+        browsing.own_key(key)
         store = stores.configured().require_s3()
         if (there := store.head(key)) is None:
             raise ObjectMissingError(

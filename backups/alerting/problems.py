@@ -50,12 +50,13 @@ def undecided(environment: str) -> set[str]:
 
 def _newest_ended(environment: str) -> list[tuple[str, BackupHistory]]:
     """Of each database, with its name in health. By the end: a run that was refused while another one worked ends before that."""
-    ended = BackupHistory.objects.of_environment(environment).filter(status__in=(Status.SUCCEEDED, Status.FAILED))
+    is_ended = Q(status__in=(Status.SUCCEEDED, Status.FAILED))
     by_end = (F("finished_at").desc(nulls_last=True), "-created_at")
     apart = namesakes()
-    alone = ended.exclude(database__in=[site.server.database for site in apart])
+    alone = BackupHistory.objects.of_environment(environment).filter(is_ended)
+    alone = alone.exclude(database__in=[site.server.database for site in apart])
     newest = [(row.database, row) for row in alone.order_by("database", *by_end).distinct("database").defer(*_BULKY)]
-    own = [(site.name, site.runs().filter(pk__in=ended).order_by(*by_end).defer(*_BULKY).first()) for site in apart]
+    own = [(site.name, site.runs().filter(is_ended).order_by(*by_end).defer(*_BULKY).first()) for site in apart]
     return newest + [(name, row) for name, row in own if row is not None]
 
 
