@@ -361,7 +361,9 @@ def test_killed_between_manifest_and_row_it_is_a_success(
     with connect(site) as session, session.transaction(), connect(site) as observer:
         session.execute("SELECT FROM admin.backup_history WHERE id = %s FOR UPDATE", [row.id])
         begin.set()
-        waiting = "FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'transactionid'"
+        # Its thread that writes the progress may wait for the same row, before it or after it.
+        last = "wait_event_type = 'Lock' AND query LIKE '%succeeded%' AND pid <> pg_backend_pid()"
+        waiting = f"FROM pg_stat_activity WHERE datname = current_database() AND {last}"
         until(lambda: observer.execute(f"SELECT {waiting}".encode()).fetchone() is not None)
         worker.kill()
         assert observer.execute(f"SELECT pg_terminate_backend(pid, 10000) {waiting}".encode()).fetchall() == [(True,)]
