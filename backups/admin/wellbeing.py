@@ -32,21 +32,23 @@ class Health(Page):
 
 
 class Checks(Page):
-    """The part of the first page that servers and stores have to be asked for."""
+    """The part of the first page that servers and stores have to be asked for; `alone`, where it tells of nothing by itself."""
 
     def get(self, request: HttpRequest) -> HttpResponseBase:
         """What is amiss and not said there already, and some of what is fine. Without a script, the page of all."""
         if "HX-Request" not in request.headers:
             return HttpResponseRedirect(reverse("backups_panel:health"))
         checks = _checks(health.full_report.get())
+        found, is_alone = attention.issues_of(checks), "alone" in request.GET
         fine = [check for check in checks if check.state is State.OK]
         return self.show(
             "backups/overview/checks.html",
-            issues=attention.not_told(attention.issues_of(checks)),
+            issues=found if is_alone else attention.not_told(found),
             fine=fine[:SHOWN],
             more=max(0, len(fine) - SHOWN),
             total=len(checks),
             is_narrow="narrow" in request.GET,
+            is_alone=is_alone,
         )
 
 

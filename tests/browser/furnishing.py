@@ -3,6 +3,7 @@
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 
 from django.contrib.auth import get_user_model
 from django.urls import reverse
@@ -114,9 +115,9 @@ def furnish(site: Site) -> Furnished:
     )
 
 
-def backed_up(description: str, *, database: str = SHOP, save_local: bool = False, user: object = None) -> BackupHistory:
-    """A backup, made here; of the shop, where no other alias is given."""
-    return DatabaseBackup(description=description, database=database, save_local=save_local, user=user).run()
+def backed_up(description: str, *, database: str = SHOP, **options: Any) -> BackupHistory:
+    """A backup, made here with what else DatabaseBackup takes; of the shop, where no other alias is given."""
+    return DatabaseBackup(description=description, database=database, **options).run()
 
 
 def _bad(site: Site) -> BackupHistory:

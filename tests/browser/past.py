@@ -1,15 +1,19 @@
 """A shop with a past, to be pictured: three months of backups in the history, the last ones real."""
 
 import json
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from django.contrib.auth import get_user_model
 from django.utils import timezone
 from django_celery_beat.models import PeriodicTask
 
-from backups.models import BackupHistory, BackupRestore
+from backups import conf
+from backups.manifest import LIMIT_BYTES, parse, serialize
+from backups.models import BackupHistory, BackupRestore, BackupType
 from backups.schedules import TASK
 from backups.storage import keys
+from backups.stores import configured
 from backups.verify import BackupVerification
 from tests.browser.furnishing import UNKNOWN, backed_up
 from tests.browser.site import SHOP, Site
@@ -38,7 +42,7 @@ def make(site: Site) -> tuple[BackupHistory, BackupHistory]:
         for name, (thousands, size) in TABLES.items():
             session.execute(FILLING.format(name, thousands * 1000, 1 + size // 32).encode())
     user = get_user_model().objects.get(username="administrator")
-    verified = backed_up("daily")
+    verified = backed_up("daily", backup_type=BackupType.SCHEDULED)
     BackupVerification(filename=verified.filename, database=SHOP).run()
     with connect(site.shop) as session:
         session.execute("INSERT INTO event SELECT n, md5(n::text) FROM generate_series(5001, 5480) n")
@@ -46,14 +50,15 @@ def make(site: Site) -> tuple[BackupHistory, BackupHistory]:
         session.execute("DELETE FROM shop.cart_line WHERE id > 52000")
     newest = backed_up("before release 4-2", user=user)
     site.put(UNKNOWN, b"-- somebody's own" * 4000)
-    now, own = timezone.now(), backed_up("daily", database="default")
+    own = backed_up("daily", database="default")
     BackupVerification(filename=own.filename).run()
-    _move(own, now - timedelta(minutes=14))
-    _move(verified, now - timedelta(hours=7, minutes=12))
-    _move(newest, now - timedelta(minutes=27))
-    verified.refresh_from_db()
-    verified.backup_type = "scheduled"
-    verified.save()
+    now = timezone.now()
+    for row, ago in (
+        (verified, timedelta(hours=7, minutes=12)),
+        (newest, timedelta(minutes=27)),
+        (own, timedelta(minutes=14)),
+    ):
+        _move(row, now - ago)
     days = [day for day in range(1, DAYS) if day not in NONE]
     rows = BackupHistory.objects.bulk_create(_daily(verified, days_ago=day) for day in days)
     BackupRestore.objects.bulk_create(_proof(row) for row in rows if row.verified_at)
@@ -68,14 +73,31 @@ def grow(site: Site) -> None:
 
 
 def _move(row: BackupHistory, at: datetime) -> None:
-    """It was made then, and so was what has proven it."""
+    """It was made then, by its name, its manifest and its row; and so was what has proven it."""
     row.refresh_from_db()
-    by = at - row.created_at
-    times = ("created_at", "started_at", "finished_at", "stored_at", "readable_at", "verified_at")
-    BackupHistory.objects.filter(id=row.id).update(**{name: getattr(row, name) + by for name in times if getattr(row, name)})
+    store, signing_key = configured().require_s3(), conf.current().signing_key
+    made = parse(store.read(keys.manifest_key(row.s3_key), limit_bytes=LIMIT_BYTES), signing_key=signing_key)
+    by, filename = at - made.started_at, keys.filename(at=at, description=row.description)
+    key = keys.object_key(environment=row.environment, filename=filename)
+    moved = replace(made, filename=filename, key=key, started_at=at, finished_at=made.finished_at + by)
+    for before, after in ((made.key, key), (keys.globals_key(made.key), keys.globals_key(key))):
+        store.put_new(after, store.read(before, limit_bytes=LIMIT_BYTES))
+        store.delete(before)
+    store.delete(keys.manifest_key(made.key))
+    etag = store.put_new(keys.manifest_key(key), serialize(moved, signing_key=signing_key)).etag
+    _write(row, by, filename=filename, s3_key=key, manifest_etag=etag)
     for run in row.restores.all():
-        known = {name: getattr(run, name) + by for name in times[:3] if getattr(run, name)}
-        BackupRestore.objects.filter(id=run.id).update(**known)
+        _write(run, by, source_key=key)
+
+
+def _write(run: BackupHistory | BackupRestore, by: timedelta, **values: str) -> None:
+    """These values, and its times moved by so much."""
+    for name in ("created_at", "started_at", "finished_at", "stored_at", "readable_at", "verified_at"):
+        if known := getattr(run, name, None):
+            setattr(run, name, known + by)
+    for name, value in values.items():
+        setattr(run, name, value)
+    run.save()
 
 
 def _daily(newest: BackupHistory, *, days_ago: int) -> BackupHistory:

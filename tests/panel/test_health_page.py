@@ -4,7 +4,9 @@ import html
 from collections.abc import Callable, Iterator
 
 import pytest
+from django.template.loader import render_to_string
 from django.test import Client
+from django.utils.html import strip_tags
 from django_celery_beat.models import PeriodicTask
 
 from backups import conf, health
@@ -70,6 +72,17 @@ def test_the_part_of_the_first_page_leaves_out_what_stands_there_already(page: C
         key=f"client-programs:{program['subject']}", event="client-programs", environment="testing", message="m"
     )
     assert "nother pg_dump or pg_restore is needed" not in page(CHECKS, **BY_HTMX)
+
+
+def test_where_the_first_page_tells_of_nothing_the_part_leaves_nothing_out(page: Callable[..., str]) -> None:
+    Incident.objects.create(key="newest-backup", event="newest-backup", environment="testing", message="m")
+    assert "icb db backup first" in page(f"{CHECKS}?alone", **BY_HTMX)
+
+
+@pytest.mark.parametrize(("is_alone", "told"), [(True, "Nothing."), (False, "")])
+def test_that_nothing_is_amiss_is_said_only_where_nothing_stands_above(is_alone: bool, told: str) -> None:
+    shown = render_to_string("backups/overview/checks.html", {"is_alone": is_alone, "total": 12})
+    assert strip_tags(shown).split() == [*told.split(), "All", "12", "checks"]
 
 
 def test_what_is_fine_is_told_in_a_few_lines_and_the_rest_is_counted(page: Callable[..., str]) -> None:

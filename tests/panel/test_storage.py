@@ -78,7 +78,7 @@ def test_what_is_chosen_on_a_later_page_is_chosen_of_that_page(
     first = administrator.get(STORAGE, {"prefix": FOLDER}).content.decode()
     (further,) = re.findall(r'rel="next" href="([^"]+)"', first)
     second = administrator.get(STORAGE + unescape(further)).content.decode()
-    for words_of_link in ("Show only these", "Name", "Size"):
+    for words_of_link in ("Show only this one", "Name", "Size"):
         (address,) = re.findall(rf'<a href="([^"]+)">{words_of_link}</a>', second)
         page = administrator.get(STORAGE + unescape(address)).content.decode()
         assert ("b.txt" in page, "a.txt" in page) == (True, False), words_of_link
