@@ -11,13 +11,14 @@ from django.db import connections
 from django.http import HttpRequest, HttpResponse
 from django.urls import path, reverse
 
-from backups import catalog, conf, next_command, shrinking, words
+from backups import catalog, conf, damage, next_command, shrinking, words
 from backups.admin import proof
 from backups.admin.acting import Cancel, Verify
 from backups.admin.contents import Contents, Manifest
 from backups.admin.page import found
 from backups.admin.tables import Tables
 from backups.admin.watching import Live, Watched
+from backups.damage import Damage
 from backups.exceptions import BackupsError
 from backups.models import UNENDED, BackupHistory, Status
 from backups.storage import keys
@@ -43,7 +44,7 @@ class Backup(Watched):
             row=row,
             facts=facts,
             longest_reason=catalog.LONGEST_REASON,
-            ladder=proof.ladder(row, runs),
+            ladder=proof.ladder(row, runs, facts.damage),
             runs=runs[: proof.MOST_RUNS],
             has_more_runs=len(runs) > proof.MOST_RUNS,
             bad=next((run for run in runs if run.row.verdict == "bad"), None) if row.bad_at else None,
@@ -68,6 +69,11 @@ class Facts:
     def is_ours(self) -> bool:
         """Whether it is of this site's environment."""
         return self.row.environment == conf.current().environment
+
+    @cached_property
+    def damage(self) -> Damage | None:
+        """Of one that can be had and was not found bad: which of its copies are damaged or gone."""
+        return damage.of_backup(self.row.pk) if self.is_there and self.row.bad_at is None else None
 
     @property
     def is_kept_here(self) -> bool:

@@ -14,6 +14,7 @@ from django.utils.translation import ngettext
 
 from backups.admin import figures
 from backups.copies import Worth
+from backups.damage import Damage
 from backups.models import UNENDED, BackupHistory, BackupRestore, Level, RestorePurpose, Verdict
 
 MOST_RUNS = 20
@@ -44,7 +45,7 @@ class Run:
 @dataclass(frozen=True, kw_only=True)
 class Rung:
     """One of the levels: when it was last proven, None for never; what that means; how long the run took. It `is_refuted` where
-    the backup was found bad after that, or before it was ever proven.
+    the backup was found bad after that, or before it was ever proven, and `is_partial` where a copy of a good one is damaged.
     """
 
     level: str
@@ -53,6 +54,7 @@ class Rung:
     at: datetime | None
     took: float | None = None
     is_refuted: bool = False
+    is_partial: bool = False
 
 
 def runs_of(row: BackupHistory) -> list[Run]:
@@ -70,8 +72,8 @@ def runs_of(row: BackupHistory) -> list[Run]:
     return [Run(row=one, report=_report(one)) for one in told.order_by("-created_at")[: MOST_RUNS + 1]]
 
 
-def ladder(row: BackupHistory, runs: Iterable[Run]) -> list[Rung]:
-    """The three levels, from the least to the one that counts."""
+def ladder(row: BackupHistory, runs: Iterable[Run], damage: Damage | None = None) -> list[Rung]:
+    """The three levels, from the least to the one that counts. A damaged copy speaks against the first: the store holds it."""
     runs = list(runs)
     good = [run for run in runs if run.row.verdict == Verdict.GOOD]
     # A restore has no level, and proves the highest.
@@ -81,17 +83,23 @@ def ladder(row: BackupHistory, runs: Iterable[Run]) -> list[Rung]:
     for level, (title, question, answer) in _texts().items():
         run, text = last[str(level)], answer if moments[level] else question
         is_refuted = _is_refuted(row, runs, moments[level])
+        is_partial = level is Level.STORED and damage is not None and row.bad_at is None
         if is_refuted and moments[level] is None:
             text = _("It was never proven, and the backup was found bad")
         elif is_refuted:
             text = _("It was, before the backup was found bad. That counts no more")
         elif level is Level.RESTORED and run is not None and run.row.tables is not None and moments[level]:
-            text = _("Loaded into a scratch database: %(report)s") % {"report": run.report}
+            report = _compared(run.row)
+            text = _("Loaded into a scratch database: %(report)s") % {"report": report}
             if not run.is_verification:
-                text = _("Restored onto %(database)s: %(report)s") % {"database": run.row.target_database, "report": run.report}
+                text = _("Restored onto %(database)s: %(report)s") % {"database": run.row.target_database, "report": report}
+        elif is_partial and damage is not None:
+            text = _partly(damage, is_proven=moments[level] is not None)
         took = run.row.duration_seconds if run is not None else None
         at = moments[level]
-        rungs.append(Rung(level=str(level), title=title, text=text, at=at, took=took, is_refuted=is_refuted))
+        rungs.append(
+            Rung(level=str(level), title=title, text=text, at=at, took=took, is_refuted=is_refuted, is_partial=is_partial)
+        )
     return rungs
 
 
@@ -124,20 +132,40 @@ def _texts() -> dict[Level, tuple[str, str, str]]:
     }
 
 
+def _partly(damage: Damage, *, is_proven: bool) -> str:
+    """Not that the store holds the dump, where it holds it once."""
+    told = {"damaged": _damaged(len(damage.copies))}
+    if is_proven and damage.has_good:
+        return _("%(damaged)s. Another has the size and SHA-256 of the dump") % told
+    return _("%(damaged)s. No other was proven") % told
+
+
+def _damaged(number: int) -> str:
+    return ngettext("%(number)s copy is damaged", "%(number)s copies are damaged", number) % {"number": number}
+
+
 def _report(row: Any) -> str:
-    damaged = sum(copy.get("worth") == Worth.DAMAGED for copy in row.copies or ())
-    if damaged and row.verdict != Verdict.BAD:
-        return ngettext("%(number)s copy is damaged", "%(number)s copies are damaged", damaged) % {"number": damaged}
     if row.verdict == Verdict.BAD:
         return _("the backup is bad")
+    damaged = sum(copy.get("worth") == Worth.DAMAGED for copy in row.copies or ())
+    compared = _compared(row)
+    if damaged and compared:
+        return _("%(compared)s, %(damaged)s") % {"compared": compared, "damaged": _damaged(damaged)}
+    if damaged:
+        return _damaged(damaged)
     if row.verdict == Verdict.UNABLE:
         return _("could not be verified here")
-    if row.tables is not None and row.is_equal:
-        said = ngettext("%(number)s of %(number)s table equal", "%(number)s of %(number)s tables equal", row.tables)
-        return said % {"number": figures.number(row.tables)}
-    if row.tables is not None and row.is_equal is False:
-        return _("differs")
+    if compared:
+        return compared
     return {
         Level.STORED: _("size and SHA-256 equal"),
         Level.READABLE: _("decoded to its end"),
     }.get(row.level, "") if row.verdict == Verdict.GOOD else ""  # fmt: skip
+
+
+def _compared(row: Any) -> str:
+    """How what was loaded compares with what was backed up, from whichever copy it came; "" where nothing was loaded."""
+    if row.tables is not None and row.is_equal:
+        said = ngettext("%(number)s of %(number)s table equal", "%(number)s of %(number)s tables equal", row.tables)
+        return said % {"number": figures.number(row.tables)}
+    return _("differs") if row.tables is not None and row.is_equal is False else ""

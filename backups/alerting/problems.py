@@ -7,9 +7,9 @@ from datetime import datetime
 from django.db.models import F, Q
 from django.utils import timezone
 
-from backups import shrinking, words
+from backups import damage, shrinking, words
 from backups.alerting.incidents import Problem
-from backups.copies import Worth, not_good
+from backups.copies import Worth
 from backups.fallback import instead_of
 from backups.health.sites import namesakes
 from backups.models import BackupHistory, BackupRestore, Level, RestorePurpose, Status, Verdict
@@ -88,33 +88,24 @@ def _bad_backups(environment: str) -> Iterator[Problem]:
 
 
 def _damaged_copies(environment: str) -> Iterator[Problem]:
-    """Found by a verification or a restore, until a newer verification has read every copy, and none was damaged. One that stops
-    at the first good one tells nothing of the others.
-    """
-    told = BackupRestore.objects.filter(
+    """Of backups that are good by another copy."""
+    runs = BackupRestore.objects.filter(
+        damage.has_copy(Worth.GOOD),
         target_environment=environment,
         backup__deleted_at=None,
         backup__missing_at=None,
-        comparison_report__has_key="copies",
+        backup__bad_at=None,
     )
-    verified = told.filter(purpose=RestorePurpose.VERIFICATION, status=Status.SUCCEEDED)
-    damaged = told.filter(_has_copy(Worth.DAMAGED), _has_copy(Worth.GOOD), backup__isnull=False, backup__bad_at=None)
-    for run in damaged.order_by("backup_id", "-created_at").distinct("backup_id").select_related("backup"):
-        since = verified.filter(backup_id=run.backup_id, started_at__gt=run.finished_at or run.created_at)
-        if run.backup is None or since.exclude(_has_copy(Worth.UNREAD)).exclude(_has_copy(Worth.UNABLE)).exists():
-            continue
-        name = run.backup.filename
+    for found in damage.of_runs(runs):
+        assert found.run.backup is not None
+        name = found.run.backup.filename
         yield Problem(
             event=DAMAGED_COPY,
             subject=name,
             message=f"A copy of {name} in {environment} is damaged. The backup is good by another copy.",
-            detail="\n".join(copy["where"] for copy in not_good(run.comparison_report) if copy["worth"] == Worth.DAMAGED),
+            detail="\n".join(found.places),
             hint=f"See how to replace it: icb db verify {name} --level stored",
         )
-
-
-def _has_copy(worth: Worth) -> Q:
-    return Q(comparison_report__copies__contains=[{"worth": str(worth)}])
 
 
 def _unable(environment: str) -> Iterator[Problem]:

@@ -6,8 +6,9 @@ from datetime import datetime
 from pathlib import Path
 
 from backups import catalog, migration_verdict, words
+from backups.damage import Damage
 from backups.exceptions import BackupsError, ClientProgramError
-from backups.plan.nouns import Check, Choices, HistoryPlace, Level
+from backups.plan.nouns import Check, Choices, HistoryPlace, Level, Source
 from backups.postgres.connect import quoted
 from backups.postgres.programs import ClientProgram, choose_pg_restore, major_of, warning_of
 from backups.postgres.target import Database, Target
@@ -33,6 +34,25 @@ def of_proof(bad_at: datetime | None, *, filename: str) -> Iterable[Check]:
                 filename=filename,
             ),
         )
+
+
+def of_copies(source: Source, damage: Damage | None) -> Iterable[Check]:
+    """Which copies are known to be damaged, and which one will be read first."""
+    if damage is None or source.manifest is None:
+        return
+    said = _("A copy is known to be damaged or gone. {location} is read first.", location=source.location)
+    if source.location in damage.places:
+        said = _("The only copy that is left is known to be damaged: {location}", location=source.location)
+    yield Check(
+        Level.WARN,
+        said,
+        detail="\n".join(damage.places),
+        hint=_(
+            "Its bytes are proven before pg_restore is given them. How a copy is replaced is told by: "
+            "icb db verify {filename} --level stored",
+            filename=source.manifest.filename,
+        ),
+    )
 
 
 def of_match(manifest: Manifest, target: Server, there: Target, *, choices: Choices, history: HistoryPlace) -> Iterable[Check]:

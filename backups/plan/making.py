@@ -1,6 +1,7 @@
 """Makes the plan: asks the target, the history and the catalogue; changes nothing."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from statistics import median
@@ -8,7 +9,9 @@ from statistics import median
 from django.db import Error as DatabaseError
 from django.db import transaction
 
-from backups import conf, history
+from backups import conf, damage, history
+from backups.catalog import Found
+from backups.damage import Damage
 from backups.exceptions import BackupsError
 from backups.models import BackupHistory, BackupRestore, RestoreMode, RestorePurpose, Status
 from backups.models import Level as Proof
@@ -33,6 +36,8 @@ def make_plan(
         target = located(target, connection)
     there = at_target.examine(target)
     manifest = source.manifest
+    known = _damage_of(source)
+    source = _good_first(source, known)
     program, program_check = checks.of_program(manifest, there, client_folders)
     size_bytes = manifest.size_bytes if manifest else source.path.stat().st_size  # type: ignore[union-attr]
     is_whole = not (choices.tables or choices.schema_only)
@@ -47,6 +52,7 @@ def make_plan(
         program=program,
         checks=(
             *checks.of_proof(bad_at, filename=manifest.filename if manifest else ""),
+            *checks.of_copies(source, known),
             *(checks.of_match(manifest, target, there, choices=choices, history=place) if manifest else [checks.FOREIGN]),
             *checks.of_target(target, there, choices=choices, environment=environment),
             *(needs.of_backup(manifest, target, there, choices=choices, client_folders=client_folders) if manifest else []),
@@ -93,6 +99,25 @@ def _proof_of(manifest: Manifest | None) -> tuple[datetime | None, datetime | No
     except DatabaseError:
         return None, None, None
     return restored_at, *(found or (None, None))
+
+
+def _damage_of(source: Source) -> Damage | None:
+    """What is known of copies in stores, as far as the history tells."""
+    if not isinstance(source, Found):
+        return None
+    try:
+        with transaction.atomic():
+            return damage.of_backup(source.manifest.id)
+    except DatabaseError:
+        return None
+
+
+def _good_first(source: Source, known: Damage | None) -> Source:
+    """The copy that is read first is none whose dump is known to be damaged, if there is another; none is left out."""
+    if known is None or not isinstance(source, Found):
+        return source
+    first, *others = sorted(source.copies(), key=lambda copy: copy.location in known.places)
+    return replace(source, store=first.store, others=tuple(copy.store for copy in others))
 
 
 def _expected(size_bytes: int, target: Server) -> tuple[float | None, int]:

@@ -245,6 +245,20 @@ def test_a_restore_takes_the_good_copy_and_tells_of_the_damaged_one(
     assert BackupRestore.objects.get().source_key == twice.local_path
 
 
+def test_the_plan_says_which_copy_is_known_to_be_damaged_and_that_another_is_read_first(
+    run: Run, twice: BackupHistory, fresh_target: Server, backups_settings: Settings
+) -> None:
+    damage_object(backups_settings, twice.s3_key)
+    run("db_verify", twice.filename, "--level", "stored")
+    done = run("db_restore", twice.filename, "--target-dbname", fresh_target.database)
+
+    assert done.code == 0, done.err
+    assert f"A copy is known to be damaged or gone. {twice.local_path} is read first." in done.out + done.err
+    assert f"s3://{twice.bucket}/{twice.s3_key}" in done.out + done.err
+    assert "The bytes of s3://" not in done.err  # nobody has read it again
+    assert BackupRestore.objects.get(purpose="restore").source_key == twice.local_path
+
+
 def test_a_restore_takes_nothing_where_no_copy_is_good(
     run: Run, twice: BackupHistory, fresh_target: Server, backups_settings: Settings
 ) -> None:
