@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from django.http import HttpResponse, HttpResponseBase, HttpResponseRedirect, StreamingHttpResponse
 
-from backups import catalog, conf, stores, words
+from backups import catalog, conf, damage, stores, words
 from backups.exceptions import ObjectMissingError, RefusedError
 from backups.models import BackupHistory, Status
 from backups.sentences import sentence as _
@@ -28,19 +28,34 @@ class Download:
     place: str
 
 
-def download_of(row: BackupHistory) -> Download:
-    """The dump of a backup of this environment that has succeeded. Whoever asks must have been found to be allowed to.
+@dataclass(frozen=True, kw_only=True)
+class _Copy:
+    """The one that is given: where it is, and whether that is known to be damaged."""
 
-    Raises RefusedError for any other backup, ObjectMissingError where no store that is configured has it, and StorageError.
+    store: S3Store | LocalStore
+    held: StoredObject
+    is_damaged: bool
+
+    def told(self, place: str) -> str:
+        """The place, for the audit."""
+        return f"{place}: a copy that is known to be damaged" if self.is_damaged else place
+
+
+def download_of(row: BackupHistory) -> Download:
+    """The dump of a backup of this environment that has succeeded. Whoever asks must have been found to be allowed to. A copy
+    that is known to be damaged is given only where no other is left: it may be all that there is.
+
+    Raises RefusedError for any other backup, ObjectMissingError where no store that is configured has it, and StorageError: also
+    where it is another than the damaged copy that can't be asked for.
     """
-    store, held = _found(row)
-    if isinstance(store, S3Store):
-        url = store.presigned(held.key, filename=row.filename, seconds=LASTS_SECONDS)
-        return Download(response=_redirect(url), place="an address of the store")
-    pieces = store.stream(held.key)
+    copy = _found(row)
+    if isinstance(copy.store, S3Store):
+        url = copy.store.presigned(copy.held.key, filename=row.filename, seconds=LASTS_SECONDS)
+        return Download(response=_redirect(url), place=copy.told("an address of the store"))
+    pieces = copy.store.stream(copy.held.key)
     first = next(pieces, b"")  # whether it can be read is known before anything is answered, or noted
-    response = StreamingHttpResponse(_after(first, pieces), headers=_headers(row.filename, held.size_bytes))
-    return Download(response=response, place="the local copy")
+    response = StreamingHttpResponse(_after(first, pieces), headers=_headers(row.filename, copy.held.size_bytes))
+    return Download(response=response, place=copy.told("the local copy"))
 
 
 def head_of(row: BackupHistory) -> HttpResponse:
@@ -48,7 +63,7 @@ def head_of(row: BackupHistory) -> HttpResponse:
 
     Raises as `download_of` does.
     """
-    return without_bytes(row.filename, _found(row)[1].size_bytes)
+    return without_bytes(row.filename, _found(row).held.size_bytes)
 
 
 def without_bytes(filename: str, size_bytes: int) -> HttpResponse:
@@ -56,18 +71,24 @@ def without_bytes(filename: str, size_bytes: int) -> HttpResponse:
     return HttpResponse(headers=_headers(filename, size_bytes))
 
 
-def _found(row: BackupHistory) -> tuple[S3Store | LocalStore, StoredObject]:
+def _found(row: BackupHistory) -> _Copy:
     _require_ours(row)
-    key, configured = catalog.key_of(row), stores.configured()
-    s3, local = configured.s3, configured.local
-    if s3 is not None and s3.bucket == row.bucket and (held := s3.head(key)) is not None:
-        return s3, held
-    if local is not None and row.local_path and (held := local.head(key)) is not None:
-        return local, held
+    key, known = catalog.key_of(row), damage.of_backup(row.pk)
+    damaged = known.places if known is not None else ()
+    for store in sorted(_stores_of(row), key=lambda store: store.location(key) in damaged):
+        if (held := store.head(key)) is not None:
+            return _Copy(store=store, held=held, is_damaged=store.location(key) in damaged)
     raise ObjectMissingError(
         _("No store that is configured has {filename}.", filename=row.filename),
         hint=_("Choose another backup, or see: icb db list"),
     )
+
+
+def _stores_of(row: BackupHistory) -> list[S3Store | LocalStore]:
+    """Where it was put and may be had, the bucket first."""
+    s3, local = stores.configured().s3, stores.configured().local
+    found: list[S3Store | LocalStore] = [s3] if s3 is not None and s3.bucket == row.bucket else []
+    return [*found, local] if local is not None and row.local_path else found
 
 
 def _require_ours(row: BackupHistory) -> None:

@@ -29,7 +29,9 @@ class Downloading(OfBackups):
         examples=[examples.MISSING],
     )
     def download(self, request: Request, id: UUID) -> HttpResponseBase:
-        """`pg_restore` alone brings it back. Who has fetched what is in the audit. HEAD tells its size, and signs nothing."""
+        """`pg_restore` alone brings it back. Who has fetched what is in the audit. HEAD tells its size, and signs nothing. A copy
+        that is known to be damaged is given only where no other is left; of a backup with `bad_at`, what comes may be damaged.
+        """
         row = self.found(id)
         if request.method == "HEAD":
             return head_of(row)

@@ -313,7 +313,7 @@ def test_a_damaged_copy_of_a_good_backup_is_told_on_its_page_until_all_are_prove
     notice = re.sub(r"\s+", " ", page.partition('<div class="notice warn">')[2].partition("</div>")[0])
     assert "A copy of this backup is damaged or gone. Found " in notice
     assert f'<p class="key">s3://{twice.bucket}/{twice.s3_key}</p>' in notice
-    assert "Another copy is good" in notice
+    assert "Another copy is good: restores and downloads take that one" in notice
     assert f'href="/admin/backups/restores/{run.id}/"' in notice
     assert "1 copy is damaged. Another has the size and SHA-256 of the dump" in page
     assert page.count('<li class="partial">') == 1

@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Callable
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 import requests
@@ -14,8 +15,10 @@ from backups.admin import obstacles
 from backups.backup import DatabaseBackup
 from backups.models import AuditEntry, BackupHistory
 from backups.types import Server
+from backups.verify import BackupVerification
 from tests.conftest import s3_client
 from tests.integration.health import made
+from tests.integration.test_copies import damage_object
 
 pytestmark = pytest.mark.usefixtures("history")
 
@@ -53,6 +56,36 @@ def test_a_bad_backup_is_told_to_be_bad_where_several_are_downloaded(restorer: C
     row = made("shop", environment="testing", bad_at=timezone.now())
     page = restorer.get(f"/admin/backups/downloads/?id={row.id}").content.decode()
     assert 'class="pill proof bad"' in page
+    assert "what comes may be damaged, incomplete or wrong" in page
+
+
+def test_the_button_of_a_bad_backup_says_what_comes(restorer: Client) -> None:
+    row = made("shop", environment="testing", bad_at=timezone.now())
+    page = restorer.get(f"/admin/backups/{row.id}/").content.decode()
+    assert f'href="{address(row)}">Download the bad backup</a>' in page
+
+
+def test_of_two_copies_the_one_that_is_not_known_to_be_damaged_is_given(
+    restorer: Client, source: Server, bucket: str, backups_settings: Settings
+) -> None:
+    row = DatabaseBackup(description="twice", database="source", save_local=True).run()
+    damage_object(backups_settings, row.s3_key)
+    BackupVerification(filename=row.filename, database="source", level="stored").run()
+    answer = restorer.get(address(row))
+    data = b"".join(answer.streaming_content)  # type: ignore[attr-defined]
+    assert hashlib.sha256(data).hexdigest() == row.checksum
+    assert AuditEntry.objects.get().target == "the local copy"
+
+
+def test_a_damaged_copy_is_given_where_it_is_all_that_is_left_and_the_audit_says_what_it_was(
+    restorer: Client, source: Server, bucket: str, backups_settings: Settings
+) -> None:
+    row = DatabaseBackup(description="twice", database="source", save_local=True).run()
+    damage_object(backups_settings, row.s3_key)
+    BackupVerification(filename=row.filename, database="source", level="stored").run()
+    Path(row.local_path).unlink()
+    assert restorer.get(address(row)).status_code == 302
+    assert AuditEntry.objects.get().target == "an address of the store: a copy that is known to be damaged"
 
 
 def test_what_only_a_local_copy_has_is_streamed(restorer: Client, source: Server, bucket: str) -> None:
