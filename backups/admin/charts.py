@@ -24,6 +24,7 @@ _TOLD = {
     "proven": gettext_noop("%(day)s: verified"),
     "unproven": gettext_noop("%(day)s: succeeded, not verified"),
     "failed": gettext_noop("%(day)s: every run failed"),
+    "bad": gettext_noop("%(day)s: no backup that was not found bad"),
     "nothing": gettext_noop("%(day)s: no backup"),
 }
 _SECONDS = (1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200, 10800, 21600, 43200, 86400)
@@ -31,14 +32,16 @@ _SECONDS = (1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200, 1080
 
 @dataclass(frozen=True, kw_only=True)
 class Day:
-    """What was run on one day of the viewer's calendar. `runs` have ended; `size` (bytes) and `seconds` are of the last backup
-    that succeeded, made `at`; the first is of `first_at`; None without one.
+    """What was run on one day of the viewer's calendar. `runs` have ended by themselves: they `failed`, or made a backup, which
+    is `good` or was found `bad` later. `size` (bytes) is of the last good one, made `at`, as the first was `first_at`; `seconds`
+    are of the last run that made any. None without one.
     """
 
     date: date
     runs: int = 0
     good: int = 0
     proven: int = 0
+    bad: int = 0
     failed: int = 0
     size: int | None = None
     seconds: float | None = None
@@ -51,7 +54,7 @@ class Day:
         """The class of its mark."""
         if self.good:
             return "proven" if self.proven else "unproven"
-        return "failed" if self.failed else "nothing"
+        return "failed" if self.failed or self.bad else "nothing"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,7 +118,7 @@ def size_plot(days: Sequence[Day]) -> Plot:
             words = _("%(day)s: %(size)s, verified") if day.is_proven else _("%(day)s: %(size)s, succeeded, not verified")
             title = words % {"day": _short(day.date), "size": figures.size(day.size)}
             marks.append(Mark(x=_text(x), y=_text(y + TOP), kind=kind, title=title))
-        elif day.failed:
+        elif day.kind == "failed":
             marks.append(_failure(x, day))
     curve = " ".join(f"{_text(x)},{_text(y)}" for x, y in points)
     area = f"{_text(points[0][0])},{HEIGHT} {curve} {_text(points[-1][0])},{HEIGHT}" if points else ""
@@ -123,7 +126,7 @@ def size_plot(days: Sequence[Day]) -> Plot:
 
 
 def duration_plot(days: Sequence[Day], *, usual: float | None) -> Plot:
-    """How long the last backup of each day took, and what is usual."""
+    """How long the last run of each day took that made a backup, and what is usual."""
     longest = max((day.seconds or 0.0 for day in days), default=0.0)
     step = next((step for step in _SECONDS if longest <= step * 3), _SECONDS[-1] * (int(longest / _SECONDS[-1] / 3) + 1))
     grid, top = _grid(longest, step, figures.duration)
@@ -162,11 +165,13 @@ def calendar(days: Sequence[Day]) -> Calendar:
 
 
 def _told(day: Day) -> str:
-    return _(_TOLD[day.kind]) % {"day": _written(get_language(), day.date, "l j F")}
+    kind = "bad" if day.kind == "failed" and day.bad else day.kind
+    return _(_TOLD[kind]) % {"day": _written(get_language(), day.date, "l j F")}
 
 
 def _failure(x: float, day: Day) -> Mark:
-    return Mark(x=_text(x), y="121", kind="failed", title=_("%(day)s: failed") % {"day": _short(day.date)})
+    title = _("%(day)s: found bad") if day.bad else _("%(day)s: failed")
+    return Mark(x=_text(x), y="121", kind="failed", title=title % {"day": _short(day.date)})
 
 
 def _grid_of_sizes(largest: int) -> tuple[list[Label], float]:

@@ -25,9 +25,9 @@ from backups.types import TableRows
 
 DAYS = 90
 _MOVERS = 7
-_COUNTS = ("runs", "good", "proven", "failed", "first_at", "at")
+_COUNTS = ("runs", "good", "proven", "bad", "failed", "first_at", "at", "last_at")
 _GOOD = Q(status=Status.SUCCEEDED, bad_at__isnull=True)
-_ENDED = Q(status__in=(Status.SUCCEEDED, Status.FAILED, Status.CANCELLED))
+_ENDED = Q(status__in=(Status.SUCCEEDED, Status.FAILED))  # by themselves, as the success rate of health counts them
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,6 +64,7 @@ class Trends:
     span: int
     runs: int
     failed: int
+    bad: int
     good_days: int
     proven_days: int
     failed_days: int
@@ -98,6 +99,7 @@ def trends_of(site: Site, *, now: datetime) -> Trends:
         span=len(shown),
         runs=sum(day.runs for day in days),
         failed=sum(day.failed for day in days),
+        bad=sum(day.bad for day in days),
         good_days=sum(bool(day.good) for day in counted),
         proven_days=sum(bool(day.proven) for day in counted),
         failed_days=sum(day.kind == "failed" for day in counted),
@@ -179,17 +181,26 @@ def _days(site: Site, now: datetime) -> list[Day]:
             runs=Count("pk", filter=_ENDED),
             good=Count("pk", filter=_GOOD),
             proven=Count("pk", filter=_GOOD & Q(verified_at__isnull=False)),
-            failed=Count("pk", filter=Q(status=Status.FAILED) | Q(bad_at__isnull=False)),
+            bad=Count("pk", filter=Q(status=Status.SUCCEEDED, bad_at__isnull=False)),
+            failed=Count("pk", filter=Q(status=Status.FAILED)),
             first_at=Min("created_at", filter=_GOOD),
             at=Max("created_at", filter=_GOOD),
+            last_at=Max("created_at", filter=Q(status=Status.SUCCEEDED)),
         )
     )
     fields: dict[date, dict[str, Any]] = {
         day: dict(zip(_COUNTS, counts, strict=True)) for day, *counts in counted.values_list("day", *_COUNTS)
     }
-    last = rows.filter(_GOOD, created_at__in=[counts["at"] for counts in fields.values() if counts["at"] is not None])
-    for day, size, seconds, verified_at in last.values_list("day", "size_bytes", "duration_seconds", "verified_at"):
-        fields[day] |= {"size": size, "seconds": seconds, "is_proven": verified_at is not None}
+    moments = {at for counts in fields.values() for at in (counts["at"], counts["last_at"]) if at is not None}
+    told = ("day", "created_at", "bad_at", "size_bytes", "duration_seconds", "verified_at")
+    last = rows.filter(status=Status.SUCCEEDED, created_at__in=moments).values_list(*told)
+    for day, at, bad_at, size, seconds, verified_at in last:
+        if at == fields[day]["last_at"]:
+            fields[day]["seconds"] = seconds
+        if bad_at is None and at == fields[day]["at"]:
+            fields[day] |= {"size": size, "is_proven": verified_at is not None}
+    for counts in fields.values():
+        del counts["last_at"]
     return [Day(date=day, **fields.get(day, {})) for day in (first + timedelta(days=n) for n in range(DAYS))]
 
 

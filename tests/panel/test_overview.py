@@ -16,6 +16,7 @@ from pytest_django.fixtures import Settings
 
 from backups import conf, heartbeats
 from backups.alerting import look
+from backups.health.asking import report
 from backups.models import BackupHistory, Heartbeat, Incident
 from backups.storage import keys
 from backups.types import Server
@@ -400,3 +401,17 @@ def test_only_two_snapshots_are_read(browser: Client) -> None:
         reading = [query["sql"] for query in asked if re.search(r'SELECT .*"table_snapshot".* FROM', query["sql"])]
     assert len(reading) == 1
     assert "LIMIT 2" in reading[0]
+
+
+def test_the_counts_of_ninety_days_tell_a_run_that_failed_from_a_backup_that_was_found_bad_as_health_does(
+    page: Callable[..., str],
+) -> None:
+    made(site(), hours_ago=1.5, duration_seconds=90)
+    made(site(), hours_ago=1, duration_seconds=30, bad_at=timezone.now())
+    made(site(), hours_ago=0.5, status="cancelled")
+    shown = page()
+    counts = dict(re.findall(r"<dt>(Runs|Failed|Found bad)</dt><dd>(.*?)</dd>", shown))
+    assert counts == {"Runs": "2", "Failed": "0", "Found bad": "1"}
+    rate = next(check for check in report() if check.id == "success-rate")
+    assert rate.text == "2 of 2 runs in 30 days succeeded"
+    assert "30 s the last time" in shown

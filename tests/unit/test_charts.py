@@ -75,6 +75,14 @@ def test_a_day_is_verified_where_one_of_its_backups_is() -> None:
     assert [*kinds, Day(date=FIRST).kind] == ["proven", "unproven", "failed", "nothing"]
 
 
+def test_a_day_whose_only_backup_was_found_bad_is_a_cross_that_says_so() -> None:
+    day = Day(date=FIRST, runs=1, bad=1, seconds=1.0)
+    (mark,) = charts.calendar([day]).marks
+    assert (mark.kind, mark.title) == ("failed", "Tuesday 25 August: no backup that was not found bad")
+    assert [mark.title for mark in charts.size_plot([day]).marks] == ["25 Aug: found bad"]
+    assert [mark.kind for mark in charts.duration_plot([day], usual=None).marks] == ["done"]  # it took its time
+
+
 def test_a_plot_spans_two_weeks_at_least_and_nothing_from_before_the_first_run() -> None:
     idle = [Day(date=FIRST - timedelta(days=n)) for n in range(80, 0, -1)]
     assert len(charts.shown([*idle, *days(1, 2)])) == 14
