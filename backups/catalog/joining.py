@@ -3,14 +3,16 @@
 import re
 from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from heapq import nlargest
 
 from django.db import Error as DatabaseError
 from django.db import transaction
+from django.utils import timezone
 
 from backups.catalog.entries import Entry, Mark, describe, from_name, from_row
-from backups.catalog.held import Held, by_key, still_describes
+from backups.catalog.held import Held, by_key, prove, still_describes
 from backups.catalog.proof import in_order, read_proven
 from backups.exceptions import BackupsError, HistoryError, ManifestError, StorageError
 from backups.models import BackupHistory, Status
@@ -43,9 +45,9 @@ class Seen:
 class Catalogue:
     """All backups of an environment, or of all (None). Making it lists the stores, and asks the history for names only.
 
-    With `limit` it is the newest ones. Of one environment, the stores are then not asked for what is older than as many rows: a
-    page of a list instead of all pages. What could not be asked is among the `problems`; of a listing that breaks off, nothing
-    is used.
+    With `limit` it is the newest ones; what is `ahead` comes last. Of one environment, the stores are then not asked for what is
+    older than as many rows: a page of a list instead of all pages. What could not be asked is among the `problems`; of a listing
+    that breaks off, nothing is used.
     """
 
     def __init__(self, environment: str | None, *, limit: int | None = None) -> None:
@@ -57,7 +59,10 @@ class Catalogue:
         self.has_history = True
         self.known = self._known()
         self.held = self._held()
-        self.keys = sorted(self.known | set(self.held), key=newness, reverse=True)[:limit]
+        self.ahead = self._ahead()
+        self.keys = sorted(self.known | set(self.held), key=lambda key: (key not in self.ahead, newness(key)), reverse=True)[
+            :limit
+        ]
 
     @property
     def pins(self) -> dict[str, Store]:
@@ -134,6 +139,26 @@ class Catalogue:
             for key, one in here.items():
                 found.setdefault(key, []).append(one)
         return found
+
+    def _ahead(self) -> set[str]:
+        """What only the stores know, under a name whose moment is still to come, and no manifest proves to be a backup: anybody
+        who may write there can give such a name. Of those that claim to be whole no more than AT_ONCE are read.
+        """
+        now, found = timezone.now(), set()
+        for key in self.held.keys() - self.known:
+            at = keys.started_at(keys.filename_of(key))
+            if at is not None and at > now:
+                found.add(key)
+        claim = [key for key in sorted(found) if any(one.is_complete for one in self.held[key])][:AT_ONCE]
+        if claim:
+            with ThreadPoolExecutor(READERS, thread_name_prefix="manifest") as pool:
+                found -= {key for key, is_whole in zip(claim, pool.map(self._is_whole, claim), strict=True) if is_whole}
+        return found
+
+    def _is_whole(self, key: str) -> bool:
+        with suppress(ManifestError, StorageError):
+            return prove(key, self.held[key])[1] is not None
+        return False
 
     # One entry of the join.
 

@@ -19,11 +19,12 @@ def list_backups(*, limit: int | None = 20, all_environments: bool = False) -> L
     """The newest backups of this environment, or of all. Works without the history, and without the bucket.
 
     Costs one request for each thousand objects that are as new as the oldest one listed, and one for each listed manifest that
-    the history does not know.
+    the history does not know. What bears a name of the future, and is proven by no manifest, comes last.
     """
     catalogue = Catalogue(None if all_environments else conf.current().environment, limit=limit)
     entries = [seen.entry for page in catalogue.pages(with_totals=True) for seen in page]
-    return Listing(sorted(entries, key=lambda entry: entry.started_at, reverse=True), catalogue.problems)
+    entries.sort(key=lambda entry: (entry.key not in catalogue.ahead, entry.started_at), reverse=True)
+    return Listing(entries, catalogue.problems)
 
 
 def manifests(*, but: Collection[str] = ()) -> Iterator[Manifest]:

@@ -3,7 +3,7 @@
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from io import StringIO
 from typing import TYPE_CHECKING, cast
 
@@ -98,7 +98,7 @@ def _columns(entries: Sequence[Entry], *, now: datetime) -> list[_Column]:
     return [
         _Column("backup", [entry.filename for entry in entries]),
         *databases,
-        _Column("age", [words.age(entry.started_at, now=now) for entry in entries]),
+        _Column("age", [_age(entry, now=now) for entry in entries]),
         _Column("status", [_status(entry) for entry in entries], styles=[_colour(entry) for entry in entries]),
         _Column("stored", [words.size(entry.size_bytes) for entry in entries], is_number=True),
         _Column(
@@ -150,6 +150,11 @@ def _databases(entries: Sequence[Entry]) -> list[str]:
     several = len({one.environment for one in entries}) > 1
     names = [words.printable(one.database) or "?" for one in entries]
     return [f"{one.environment}: {name}" for one, name in zip(entries, names, strict=True)] if several else names
+
+
+def _age(entry: Entry, *, now: datetime) -> str:
+    """A clock may be a minute ahead of another; what is further ahead has no age."""
+    return "in the future" if entry.started_at > now + timedelta(minutes=1) else words.age(entry.started_at, now=now)
 
 
 def _status(entry: Entry) -> str:

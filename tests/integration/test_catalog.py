@@ -3,9 +3,11 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 from django.db import connection
+from django.utils import timezone
 from pytest_django.fixtures import Settings
 
 from backups import catalog, conf
@@ -94,6 +96,19 @@ def test_the_list_is_newest_first_and_no_longer_than_asked(bucket: str) -> None:
     assert [entry.description for entry in listed.entries] == ["d", "c", "b"]
     assert listed.problems == []
     assert len(catalog.list_backups(limit=None).entries) == 4
+
+
+def test_names_of_the_future_that_no_manifest_proves_come_last_and_push_no_backup_out_of_the_list(bucket: str) -> None:
+    for minutes, description in enumerate(["a", "b"]):
+        shelf.put(description, minutes=minutes, row=minutes == 0)
+    ahead = timezone.now() + timedelta(days=365)
+    shelf.put("bare", at=ahead, row=False, manifest=False)
+    shelf.put("forged", at=ahead, row=False, signing_key=b"k" * 32)
+    shelf.put("whole", at=ahead, row=False)  # by a machine whose clock is wrong
+
+    listed = [described(entry.filename) for entry in catalog.list_backups(limit=4).entries]
+    assert listed[:3] == ["whole", "b", "a"]
+    assert set(marks()) == {"whole", "b", "a", "bare", "forged"}
 
 
 def test_only_this_environment_is_listed_unless_all_are_asked_for(bucket: str) -> None:

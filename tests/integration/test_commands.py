@@ -232,6 +232,14 @@ def test_the_list_is_as_long_as_asked(run: Run, bucket: str) -> None:
         assert "--limit" in done.err
 
 
+def test_what_is_ahead_of_the_clock_has_no_age(run: Run, bucket: str) -> None:
+    shelf.put("here")
+    shelf.put("ahead", at=timezone.now() + timedelta(days=365), row=False, manifest=False)
+    _heading, _line, here, ahead, *_rest = run("db_list").out.splitlines()
+    assert ("-here.dump" in here, "-ahead.dump" in ahead) == (True, True)
+    assert re.search(r"-ahead\.dump .* in the future +unknown", ahead)
+
+
 def test_what_is_odd_is_said_in_the_same_line_and_failures_with_their_reason(run: Run, bucket: str) -> None:
     shelf.put("gone", dump=None, manifest=False)
     shelf.put("failed", dump=None, manifest=False, status="failed", error_message="pg_dump was killed.\nmore of it")
