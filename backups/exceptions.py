@@ -216,5 +216,9 @@ class BackupNotFoundError(BackupsError):
     """There is no such backup."""
 
 
+class LostError(BackupNotFoundError):
+    """A backup that the history knows is whole in no store any more."""
+
+
 class HistoryError(BackupsError):
     """The history could not be read or written."""

@@ -140,7 +140,7 @@ def tell_of_sync(found: Agreed, *, is_by_hand: bool = False) -> None:
         missing,
         is_known=not found.problems,
         event="backups-missing",
-        message=f"{len(missing)} backups are gone from the store, and no prune took them",
+        message=f"{len(missing)} backups are whole in no store any more, and no prune took them",
         hint="Bring the objects back (an earlier version, a copy of the bucket), then: icb db sync",
     )
 

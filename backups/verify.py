@@ -19,11 +19,13 @@ from backups import catalog, conf, history, interrupts, records, stores
 from backups.assertions import failed_assertions
 from backups.copies import Proving, not_good
 from backups.exceptions import (
+    BackupNotFoundError,
     BackupsError,
     CancelledError,
     ChecksumError,
     ComparisonError,
     HistoryError,
+    LostError,
     ManifestError,
     UnableError,
 )
@@ -128,9 +130,24 @@ class BackupVerification:
             return catalog.copies(self.filename, environment=self.environment, database=at_hand.database, server=at_hand)
         except (ManifestError, ChecksumError) as error:  # that is what a verification has to tell
             return error
+        except BackupNotFoundError as error:
+            if not self._is_lost():
+                raise
+            filename = keys.split(self.filename)[1]
+            return LostError(f"No store has {filename} whole any more.", detail=error.message, hint=error.hint)
+
+    def _is_lost(self) -> bool:
+        """Whether the history knows it, and no store has it any more."""
+        environment, filename = keys.split(self.filename)
+        rows = BackupHistory.objects.of_environment(environment or self.environment).succeeded().filter(filename=filename)
+        try:
+            row = rows.filter(deleted_at=None).first()
+        except DatabaseError as error:
+            raise history.unreachable(error) from error
+        return row is not None and catalog.is_lost(row)
 
     def _record(self, found: catalog.Copies | BackupsError) -> None:
-        filename = self.filename if isinstance(found, BackupsError) else keys.filename_of(found.key)
+        filename = keys.split(self.filename)[1] if isinstance(found, BackupsError) else keys.filename_of(found.key)
         if not isinstance(found, BackupsError):
             self.row.source_key = found.held[0].store.location(found.key)
         try:

@@ -4,12 +4,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Self
 
-from backups.catalog.proof import read_manifest
+from backups.catalog.proof import in_order, read_manifest
 from backups.exceptions import BackupNotFoundError, ChecksumError, StorageError
 from backups.models import BackupHistory
 from backups.sentences import sentence as _
 from backups.storage import keys
 from backups.storage.store import Store
+from backups.stores import Stores
 from backups.types import Manifest, StoredObject
 
 ANOTHER_ONE = "Choose another one: icb db list"
@@ -103,6 +104,19 @@ def still_describes(row: BackupHistory, whole: Sequence[Held]) -> bool:
     first = whole[0].manifest
     same_size = all(one.dump is not None and one.dump.size_bytes == row.size_bytes for one in whole)
     return bool(row.manifest_etag) and first is not None and first.etag == row.manifest_etag and same_size
+
+
+def told_stores(key: str, row: BackupHistory, stores: Stores) -> tuple[list[Store], bool]:
+    """The configured stores that have a backup by its row, and whether these are all that it tells of; where it tells of none,
+    all of them.
+    """
+    ours: list[Store] = []
+    if row.s3_key and stores.s3 is not None and stores.s3.bucket == row.bucket:
+        ours.append(stores.s3)
+    if row.local_path and stores.local is not None and stores.local.location(key) == row.local_path:
+        ours.append(stores.local)
+    told = bool(row.s3_key) + bool(row.local_path)
+    return ours if told else in_order(stores), not told or len(ours) == told
 
 
 def in_environment(stores: Sequence[Store], environment: str) -> dict[str, list[Held]]:

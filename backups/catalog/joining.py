@@ -10,7 +10,7 @@ from django.db import Error as DatabaseError
 from django.db import transaction
 
 from backups.catalog.entries import Entry, Mark, describe, from_name, from_row
-from backups.catalog.held import Held, by_key, still_describes
+from backups.catalog.held import Held, by_key, still_describes, told_stores
 from backups.catalog.proof import in_order, read_proven
 from backups.exceptions import BackupsError, HistoryError, ManifestError, StorageError
 from backups.models import BackupHistory, Status
@@ -178,15 +178,10 @@ class Catalogue:
 
     def _absence(self, key: str, row: BackupHistory) -> Mark:
         """Why nothing of a backup was found that the history calls succeeded."""
-        ours: list[Store] = []
-        if row.s3_key and self.stores.s3 is not None and self.stores.s3.bucket == row.bucket:
-            ours.append(self.stores.s3)
-        if row.local_path and self.stores.local is not None and self.stores.local.location(key) == row.local_path:
-            ours.append(self.stores.local)
-        told = bool(row.s3_key) + bool(row.local_path)
-        if any(store in self.unasked for store in (ours if told else in_order(self.stores))):
+        ours, are_all = told_stores(key, row, self.stores)
+        if any(store in self.unasked for store in ours):
             return Mark.UNASKED
-        return Mark.MISSING if len(ours) == told else Mark.ELSEWHERE
+        return Mark.MISSING if are_all else Mark.ELSEWHERE
 
     def _left_the_bucket(self, row: BackupHistory, whole: Sequence[Held]) -> bool:
         bucket = self.stores.s3

@@ -19,7 +19,7 @@ def as_text(found: Agreed, *, dry_run: bool) -> str:
     lines += _section(f"Rows {would}made from manifests", found.rebuilt)
     lines += _section(f"Rows {would}corrected by their manifests", found.mended)
     lines += [f"Restores and verifications {would}made from their records: {words.count(found.runs)}"] if found.runs else []
-    lines += _section(f"Gone from every store, {would}marked as missing", found.missing)
+    lines += _section(f"Whole in no store any more, {would}marked as missing", found.missing)
     lines += _section("There again", found.back)
     lines += _section(f"Pins {would}taken over from the bucket", found.pinned)
     begun = [f"{where}, begun {one.begun_at:%Y-%m-%d %H:%M} UTC" for where, one in found.unfinished]
