@@ -25,7 +25,7 @@ from backups.types import Manifest, StoredObject
 READERS = 8
 _COLUMNS = (
     *("id", "filename", "environment", "database", "system_identifier", "status", "created_at", "finished_at", "size_bytes"),
-    *("manifest_etag", "verified_at", "bad_at", "pin_reason", "deleted_at"),
+    *("manifest_etag", "verified_at", "bad_at", "missing_at", "pin_reason", "deleted_at"),
 )
 
 
@@ -80,11 +80,29 @@ def look(stores: Stores, *, environment: str) -> Shelf:
             shelf.leftovers.append(found)
         elif found:
             shelf.left_alone.append(found)
+    _note_prunes(shelf, rows)
+    return shelf
+
+
+def remembered(*, environment: str) -> Shelf:
+    """The shelf as the history alone tells it; no store is asked. It knows nothing of what only a store has: backups without a
+    row, leftovers, pins that lie beside a backup, what was changed or lost since the last sync. Raises HistoryError.
+    """
+    rows = _rows(environment)
+    shelf = Shelf(runs=list(_runs(rows.values())))
+    for key, row in rows.items():
+        is_whole = row.status == Status.SUCCEEDED and row.finished_at is not None
+        if is_whole and row.deleted_at is None and row.missing_at is None:
+            shelf.standing.append(Standing(key=key, candidate=_as_row_tells(row, pin=row.pin_reason), row=row, lying=()))
+    _note_prunes(shelf, rows)
+    return shelf
+
+
+def _note_prunes(shelf: Shelf, rows: Mapping[str, BackupHistory]) -> None:
     unfinished = {one.key for one in shelf.standing}
     for key, row in rows.items():
         if row.deleted_at is not None and key not in unfinished:
             shelf.pruned_at[row.database] = max(row.deleted_at, shelf.pruned_at.get(row.database, row.deleted_at))
-    return shelf
 
 
 def _rows(environment: str) -> dict[str, BackupHistory]:
