@@ -82,9 +82,11 @@ def by_key(items: Iterable[StoredObject], store: Store) -> dict[str, Held]:
             pins.append(item)
             continue
         key = item.key.removesuffix(keys.MANIFEST_SUFFIX)
-        if not keys.is_backup_key(key):
-            continue
-        one = found.setdefault(key, Held(store))
+        one = found.get(key)
+        if one is None:
+            if not keys.is_backup_key(key):
+                continue
+            one = found[key] = Held(store)
         if key == item.key:
             one.dump = item
         else:
