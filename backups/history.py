@@ -8,7 +8,7 @@ from typing import Any
 from django.core.exceptions import ValidationError
 from django.db import Error as DatabaseError
 from django.db import close_old_connections, connections, router, transaction
-from django.db.utils import IntegrityError, InterfaceError, OperationalError
+from django.db.utils import IntegrityError, InterfaceError, OperationalError, ProgrammingError
 from django.utils import timezone
 
 from backups import conf
@@ -184,6 +184,19 @@ def forget_kept(databases: Collection[str], *, ids: Collection[str]) -> None:
     """Those restores have no kept database any more. Where the history is away it is not told: the server tells what is kept."""
     with suppress(DatabaseError, ValidationError), transaction.atomic():
         BackupRestore.objects.filter(id__in=ids, kept_database__in=databases).update(kept_database="")
+
+
+def note_kept(restore_id: str, *, since: datetime) -> None:
+    """Since when that restore keeps what it has replaced (UTC). Not told where a history that was just restored is older than the
+    column: then `finished_at` stands for it. Raises HistoryError, and ValidationError for what is no id of ours.
+    """
+    try:
+        with transaction.atomic():
+            BackupRestore.objects.filter(id=restore_id).update(kept_at=since)
+    except ProgrammingError:
+        return
+    except DatabaseError as error:
+        raise unreachable(error) from error
 
 
 def reconnect() -> None:

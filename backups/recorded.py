@@ -92,6 +92,8 @@ class Recorded:
                 verdict=row.verdict,
             )
             self.problems.clear()
+            if row.kept_at is not None:
+                history.note_kept(str(row.id), since=row.kept_at)
             if row.verdict == Verdict.GOOD and row.backup is not None:
                 history.restored(row.backup, at=timezone.now())
         except HistoryError as error:

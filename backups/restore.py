@@ -221,7 +221,9 @@ class DatabaseRestore:
         self.problems += landing.prepare(self.recorded.when_done())
         interrupts.check()
         with interrupts.held():  # what is in place is restored, and its row must say so
-            self.row.kept_database = landing.place()
+            swapped = landing.place()
+            if swapped is not None:
+                self.row.kept_database, self.row.kept_at = swapped.kept or "", swapped.at
             self._finish(landing)
 
     def _load_and_compare(self, plan: Plan, landing: Landing) -> None:

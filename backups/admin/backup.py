@@ -3,7 +3,6 @@
 import shlex
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
 from urllib.parse import urlencode
 from uuid import UUID
 
@@ -19,6 +18,7 @@ from backups.admin.page import found
 from backups.admin.tables import Tables
 from backups.admin.watching import Live, Watched
 from backups.exceptions import BackupsError
+from backups.fallback import instead_of
 from backups.models import UNENDED, BackupHistory, Status
 from backups.storage import keys
 from backups.types import Server
@@ -142,13 +142,9 @@ class Facts:
         return not self.row.upload_id and "left behind" not in self.row.error_message
 
     @cached_property
-    def newest(self) -> Any:
-        """The newest backup of its database that there is, but for itself; None for none."""
-        rows = BackupHistory.objects.succeeded().of_environment(self.row.environment).exclude(pk=self.row.pk)
-        rows = rows.filter(database=self.row.database, missing_at=None).defer(
-            "table_snapshot", "applied_migrations", "extensions"
-        )
-        return rows.newest_first().first()
+    def other(self) -> BackupHistory | None:
+        """What there is to fall back on, as the incident of its failure names it."""
+        return instead_of(self.row)
 
 
 def _server_of(database: str) -> Server:

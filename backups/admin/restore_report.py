@@ -3,15 +3,14 @@
 import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import cached_property
 from typing import Any
 
-from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from backups import conf, next_command
+from backups import conf, kept, next_command
 from backups.admin import figures
 from backups.copies import Worth, not_good
 from backups.exceptions import BackupsError
@@ -238,13 +237,12 @@ class Report:
     @property
     def kept_until(self) -> datetime | None:
         """When what was replaced may be dropped by itself; None for never."""
-        days = conf.current().keep_replaced_days
-        return self.row.finished_at + timedelta(days=days) if days and self.row.finished_at else None
+        return kept.kept_until(self.row)
 
     @property
     def is_overdue(self) -> bool:
         """Whether the next restore onto the target drops it."""
-        return self.kept_until is not None and self.kept_until < timezone.now()
+        return kept.is_expired(self.row)
 
     @property
     def back_in_place(self) -> str:

@@ -93,17 +93,21 @@ class Planned:
             return [*steps, (_("Give it the name %(database)s") % told, "")]
         return [*steps, (_("Swap the two names"), _("in one transaction; who is connected then is sent away"))]
 
+    @cached_property
+    def told(self) -> list[Any]:
+        """What was looked at, but for that with which the page begins."""
+        headed = set(of_proof(self.row.bad_at, filename=self.row.filename))
+        return [check for check in self.plan.checks if check not in headed]
+
     @property
     def against(self) -> list[Any]:
         """What must not be, first; then what somebody should know."""
-        headed = set(of_proof(self.row.bad_at, filename=self.row.filename))  # the page begins with it
-        told = [check for check in self.plan.checks if check not in headed]
-        return [check for level in (Level.BLOCK, Level.WARN) for check in told if check.level is level]
+        return [check for level in (Level.BLOCK, Level.WARN) for check in self.told if check.level is level]
 
     @property
     def fine(self) -> list[Any]:
         """What was looked at and is well."""
-        return [check for check in self.plan.checks if check.level is Level.OK]
+        return [check for check in self.told if check.level is Level.OK]
 
     @property
     def is_possible(self) -> bool:

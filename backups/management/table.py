@@ -67,11 +67,10 @@ def print_kept(kept: Sequence[Kept], server: Server, out: OutputWrapper) -> None
     now = timezone.now()
     out.write(f"\nKept from restores, {words.size(sum(one.size_bytes or 0 for one in kept))}:")
     for one in kept:
-        until = kept_until(one)
-        limit = f", until {until:%Y-%m-%d %H:%M} UTC" if until else ""
         what = "what a restore had brought" if one.kind == "undone" else "replaced by a restore"
         name = words.printable(one.database)
-        out.write(f"  {name}   {words.size(one.size_bytes)}   {what} {words.age(one.kept_at, now=now)}{limit}")
+        ages = f"{words.age(one.kept_at, now=now)}{words.until(kept_until(one))}"
+        out.write(f"  {name}   {words.size(one.size_bytes)}   {what} {ages}")
         out.write(f"    back to it:   {next_command.undo(replace(server, database=one.replaced), kept=one.database)}")
     for replaced in sorted({one.replaced for one in kept}):
         name = words.printable(replaced)

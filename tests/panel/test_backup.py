@@ -17,6 +17,7 @@ from pytest_django.fixtures import Settings
 from backups import catalog, queued
 from backups.admin import zone
 from backups.admin.contents import Manifest
+from backups.alerting.problems import of_history
 from backups.backup import DatabaseBackup
 from backups.models import AuditEntry, BackupHistory, BackupRestore
 from backups.restore import DatabaseRestore
@@ -180,6 +181,19 @@ def test_a_failed_run_tells_why_what_is_untouched_and_what_to_do(administrator: 
     assert "&lt;left&gt;" in page
     assert address(good) in page
     assert "/admin/backups/new/?description=nightly+run&amp;database=default&amp;save_local=on" in page
+
+
+def test_after_a_failure_the_page_names_the_good_backup_that_the_incident_names(viewer: Client) -> None:
+    good = made("shop", hours_ago=9, filename="good")
+    verified(good)
+    bad = made("shop", hours_ago=3, filename="bad", bad_at=timezone.now())
+    replaced = made("shop", hours_ago=2, filename="replaced", backup_type="pre-restore")
+    row = made("shop", hours_ago=1, filename="failed", status="failed", error_message="It failed.")
+    page = viewer.get(address(row)).content.decode()
+    assert f'href="{address(good)}"' in page
+    assert [one for one in (bad, replaced) if f'href="{address(one)}"' in page] == []
+    (told,) = (one.detail for one in of_history("testing") if one.event == "backup-failed")
+    assert "Untouched: good, " in told
 
 
 def test_what_was_left_behind_is_not_called_removed(viewer: Client) -> None:
