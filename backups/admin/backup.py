@@ -12,13 +12,14 @@ from django.http import HttpRequest, HttpResponse
 from django.urls import path, reverse
 
 from backups import catalog, conf, next_command, shrinking, words
-from backups.admin import proof
+from backups.admin import obstacles, proof
 from backups.admin.acting import Cancel, Verify
 from backups.admin.contents import Contents, Manifest
 from backups.admin.page import found
 from backups.admin.tables import Tables
 from backups.admin.watching import Live, Watched
 from backups.exceptions import BackupsError
+from backups.fallback import instead_of
 from backups.models import UNENDED, BackupHistory, Status
 from backups.storage import keys
 from backups.types import Server
@@ -140,6 +141,16 @@ class Facts:
     def is_clean(self) -> bool:
         """Whether nothing of it was left behind: what could not be aborted keeps its id on the row, or is said."""
         return not self.row.upload_id and "left behind" not in self.row.error_message
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether no store has it any more, so that another one is to be taken."""
+        return obstacles.is_lost(self.row)
+
+    @cached_property
+    def other(self) -> BackupHistory | None:
+        """That one."""
+        return instead_of(self.row)
 
     @cached_property
     def newest(self) -> Any:
