@@ -185,7 +185,10 @@ def target_of(row: BackupRestore) -> Server:
     Raises RefusedError, TargetNotAllowedError, and ConnectError.
     """
     if row.purpose != RestorePurpose.RESTORE or not row.kept_database:
-        raise RefusedError(_("Nothing is kept of what this restore has replaced, so there is nothing to go back to."))
+        raise RefusedError(
+            _("Nothing is kept of what this restore has replaced, so there is nothing to go back to."),
+            hint=_("A backup from before it brings that back, where there is one: icb db list"),
+        )
     return _went_onto(row)
 
 

@@ -15,7 +15,7 @@ from backups.access import Action
 from backups.admin.page import PROBLEM, Page
 from backups.browsing import Folder, Item
 from backups.downloading import LASTS_SECONDS, without_bytes
-from backups.exceptions import BackupsError, ObjectMissingError, UsageError
+from backups.exceptions import BackupsError, UsageError
 from backups.sentences import sentence
 
 PAGE = 100  # keys, so about 33 backups: each dump has a manifest and roles beside it
@@ -137,9 +137,7 @@ class DownloadObject(BucketPage):
         browsing.own_key(key)
         store = stores.configured().require_s3()
         if (there := store.head(key)) is None:
-            raise ObjectMissingError(
-                sentence(gettext_noop("There is no object {key} in the bucket {bucket}."), key=key, bucket=store.bucket)
-            )
+            raise browsing.missing(key, store)
         name = key.rpartition("/")[2]
         if request.method == "HEAD":
             return without_bytes(name, there.size_bytes)

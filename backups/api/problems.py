@@ -61,6 +61,13 @@ _FRAMEWORK: tuple[tuple[type[rest.APIException], str], ...] = (
     (rest.UnsupportedMediaType, "unsupported-media-type"),
     (rest.Throttled, "throttled"),
 )
+_HINTS = {
+    "not-authenticated": "Bring a token that is valid: Authorization: Bearer icb_… An administrator makes one: icb token create",
+    "forbidden": "An administrator can give the permission, or a larger scope. A session must bring its CSRF token, too.",
+    "method-not-allowed": "The schema tells the methods of each address.",
+    "unsupported-media-type": "Send JSON, with Content-Type: application/json",
+    "throttled": "Wait as long as Retry-After says.",
+}
 _REFUSALS = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.CONFLICT, HTTPStatus.TOO_MANY_REQUESTS)
 KINDS = sorted({kind for *_rest, kind in _OURS} | {kind for _error, kind in _FRAMEWORK} | {"failed"})
 
@@ -171,7 +178,7 @@ def _of_framework(error: rest.APIException) -> Problem:
     if (seconds := getattr(error, "wait", None)) is not None:
         headers["Retry-After"] = str(int(seconds) + 1)
     if not isinstance(error, rest.ValidationError):
-        return Problem(str(error.detail), status=error.status_code, kind=kind, headers=headers)
+        return Problem(str(error.detail), status=error.status_code, kind=kind, headers=headers, hint=_HINTS.get(kind, ""))
     errors = list(_flat(error.detail))
     return Problem(
         "The request has something in it that can't be used.",
