@@ -371,13 +371,13 @@ def test_a_manifest_that_is_changed_between_two_reads_is_neither_shown_nor_hande
         return found
 
     monkeypatch.setattr(Manifest, "found", found_and_then_changed)
-    assert viewer.get(address(backup, f"manifest/{more}")).status_code == 503
+    assert viewer.get(address(backup, f"manifest/{more}")).status_code == 409
 
 
 def test_a_manifest_that_is_not_ours_is_not_called_ours(viewer: Client, backup: BackupHistory, backups_settings: object) -> None:
     backups_settings.BACKUPS = {**backups_settings.BACKUPS, "SIGNING_KEY": "another key, 32 characters and some more"}  # type: ignore[attr-defined]
     answer = viewer.get(address(backup, "manifest/"))
-    assert (answer.status_code, "was signed with another key" in answer.content.decode()) == (503, True)
+    assert (answer.status_code, "was signed with another key" in answer.content.decode()) == (409, True)
 
 
 # ---- who may what

@@ -227,7 +227,7 @@ def test_a_store_that_says_nothing_is_asked_twice_and_not_for_longer(
     administrator: Client, silent_store: list[socket.socket]
 ) -> None:
     answer = administrator.get(STORAGE)
-    assert (answer.status_code, len(silent_store)) == (503, 2)
+    assert (answer.status_code, len(silent_store)) == (502, 2)
 
 
 @pytest.mark.parametrize(
