@@ -13,11 +13,9 @@ from django.urls import path, reverse
 
 from backups import catalog, conf, next_command, shrinking, words
 from backups.admin import obstacles, proof
-from backups.admin.acting import Cancel, Verify
-from backups.admin.contents import Contents, Manifest
 from backups.admin.page import found
 from backups.admin.tables import Tables
-from backups.admin.watching import Live, Watched
+from backups.admin.watching import Watched
 from backups.exceptions import BackupsError
 from backups.fallback import instead_of
 from backups.models import UNENDED, BackupHistory, Status
@@ -174,11 +172,4 @@ def _server_of(database: str) -> Server:
     return replace(conf.server("default"), database=database)
 
 
-urlpatterns = [
-    path("<uuid:id>/", Backup.as_page(), name="backup"),
-    path("<uuid:id>/live/", Live.as_page(), name="backup-live"),
-    path("<uuid:id>/contents/", Contents.as_page(), name="contents"),
-    path("<uuid:id>/manifest/", Manifest.as_page(), name="manifest"),
-    path("<uuid:id>/verify/", Verify.as_page(), name="verify"),
-    path("<uuid:id>/cancel/", Cancel.as_page(), name="cancel"),
-]
+urlpatterns = [path("<uuid:id>/", Backup.as_page(), name="backup")]

@@ -23,7 +23,7 @@ SORTS = {"age": ("modified_at", True), "name": ("key", False), "size": ("size_by
 
 
 @dataclass(frozen=True, kw_only=True)
-class Line:
+class ObjectLine:
     """An object, and what belongs to it on this page."""
 
     item: Item
@@ -148,17 +148,17 @@ class DownloadObject(BucketPage):
         return response
 
 
-def _lines(items: Iterable[Item], sort: str) -> list[Line]:
+def _lines(items: Iterable[Item], sort: str) -> list[ObjectLine]:
     """Dumps with what belongs to them, and all else by itself."""
     items = list(items)
-    lines = {item.key: Line(item=item) for item in items if item.kind == "dump"}
+    lines = {item.key: ObjectLine(item=item) for item in items if item.kind == "dump"}
     for item in items:
         if item.key in lines:
             continue
         if (owner := lines.get(item.dump_key)) is not None:
             owner.parts.append(item)
         else:
-            lines[item.key] = Line(item=item)
+            lines[item.key] = ObjectLine(item=item)
     by, is_reversed = SORTS.get(sort, SORTS["age"])
     return sorted(lines.values(), key=lambda line: getattr(line.item, by), reverse=is_reversed)
 

@@ -38,7 +38,7 @@ class Download(Page):
 
 
 @dataclass(frozen=True)
-class Line:
+class DownloadLine:
     """One of several that were chosen."""
 
     row: BackupHistory
@@ -72,7 +72,7 @@ class Downloads(Page):
     def get(self, request: HttpRequest) -> HttpResponse:
         """As a page; nothing is given away, or noted, before somebody follows a link. `?id=` is there for each."""
         chosen = rows().filter(pk__in=_ids(request.GET.getlist("id"))).newest_first()
-        lines = [Line(row) for row in chosen]
+        lines = [DownloadLine(row) for row in chosen]
         fetched = [line.row for line in lines if not line.why]
         return self.show(
             "backups/downloads.html", lines=lines, number=len(fetched), bytes=sum(row.size_bytes or 0 for row in fetched)
