@@ -30,11 +30,6 @@ FOLDER = "testing/postgres/"
 
 
 @pytest.fixture
-def administrator(browser_of: Callable[..., Client]) -> Client:
-    return browser_of("backup administrator")
-
-
-@pytest.fixture
 def put(bucket: str, backups_settings: Settings) -> Callable[[str], None]:
     """Writes an object that is none of ours."""
     return lambda key: s3_client(backups_settings).put_object(Bucket=bucket, Key=key, Body=b"x")
