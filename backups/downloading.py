@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from django.http import HttpResponse, HttpResponseBase, HttpResponseRedirect, StreamingHttpResponse
 
-from backups import catalog, conf, stores, words
+from backups import catalog, conf, fallback, stores, words
 from backups.exceptions import ObjectMissingError, RefusedError
 from backups.models import BackupHistory, Status
 from backups.sentences import sentence as _
@@ -65,8 +65,7 @@ def _found(row: BackupHistory) -> tuple[S3Store | LocalStore, StoredObject]:
     if local is not None and row.local_path and (held := local.head(key)) is not None:
         return local, held
     raise ObjectMissingError(
-        _("No store that is configured has {filename}.", filename=row.filename),
-        hint=_("Choose another backup, or see: icb db list"),
+        _("No store that is configured has {filename}.", filename=row.filename), hint=fallback.where_lost(row)
     )
 
 

@@ -199,7 +199,11 @@ def _stores_of(run: BackupHistory, stores: Stores) -> list[Store]:
 
 
 def _worker_lost(detail: str, *servers: Server) -> BackupsError:
-    return BackupsError("The worker was lost: its process ended without a word.", detail=detail).scrub(secrets(*servers))
+    return BackupsError(
+        "The worker was lost: its process ended without a word.",
+        detail=detail,
+        hint="It was killed, or the machine went down. Its own log and the kernel's (out of memory) may tell.",
+    ).scrub(secrets(*servers))
 
 
 def _seen() -> str:

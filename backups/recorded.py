@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from backups import history, records
 from backups.copies import Copy, not_good
-from backups.exceptions import BackupsError, CancelledError, HistoryError
+from backups.exceptions import BackupsError, CancelledError, HistoryError, unexpected
 from backups.models import BackupHistory, BackupRestore, Status, Verdict
 from backups.plan import Plan
 from backups.postgres.connect import Connection
@@ -119,7 +119,7 @@ class Recorded:
             rest = "" if left_behind else " What it had begun was removed; the target is as it was."
             reason = CancelledError(f"The restore was cancelled.{rest}")
         else:
-            reason = BackupsError("The restore failed unexpectedly.", detail=f"{type(error).__name__}: {error}")
+            reason = unexpected("The restore failed unexpectedly.", error)
         # A server may say the same of each table, and what is left behind may be told by the error already: each line once.
         lines = dict.fromkeys(f"{reason.detail}\n{left_behind}".splitlines())
         reason.detail = "\n".join(line for line in lines if line.strip() and line not in reason.message.splitlines())

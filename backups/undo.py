@@ -144,6 +144,7 @@ def _nothing_kept(target: Server, wanted: str, kept: tuple[Kept, ...]) -> Backup
         return BackupNotFoundError(
             _("No database {wanted} was kept from a restore of {place}.", wanted=wanted, place=place),
             detail=_("Kept are: {names}.", names=names),
+            hint=_("Name one of them, or leave --kept out: then it is the newest."),
         )
     if kept:
         return BackupNotFoundError(

@@ -141,7 +141,8 @@ def tell_of_sync(found: Agreed, *, is_by_hand: bool = False) -> None:
         is_known=not found.problems,
         event="backups-missing",
         message=f"{len(missing)} backups are whole in no store any more, and no prune took them",
-        hint="Bring the objects back (an earlier version, a copy of the bucket), then: icb db sync",
+        hint="icb db list shows what is left.\n"
+        "Bring the objects back (an earlier version, a copy of the bucket), then: icb db sync",
     )
 
 

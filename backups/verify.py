@@ -28,6 +28,7 @@ from backups.exceptions import (
     LostError,
     ManifestError,
     UnableError,
+    unexpected,
 )
 from backups.fetching import ARCHIVE, download, prove, scratch
 from backups.landing import Landing, Work, landing_for
@@ -211,7 +212,11 @@ class BackupVerification:
                     timeout_seconds=self.settings.stall_timeout_seconds,
                 )
                 if failed:
-                    raise ComparisonError(f"{len(failed)} of your assertions failed.", detail="\n".join(failed))
+                    raise ComparisonError(
+                        f"{len(failed)} of your assertions failed.",
+                        detail="\n".join(failed),
+                        hint="Look whether the data is wrong, or BACKUPS['VERIFY_ASSERTIONS']; then verify it again.",
+                    )
 
     def _plan(self, found: catalog.Found) -> Plan:
         """For a database that nobody has. Raises UnableError with everything that the server lacks."""
@@ -307,7 +312,7 @@ def unverified(*, environment: str = "", database: str = "default") -> list[str]
 def _unexpected(error: BaseException) -> BackupsError:
     if isinstance(error, KeyboardInterrupt | SystemExit):
         return CancelledError("The verification was cancelled.")
-    return BackupsError("The verification failed unexpectedly.", detail=f"{type(error).__name__}: {error}")
+    return unexpected("The verification failed unexpectedly.", error)
 
 
 def is_good(row: BackupRestore) -> bool:

@@ -20,7 +20,7 @@ from backups.types import Server
 
 
 @dataclass(frozen=True, kw_only=True)
-class Line:
+class ReportLine:
     """Something that was compared: a pill, what it is, what is to be said of it, and its figure."""
 
     kind: str
@@ -135,11 +135,11 @@ class Report:
         return _("Compared before the swap") if was_swapped else _("Compared with the manifest")
 
     @property
-    def lines(self) -> list[Line]:
+    def lines(self) -> list[ReportLine]:
         """What was compared, each with how it matched."""
         return list(self._lines()) if self.compared else []
 
-    def _lines(self) -> Iterator[Line]:
+    def _lines(self) -> Iterator[ReportLine]:
         compared = self.compared
         differences = list(compared.get("differences", []))
         wrong = {one.get("kind", "table") for one in differences}
@@ -255,13 +255,13 @@ class Report:
             return ""
 
 
-def _ok(text: str, detail: str = "", figure: str = "") -> Line:
-    return Line(kind="ok", icon="check", label=_("OK"), text=text, detail=detail, figure=figure)
+def _ok(text: str, detail: str = "", figure: str = "") -> ReportLine:
+    return ReportLine(kind="ok", icon="check", label=_("OK"), text=text, detail=detail, figure=figure)
 
 
-def _warn(text: str, detail: str = "") -> Line:
-    return Line(kind="warn", icon="bang", label=_("Warn"), text=text, detail=detail)
+def _warn(text: str, detail: str = "") -> ReportLine:
+    return ReportLine(kind="warn", icon="bang", label=_("Warn"), text=text, detail=detail)
 
 
-def _bad(text: str, figure: str = "") -> Line:
-    return Line(kind="bad", icon="cross", label=_("Bad"), text=text, figure=figure)
+def _bad(text: str, figure: str = "") -> ReportLine:
+    return ReportLine(kind="bad", icon="cross", label=_("Bad"), text=text, figure=figure)

@@ -14,7 +14,6 @@ from django.utils.translation import gettext_noop
 from backups import asking, conf, health, next_command
 from backups.access import Action
 from backups.admin.page import Page, found
-from backups.admin.restored import Live, Restore, StopRestore, Undo
 from backups.exceptions import BackupsError, OfRunError, UsageError
 from backups.fallback import instead_of
 from backups.heartbeats import BACKUPS
@@ -224,10 +223,4 @@ def _named(aliases: Any) -> list[dict[str, str]]:
     return named
 
 
-urlpatterns = [
-    path("<uuid:id>/restore/", RestoreBackup.as_page(), name="restore-backup"),
-    path("restores/<uuid:id>/", Restore.as_page(), name="restore"),
-    path("restores/<uuid:id>/live/", Live.as_page(), name="restore-live"),
-    path("restores/<uuid:id>/cancel/", StopRestore.as_page(), name="cancel-restore"),
-    path("restores/<uuid:id>/undo/", Undo.as_page(), name="undo"),
-]
+urlpatterns = [path("<uuid:id>/restore/", RestoreBackup.as_page(), name="restore-backup")]

@@ -14,7 +14,7 @@ from backups.stores import Stores
 from backups.types import Manifest, StoredObject
 
 ANOTHER_ONE = "Choose another one: icb db list"
-_AGAIN = f"{ANOTHER_ONE}. Where the bucket keeps versions, what is lost or was replaced can be had again."
+AGAIN = f"{ANOTHER_ONE}. Where the bucket keeps versions, what is lost or was replaced can be had again."
 
 
 @dataclass(frozen=True)
@@ -162,7 +162,7 @@ def not_whole(key: str, held: Sequence[Held]) -> BackupNotFoundError | ChecksumE
                 filename=filename,
             ),
             detail=detail,
-            hint=_AGAIN,
+            hint=AGAIN,
         )
     if all(one.manifest is None for one in held):
         return BackupNotFoundError(
@@ -172,9 +172,9 @@ def not_whole(key: str, held: Sequence[Held]) -> BackupNotFoundError | ChecksumE
         )
     if all(one.dump is None for one in held):
         return BackupNotFoundError(
-            _("The dump of {filename} is gone; its manifest is left.", filename=filename), detail=detail, hint=_AGAIN
+            _("The dump of {filename} is gone; its manifest is left.", filename=filename), detail=detail, hint=AGAIN
         )
-    return BackupNotFoundError(_("No store has {filename} whole.", filename=filename), detail=detail, hint=_AGAIN)
+    return BackupNotFoundError(_("No store has {filename} whole.", filename=filename), detail=detail, hint=AGAIN)
 
 
 def _told(key: str, one: Held) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import datetime
 
-from backups import words
+from backups import fallback, words
 from backups.sync import Agreed
 
 SHOWN = 20
@@ -28,7 +28,7 @@ def as_text(found: Agreed, *, dry_run: bool) -> str:
     kept = [f"{one.database}, {words.size(one.size_bytes)}" for one in found.kept]
     lines += _section("Kept from restores; icb db list tells how to go back or let go", kept)
     if found.missing and not dry_run:
-        lines.append("What is missing can't be restored. Where the bucket keeps versions, it can be had again.")
+        lines += ["What is missing can't be restored. icb db list shows what there is.", fallback.AGAIN]
     return "\n".join(lines)
 
 

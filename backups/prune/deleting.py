@@ -140,7 +140,10 @@ def forget_notes(environment: str) -> None:
     try:
         noted.update(error_message="")
     except DatabaseError as error:
-        raise HistoryError(_("The history can't be written, so nothing is pruned."), detail=str(error)) from error
+        why = history.unreachable(error)
+        raise HistoryError(
+            _("The history can't be written, so nothing is pruned."), detail=f"{why.message}\n{why.detail}", hint=why.hint
+        ) from error
 
 
 def is_of(leftover: Leftover) -> bool:

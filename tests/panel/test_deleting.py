@@ -55,11 +55,6 @@ def pruner(browser_of: Callable[..., Client]) -> Client:
 
 
 @pytest.fixture
-def viewer(browser_of: Callable[..., Client]) -> Client:
-    return browser_of("backup viewer")
-
-
-@pytest.fixture
 def retain(backups_settings: Settings) -> Callable[..., None]:
     """Sets the rules."""
 

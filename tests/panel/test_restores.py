@@ -26,11 +26,6 @@ def some(number: int, **fields: object) -> None:
     )
 
 
-@pytest.fixture
-def viewer(browser_of: Callable[..., Client]) -> Client:
-    return browser_of("backup viewer")
-
-
 def test_each_leads_to_its_page(viewer: Client) -> None:
     some(1)
     row = BackupRestore.objects.get()

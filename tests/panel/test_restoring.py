@@ -122,7 +122,7 @@ def test_the_page_is_there_before_the_store_and_the_target_are_asked(
     assert f"Put {source.database} back to good" in words(page)
     (whole,) = re.findall(r'hx-get="([^"]+)"', page.content.decode())
     assert f'<noscript><p class="after"><a class="btn" href="{whole}">' in page.content.decode()
-    assert restorer.get(unescape(whole)).status_code == 503
+    assert restorer.get(unescape(whole)).status_code == 502
 
 
 @pytest.mark.usefixtures("target")

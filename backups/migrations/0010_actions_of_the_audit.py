@@ -14,7 +14,7 @@ class AddIndex(migrations.AddIndex):
 
 
 class Migration(migrations.Migration):
-    dependencies = [("backups", "0008_indexes_of_the_panel")]
+    dependencies = [("backups", "0009_kept_at")]
 
     operations = [
         AddIndex(
