@@ -18,6 +18,7 @@ from backups.models import BackupHistory, Status
 from backups.retention import Candidate, Run
 from backups.sentences import sentence as _
 from backups.storage import keys
+from backups.storage.s3 import S3Store
 from backups.storage.store import Store
 from backups.stores import Stores
 from backups.types import Manifest, StoredObject
@@ -25,7 +26,7 @@ from backups.types import Manifest, StoredObject
 READERS = 8
 _COLUMNS = (
     *("id", "filename", "environment", "database", "system_identifier", "status", "created_at", "finished_at", "size_bytes"),
-    *("manifest_etag", "verified_at", "bad_at", "missing_at", "pin_reason", "deleted_at"),
+    *("manifest_etag", "verified_at", "bad_at", "missing_at", "pin_reason", "s3_key", "deleted_at"),
 )
 
 
@@ -93,7 +94,11 @@ def remembered(*, environment: str) -> Shelf:
     for key, row in rows.items():
         is_whole = row.status == Status.SUCCEEDED and row.finished_at is not None
         if is_whole and row.deleted_at is None and row.missing_at is None:
-            shelf.standing.append(Standing(key=key, candidate=_as_row_tells(row, pin=row.pin_reason), row=row, lying=()))
+            shelf.standing.append(
+                Standing(
+                    key=key, candidate=_as_row_tells(row, pin=row.pin_reason, is_in_bucket=bool(row.s3_key)), row=row, lying=()
+                )
+            )
     _note_prunes(shelf, rows)
     return shelf
 
@@ -180,7 +185,8 @@ def _judge(
     if not whole:
         return Leftover(key=key, row=row, lying=lying) if row is not None and row.deleted_at is not None else ""
     if row is not None and _is_told(row, whole) and (row.pin_reason or not any(one.pin for one in held)):
-        return Standing(key=key, candidate=_as_row_tells(row, pin=row.pin_reason), row=row, lying=lying)
+        candidate = _as_row_tells(row, pin=row.pin_reason, is_in_bucket=_is_in_bucket(whole))
+        return Standing(key=key, candidate=candidate, row=row, lying=lying)
     return pool.submit(_read, key, held, row, lying)
 
 
@@ -193,7 +199,8 @@ def _read(key: str, held: Sequence[Held], row: BackupHistory | None, lying: tupl
     whole = [one for one in held if one.is_complete]
     pin = row.pin_reason if row is not None and row.pin_reason else _pin_beside(key, held)
     if row is not None and _is_told(row, whole):
-        return Standing(key=key, candidate=_as_row_tells(row, pin=pin), row=row, lying=lying)
+        candidate = _as_row_tells(row, pin=pin, is_in_bucket=_is_in_bucket(whole))
+        return Standing(key=key, candidate=candidate, row=row, lying=lying)
     try:
         manifest, store = prove(key, whole)
     except ManifestError as error:
@@ -202,7 +209,13 @@ def _read(key: str, held: Sequence[Held], row: BackupHistory | None, lying: tupl
         return f"{keys.filename_of(key)}: the dump has not the size that its manifest tells."
     if manifest.environment != key.partition("/")[0] or (row is not None and row.id != manifest.id):
         return f"{keys.filename_of(key)}: the history knows another backup of this name."
-    return Standing(key=key, candidate=_as_manifest_tells(manifest, row, pin=pin), row=row, lying=lying)
+    is_in_bucket = _is_in_bucket([one for one in whole if one.fits(manifest)])
+    candidate = _as_manifest_tells(manifest, row, pin=pin, is_in_bucket=is_in_bucket)
+    return Standing(key=key, candidate=candidate, row=row, lying=lying)
+
+
+def _is_in_bucket(whole: Sequence[Held]) -> bool:
+    return any(isinstance(one.store, S3Store) for one in whole)
 
 
 def _pin_beside(key: str, held: Sequence[Held]) -> str:
@@ -210,7 +223,7 @@ def _pin_beside(key: str, held: Sequence[Held]) -> str:
     return next((read_pin(one.store, key) for one in held if one.pin), "")
 
 
-def _as_row_tells(row: BackupHistory, *, pin: str) -> Candidate:
+def _as_row_tells(row: BackupHistory, *, pin: str, is_in_bucket: bool) -> Candidate:
     assert row.finished_at is not None
     return Candidate(
         id=row.id,
@@ -223,10 +236,11 @@ def _as_row_tells(row: BackupHistory, *, pin: str) -> Candidate:
         verified_at=row.verified_at,
         is_bad=row.bad_at is not None,
         pin=pin,
+        is_in_bucket=is_in_bucket,
     )
 
 
-def _as_manifest_tells(manifest: Manifest, row: BackupHistory | None, *, pin: str) -> Candidate:
+def _as_manifest_tells(manifest: Manifest, row: BackupHistory | None, *, pin: str, is_in_bucket: bool) -> Candidate:
     return Candidate(
         id=manifest.id,
         filename=manifest.filename,
@@ -238,4 +252,5 @@ def _as_manifest_tells(manifest: Manifest, row: BackupHistory | None, *, pin: st
         verified_at=row.verified_at if row else None,
         is_bad=row is not None and row.bad_at is not None,
         pin=pin,
+        is_in_bucket=is_in_bucket,
     )

@@ -158,7 +158,7 @@ def test_a_dry_run_prints_keep_and_obsolete_newest_first_each_with_its_rule_and_
     assert [line.split()[0] for line in lines[:4]] == ["keep", "keep", "keep", "obsolete"]
     assert [described(line.split()[1]) for line in lines[:4]] == ["unproven", "one", "two", "three"]
     assert "not verified yet, and newer than the newest verified" in lines[0]
-    assert "newest verified; verified 1 of the last 1; newest of" in lines[1]
+    assert "newest verified in the bucket; verified 1 of the last 1; newest of" in lines[1]
     assert "(day 2 of 2)" in lines[2]
     assert lines[3].endswith("2 days ago   1005 B   no rule keeps it")
     assert lines[-2:] == [

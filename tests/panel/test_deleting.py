@@ -131,7 +131,7 @@ def test_what_stops_the_prune_is_said(viewer: Client, bucket: str, retain: Calla
     shelve("new", days=1, verified=False)
     shelve("old", days=3, verified=False)
     text = page(viewer)
-    assert "no backup up to now is verified" in text
+    assert "no backup in the bucket is verified up to now" in text
     assert "icb db verify latest" in text
 
 
