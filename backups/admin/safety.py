@@ -58,6 +58,7 @@ class Facts:
     failure: UUID | None = None  # the newest of them
     was_any: bool  # whether a backup ever succeeded
     is_newest_bad: bool = False  # whether one that is newer than `newest` was found bad
+    is_local_alone: bool = False  # whether there are backups, and each would be lost with the machine
 
     @property
     def option(self) -> str:
@@ -169,6 +170,8 @@ def _reasons(facts: Facts, asked: Sequence[Check], now: datetime) -> list[str]:
 def _why_old(facts: Facts, now: datetime) -> str:
     if facts.failed:
         return ngettext("The last backup failed.", "The last %(count)s backups failed.", facts.failed) % {"count": facts.failed}
+    if facts.is_local_alone:
+        return _("Each backup is in the local folder alone, which is lost with its machine.")
     if facts.newest is None:
         return _("There is no backup that could be restored.")
     return _("The newest backup is %(age)s old.") % {"age": figures.age(facts.newest.made_at, now=now)}

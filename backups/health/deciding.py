@@ -11,7 +11,7 @@ ASKED = frozenset({"bucket-reachable", "backup-role"})
 # Without all of these there may be nothing to restore, nothing that is known to restore, or nothing will be made.
 DECIDING = ASKED | {"history", "newest-backup", "verification"}
 _AGAINST = {
-    "newest-backup": _("The newest backup of {subject} is bad or too old, or there is none."),
+    "newest-backup": _("The newest backup of {subject} is bad or too old, or there is none in a bucket."),
     "verification": _("Nothing of {subject} has been proven lately."),
     "bucket-reachable": _("The bucket could not be reached."),
     "backup-role": _("The role that makes backups of {subject} can't read everything."),
