@@ -101,7 +101,8 @@ def settle_lost_restores(session: Connection, own: BackupRestore, *, target: Ser
         left = _drop_staging(run, target)  # waits for a swap that is being committed, after which there is none
         shutil.rmtree(scratch_folder(scratch, run), ignore_errors=True)
         if marks.was_swapped_in(target, run_id=str(run.id)):  # it died between the swap and its row
-            kept = next((kept for kept in marks.kept_copies(target) if kept.restore_id == str(run.id)), None)
+            replaced = (kept for kept in marks.kept_copies(target) if kept.kind == "before")
+            kept = next((kept for kept in replaced if kept.restore_id == str(run.id)), None)
             beside = {"kept_database": kept.database, "kept_at": kept.kept_at} if kept else {}
             history.succeed(run, finished_at=timezone.now(), **beside)
         else:

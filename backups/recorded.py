@@ -94,13 +94,19 @@ class Recorded:
             self.problems.clear()
             if row.kept_at is not None:
                 history.note_kept(str(row.id), since=row.kept_at)
-            if row.verdict == Verdict.GOOD and row.backup is not None:
-                history.restored(row.backup, at=timezone.now())
         except HistoryError as error:
             done = self.when_done()
             row.status, row.finished_at, row.duration_seconds = Status.SUCCEEDED, done["finished_at"], done["duration_seconds"]
             self._unrecorded(error)
         self._write_record()
+
+    def prove(self) -> list[str]:
+        """What the restore has proven, onto the row of its backup; returns what should be told. It comes when the history is
+        settled, which brings back the rows of the replaced one, that know nothing of it. Raises HistoryError.
+        """
+        if self.row.verdict == Verdict.GOOD and self.row.backup is not None:
+            history.restored(self.row.backup, at=timezone.now())
+        return []
 
     def _write_record(self) -> None:
         """Into the bucket, where it outlives the history."""

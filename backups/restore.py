@@ -243,7 +243,7 @@ class DatabaseRestore:
     def _finish(self, landing: Landing) -> None:
         self.recorded.succeed()
         self.problems += self.recorded.problems
-        for rest in (partial(landing.settle, self.recorded.when_done()), self._let_go_of_expired):
+        for rest in (partial(landing.settle, self.recorded.when_done()), self.recorded.prove, self._let_go_of_expired):
             try:
                 self.problems += rest()
             except BackupsError as error:
