@@ -74,6 +74,11 @@ class Board:
         return all(one.level is Level.NONE for one in self.all)
 
     @property
+    def forgotten(self) -> list[str]:
+        """Databases without a backup that no restore may go onto: somebody may have forgotten them."""
+        return [one.label for one in self.others if not one.is_target]
+
+    @property
     def restorable(self) -> safety.Copy | None:
         """The backup that a restore would begin with: the newest that is verified, else the newest."""
         return self.shown.facts.proven or self.shown.facts.newest
