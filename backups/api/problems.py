@@ -96,12 +96,17 @@ def response_of(problem: Problem, *, instance: str) -> Response:
     return Response(_encodable(body), status=problem.status, headers=problem.headers, content_type=MEDIA_TYPE)
 
 
+def _is_known(request: Any) -> bool:
+    """Whether it is known who asks. `user` would ask the database, which may be away; the framework keeps whom it has found."""
+    return bool(getattr(getattr(request, "_user", None), "is_authenticated", False))
+
+
 def _problem_of(error: Exception, request: Any) -> Problem:
     if isinstance(error, Problem):
         return error
     if isinstance(error, DatabaseError):
         logger.error("The history could not be used", exc_info=error)
-        error = history.unreachable(error)
+        error = history.unreachable(error, to_anybody=not _is_known(request))
     if isinstance(error, exceptions.OfRunError):
         return _of_run(error, request)
     if isinstance(error, BackupsError):
