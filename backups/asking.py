@@ -3,14 +3,17 @@
 A face says who may; here it is decided whether it can be now, and the row is queued.
 """
 
+import json
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
+from celery import current_app
 from django.db import router, transaction
+from django_celery_beat.models import PeriodicTask
 from kombu.exceptions import OperationalError as BrokerError
 
-from backups import access, catalog, conf, health, history, prune, queued, stores, tasks, words
+from backups import access, catalog, conf, health, history, prune, queued, schedules, stores, tasks, words
 from backups.backup import DatabaseBackup
 from backups.exceptions import InTheWayError, KeyReusedError, NoWorkerError, RefusedError, TargetNotAllowedError, UsageError
 from backups.heartbeats import BACKUPS
@@ -25,6 +28,7 @@ from backups.types import Server, State
 from backups.undo import RestoreUndo
 
 PRUNE_EXPIRES_SECONDS = 3600
+_SCHEDULE_FORM = _("Correct it in its form.")
 
 
 def for_backup(
@@ -165,11 +169,38 @@ def for_prune() -> None:
     try:
         tasks.prune.apply_async(expires=PRUNE_EXPIRES_SECONDS)
     except (BrokerError, OSError) as error:
-        raise NoWorkerError(
-            _("The broker could not be reached, so the prune is not queued, and nothing was deleted."),
-            detail=str(error),
-            hint=_("Is everything up: icb status?"),
+        said = _("The broker could not be reached, so the prune is not queued, and nothing was deleted.")
+        raise _broker_away(said, error) from error
+
+
+def for_schedule(row: PeriodicTask) -> None:
+    """Sends now what a schedule sends at its moment, whether or not it is enabled, and whoever's task it is.
+
+    Raises RefusedError where no worker could carry it out, NoWorkerError where it could not be sent.
+    """
+    if problem := schedules.problem_of(row):
+        raise RefusedError(problem, hint=_SCHEDULE_FORM)
+    current_app.loader.import_default_modules()
+    task = current_app.tasks.get(row.task)
+    if task is None:
+        raise RefusedError(
+            _("The schedule {name} is for {task}, and there is no such task.", name=row.name, task=row.task), hint=_SCHEDULE_FORM
+        )
+    try:
+        given = {"args": json.loads(row.args), "kwargs": json.loads(row.kwargs)}
+    except ValueError as error:
+        raise RefusedError(
+            _("The schedule {name} has arguments that are no JSON.", name=row.name), detail=str(error), hint=_SCHEDULE_FORM
         ) from error
+    try:
+        task.apply_async(**given, queue=row.queue or None, headers={"periodic_task_name": row.name})
+    except (BrokerError, OSError) as error:
+        said = _("The broker could not be reached, so the schedule {name} was not run.", name=row.name)
+        raise _broker_away(said, error) from error
+
+
+def _broker_away(message: str, error: Exception) -> NoWorkerError:
+    return NoWorkerError(message, detail=str(error), hint=_("Is everything up: icb status?"))
 
 
 def allowed_target(alias: str) -> Server:
@@ -185,7 +216,10 @@ def target_of(row: BackupRestore) -> Server:
     Raises RefusedError, TargetNotAllowedError, and ConnectError.
     """
     if row.purpose != RestorePurpose.RESTORE or not row.kept_database:
-        raise RefusedError(_("Nothing is kept of what this restore has replaced, so there is nothing to go back to."))
+        raise RefusedError(
+            _("Nothing is kept of what this restore has replaced, so there is nothing to go back to."),
+            hint=_("A backup from before it brings that back, where there is one: icb db list"),
+        )
     return _went_onto(row)
 
 

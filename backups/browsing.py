@@ -137,7 +137,7 @@ def unknown(key: str) -> tuple[S3Store, StoredObject]:
     own_key(key)
     store = stores.configured().require_s3()
     if (there := store.head(key)) is None:
-        raise ObjectMissingError(_("There is no object {key} in the bucket {bucket}.", key=key, bucket=store.bucket))
+        raise missing(key, store)
     dump = dump_of(key)
     if BackupHistory.objects.filter(s3_key=dump, bucket=store.bucket, deleted_at=None).exists():
         raise RefusedError(
@@ -153,6 +153,16 @@ def unknown(key: str) -> tuple[S3Store, StoredObject]:
             hint=_("Let the history know it first: icb db sync"),
         )
     return store, there
+
+
+def missing(key: str, store: S3Store) -> ObjectMissingError:
+    """The error where the bucket has no such object."""
+    return ObjectMissingError(
+        _("There is no object {key} in the bucket {bucket}.", key=key, bucket=store.bucket),
+        hint=_(
+            "It may be gone since its folder was listed: open the folder {folder} again.", folder=key.rpartition("/")[0] + "/"
+        ),
+    )
 
 
 def delete_unknown(key: str) -> None:

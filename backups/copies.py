@@ -10,6 +10,7 @@ from typing import Any
 
 from backups import conf, stores
 from backups.catalog import Copies, Found, Held, read_globals, read_manifest
+from backups.catalog.held import AGAIN
 from backups.exceptions import ArchiveError, BackupsError, ChecksumError, ManifestError, ScratchError, StorageError
 from backups.storage import keys
 from backups.storage.store import Store
@@ -159,10 +160,10 @@ class Proving(Reading):
     def _proven(self, held: Held, at: Try, *, beside: bool) -> Found:
         with at.object(keys.MANIFEST_SUFFIX):
             if held.manifest is None:
-                raise ManifestError(f"The manifest {at.location} is gone; its dump is left.")
+                raise ManifestError(f"The manifest {at.location} is gone; its dump is left.", hint=AGAIN)
             manifest = read_manifest(held.store, at.key)
         if held.dump is None:
-            raise ChecksumError(f"The dump {at.location} is gone; its manifest is left.")
+            raise ChecksumError(f"The dump {at.location} is gone; its manifest is left.", hint=AGAIN)
         found = Found(manifest, held.store, at.key)
         self.read(found)
         if beside and manifest.globals is not None:

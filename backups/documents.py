@@ -1,14 +1,16 @@
 """Results as documents for machines: what commands print with --json and the API answers, under the same names."""
 
 from collections.abc import Iterable
+from dataclasses import asdict
 from typing import Any
 
 from backups.cancelling import Cancelled
 from backups.changes import Kind, TableChange
 from backups.diff import Difference, Side
+from backups.kept import kept_until
 from backups.models import BackupHistory, BackupRestore
 from backups.plan import Plan
-from backups.postgres.swap import Swapped
+from backups.postgres.swap import Kept, Swapped
 from backups.prune import Pinned
 from backups.types import Manifest, Objects, TableRows
 
@@ -31,17 +33,22 @@ def backup(row: BackupHistory) -> dict[str, Any]:
 
 
 def restore(row: BackupRestore) -> dict[str, Any]:
-    """The row of a restore."""
-    told = {name: getattr(row, name) for name in RESTORE}
+    """The row of a restore. `kept_until` is null where nothing is kept, or for ever."""
+    told = {name: getattr(row, name) for name in RESTORE} | {"kept_until": kept_until(row)}
     return {"id": told.pop("id"), "backup_id": told.pop("backup_id"), "source": row.source_key, **told}
+
+
+def kept(one: Kept) -> dict[str, Any]:
+    """A database that was replaced; `kept_until` as of a restore."""
+    return asdict(one) | {"kept_until": kept_until(one)}
 
 
 def undone(database: str, swapped: Swapped, problems: Iterable[str]) -> dict[str, Any]:
     """What stands where after an undo. `kept_database` is what was in the target until then, None if nothing was; `problems` are
     what went wrong beside.
     """
-    kept = {"database": database, "kept_database": swapped.kept, "seconds": swapped.seconds}
-    return kept | {"problems": list(dict.fromkeys(problems))}
+    told = {"database": database, "kept_database": swapped.kept, "seconds": swapped.seconds}
+    return told | {"problems": list(dict.fromkeys(problems))}
 
 
 def pinned(found: Pinned) -> dict[str, Any]:

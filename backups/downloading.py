@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from django.http import HttpResponse, HttpResponseBase, HttpResponseRedirect, StreamingHttpResponse
 
-from backups import catalog, conf, damage, stores, words
+from backups import catalog, conf, damage, fallback, stores, words
 from backups.exceptions import ObjectMissingError, RefusedError
 from backups.models import BackupHistory, Status
 from backups.sentences import sentence as _
@@ -79,8 +79,7 @@ def _found(row: BackupHistory) -> _Copy:
         if (held := store.head(key)) is not None:
             return _Copy(store=store, held=held, is_damaged=store.location(key) in damaged)
     raise ObjectMissingError(
-        _("No store that is configured has {filename}.", filename=row.filename),
-        hint=_("Choose another backup, or see: icb db list"),
+        _("No store that is configured has {filename}.", filename=row.filename), hint=fallback.where_lost(row)
     )
 
 

@@ -123,6 +123,12 @@ class TargetNotAllowedError(RefusedError):
     """This site restores nothing onto that target by the web."""
 
 
+def unexpected(message: str, error: BaseException) -> BackupsError:
+    """For what nobody has foreseen."""
+    hint = "It is a fault of this system, or of the machine. Try again; the log of whoever did it, worker or web, has more."
+    return BackupsError(message, detail=f"{type(error).__name__}: {error}", hint=hint)
+
+
 # PostgreSQL
 
 
@@ -214,6 +220,10 @@ class UnknownSignatureError(ManifestError):
 
 class BackupNotFoundError(BackupsError):
     """There is no such backup."""
+
+
+class LostError(BackupNotFoundError):
+    """A backup that the history knows is whole in no store any more."""
 
 
 class HistoryError(BackupsError):

@@ -1,6 +1,13 @@
-"""What there is to fall back on where a backup is bad, or was not made: told alike by alerts and pages."""
+"""What there is to fall back on where a backup is bad, was lost, or was not made: told alike by alerts, pages and the API."""
 
+from django.utils import timezone
+
+from backups import words
 from backups.models import BackupHistory, BackupType
+from backups.sentences import Sentence, joined
+from backups.sentences import sentence as _
+
+AGAIN = _("Where the bucket keeps versions, what is lost can be had again, then: icb db sync")
 
 
 def instead_of(row: BackupHistory) -> BackupHistory | None:
@@ -14,3 +21,19 @@ def instead_of(row: BackupHistory) -> BackupHistory | None:
         rows = rows.filter(system_identifier=row.system_identifier)
     rows = rows.defer("table_snapshot", "applied_migrations", "extensions", "warnings")
     return rows.filter(verified_at__isnull=False).first() or rows.first()
+
+
+def where_lost(row: BackupHistory) -> Sentence:
+    """What to do where no store has a backup: which one to turn to, how it may come back. Raises as `instead_of`."""
+    other = instead_of(row)
+    if other is None:
+        turn = _(
+            "The history knows no other good one of {database}; icb db list shows what the stores have.", database=row.database
+        )
+    elif other.verified_at is not None:
+        age = words.age(other.verified_at, now=timezone.now())
+        turn = _("Turn to {filename}, verified {age}.", filename=other.filename, age=age)
+    else:
+        age = words.age(other.created_at, now=timezone.now())
+        turn = _("Turn to {filename}, made {age} and never verified.", filename=other.filename, age=age)
+    return joined(" ", (turn, AGAIN))

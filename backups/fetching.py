@@ -159,7 +159,9 @@ def _pieces(source: LocalArchive) -> Iterator[bytes]:
             while chunk := file.read(READ_BYTES):
                 yield chunk
     except OSError as error:
-        raise StorageError(f"{source.location} can't be read.", detail=str(error)) from error
+        raise StorageError(
+            f"{source.location} can't be read.", detail=str(error), hint="Look at its owner and disk, or copy it again."
+        ) from error
 
 
 def _require_equal(location: str, size: int, checksum: str, *, done: int, digest: str) -> None:

@@ -2,22 +2,31 @@
 
 from collections.abc import Collection
 from contextlib import suppress
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
 from django.core.exceptions import ValidationError
 from django.db import Error as DatabaseError
 from django.db import close_old_connections, connections, router, transaction
-from django.db.utils import IntegrityError, InterfaceError, OperationalError
+from django.db.utils import IntegrityError, InterfaceError, OperationalError, ProgrammingError
 from django.utils import timezone
+from psycopg.errors import ConnectionTimeout
 
 from backups import conf
 from backups.exceptions import BackupsError, HistoryError
 from backups.models import BackupHistory, BackupRestore, Status
+from backups.sentences import Sentence
 from backups.sentences import sentence as _
 from backups.types import Manifest, Server
 
 Run = BackupHistory | BackupRestore
+_UNUSED = _("The history could not be read or written.")
+_HINT = _("The history is in the site's own database: is it running, and is DATABASE_URL right (host, user, password, name)?")
+_HINT_IF_SILENT = _(
+    "The history is in the site's own database: is its server up, is DATABASE_URL right (host, port), and does a firewall let"
+    " this site reach it?"
+)
 
 
 def add(run: Run) -> bool:
@@ -156,17 +165,28 @@ def fields_of(manifest: Manifest) -> dict[str, Any]:
     }
 
 
-def unreachable(error: Exception) -> HistoryError:
-    """The error to raise where the table of the history can't be used."""
-    missing = 'relation "' in str(error) and "does not exist" in str(error)
-    return HistoryError(
-        _("The history has no table yet.") if missing else _("The history could not be read or written."),
-        detail=str(error).strip(),
-        hint=_("Make it with: ./icb manage migrate")
-        if missing
-        else _(
-            "The history is in the site's own database: is it running, and is DATABASE_URL right (host, user, password, name)?"
-        ),
+def unreachable(error: Exception, *, to_anybody: bool = False) -> HistoryError:
+    """The error to raise where the table of the history can't be used; `to_anybody` without where it is, and what was said."""
+    if 'relation "' in str(error) and "does not exist" in str(error):
+        message, hint = _("The history has no table yet."), _("Make it with: ./icb manage migrate")
+    elif isinstance(error.__cause__, ConnectionTimeout):
+        message, hint = _UNUSED if to_anybody else _silent(), _HINT_IF_SILENT
+    else:
+        message, hint = _UNUSED, _HINT
+    return HistoryError(message, detail="" if to_anybody else str(error).strip(), hint=hint)
+
+
+def _silent() -> Sentence:
+    """Who did not answer, and how long that was waited for: what psycopg says tells neither."""
+    try:
+        there = server()
+    except BackupsError:  # settings that Django can use and a backup can't
+        return _UNUSED
+    address, seconds = replace(there, user="").address, dict(there.options).get("connect_timeout")
+    if seconds is None:  # PGCONNECT_TIMEOUT, or psycopg's own
+        return _("The history could not be read or written: {address} did not answer in time.", address=address)
+    return _(
+        "The history could not be read or written: {address} did not answer within {seconds} s.", address=address, seconds=seconds
     )
 
 
@@ -184,6 +204,19 @@ def forget_kept(databases: Collection[str], *, ids: Collection[str]) -> None:
     """Those restores have no kept database any more. Where the history is away it is not told: the server tells what is kept."""
     with suppress(DatabaseError, ValidationError), transaction.atomic():
         BackupRestore.objects.filter(id__in=ids, kept_database__in=databases).update(kept_database="")
+
+
+def note_kept(restore_id: str, *, since: datetime) -> None:
+    """Since when that restore keeps what it has replaced (UTC). Not told where a history that was just restored is older than the
+    column: then `finished_at` stands for it. Raises HistoryError, and ValidationError for what is no id of ours.
+    """
+    try:
+        with transaction.atomic():
+            BackupRestore.objects.filter(id=restore_id).update(kept_at=since)
+    except ProgrammingError:
+        return
+    except DatabaseError as error:
+        raise unreachable(error) from error
 
 
 def reconnect() -> None:

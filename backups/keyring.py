@@ -114,7 +114,10 @@ def _user(username: str) -> Any:
             hint="Leave --user out: the token then has a user of its own, who can do nothing else.",
         )
     if not user.is_active:
-        raise UsageError(f"The user {username} is not active, so the token would open nothing.")
+        raise UsageError(
+            f"The user {username} is not active, so the token would open nothing.",
+            hint="Make the user active in the admin, or leave --user out: the token then has a user of its own.",
+        )
     return user
 
 

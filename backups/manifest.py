@@ -11,7 +11,7 @@ from typing import Any
 from uuid import UUID
 
 from backups.exceptions import ManifestError
-from backups.signed import SignedDocument, fields_of
+from backups.signed import ANOTHER, SignedDocument, fields_of
 from backups.types import Globals, Locale, Manifest, Objects, Snapshot, TableRows
 
 FORMAT = "icb-backup-manifest"
@@ -37,7 +37,7 @@ def parse(data: bytes, *, signing_key: bytes, fallback_keys: Sequence[bytes] = (
     try:
         return _manifest(payload)
     except (TypeError, ValueError, OverflowError) as error:
-        raise ManifestError("The manifest is not well formed.", detail=str(error)) from error
+        raise ManifestError("The manifest is not well formed.", detail=str(error), hint=ANOTHER) from error
 
 
 def _payload(manifest: Manifest) -> dict[str, Any]:

@@ -97,7 +97,7 @@ def _by_database(rows: BackupHistoryQuerySet) -> Iterator[Metric]:
     yield _gauge("kept", "Backups that are kept.", found, lambda row: row["kept"])
     yield _gauge("stored_bytes", "The stored size of the backups that are kept.", found, lambda row: row["stored_bytes"] or 0)
     yield _gauge("bad", "Backups that a verification has found bad.", found, lambda row: row["bad"])
-    yield _gauge("missing", "Backups that no store has any more.", found, lambda row: row["missing"])
+    yield _gauge("missing", "Backups that no store has whole any more.", found, lambda row: row["missing"])
     about = "When a backup was last proven by a restore, Unix time."
     yield _gauge("last_verification_timestamp_seconds", about, found, lambda row: _unix(row["last_proof"]))
     yield _gauge("running", "Backups that are being made.", found, lambda row: row["running"])

@@ -203,6 +203,7 @@ class BackupRestore(models.Model):
     )
     mode = models.CharField(max_length=10, choices=RestoreMode.choices, default=RestoreMode.SWAP)
     kept_database = models.CharField(max_length=63, blank=True, help_text="Under which name the replaced database stays.")
+    kept_at = models.DateTimeField(null=True, blank=True, help_text="Since when it stays there: the moment of the swap.")
     safety_backup = models.CharField(
         max_length=200, blank=True, help_text="Filename of the backup that was made of what an in-place restore replaced."
     )

@@ -101,8 +101,10 @@ def settle_lost_restores(session: Connection, own: BackupRestore, *, target: Ser
         left = _drop_staging(run, target)  # waits for a swap that is being committed, after which there is none
         shutil.rmtree(scratch_folder(scratch, run), ignore_errors=True)
         if marks.was_swapped_in(target, run_id=str(run.id)):  # it died between the swap and its row
-            kept = next((kept.database for kept in marks.kept_copies(target) if kept.restore_id == str(run.id)), "")
-            history.succeed(run, finished_at=timezone.now(), kept_database=kept)
+            replaced = (kept for kept in marks.kept_copies(target) if kept.kind == "before")
+            kept = next((kept for kept in replaced if kept.restore_id == str(run.id)), None)
+            beside = {"kept_database": kept.database, "kept_at": kept.kept_at} if kept else {}
+            history.succeed(run, finished_at=timezone.now(), **beside)
         else:
             if run.purpose == RestorePurpose.VERIFICATION:
                 history.update(run, verdict=Verdict.UNABLE)
@@ -198,7 +200,11 @@ def _stores_of(run: BackupHistory, stores: Stores) -> list[Store]:
 
 
 def _worker_lost(detail: str, *servers: Server) -> BackupsError:
-    return BackupsError("The worker was lost: its process ended without a word.", detail=detail).scrub(secrets(*servers))
+    return BackupsError(
+        "The worker was lost: its process ended without a word.",
+        detail=detail,
+        hint="It was killed, or the machine went down. Its own log and the kernel's (out of memory) may tell.",
+    ).scrub(secrets(*servers))
 
 
 def _seen() -> str:

@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from backups import history, records
 from backups.copies import Copy, not_good
-from backups.exceptions import BackupsError, CancelledError, HistoryError
+from backups.exceptions import BackupsError, CancelledError, HistoryError, unexpected
 from backups.models import BackupHistory, BackupRestore, Status, Verdict
 from backups.plan import Plan
 from backups.postgres.connect import Connection
@@ -92,13 +92,21 @@ class Recorded:
                 verdict=row.verdict,
             )
             self.problems.clear()
-            if row.verdict == Verdict.GOOD and row.backup is not None:
-                history.restored(row.backup, at=timezone.now())
+            if row.kept_at is not None:
+                history.note_kept(str(row.id), since=row.kept_at)
         except HistoryError as error:
             done = self.when_done()
             row.status, row.finished_at, row.duration_seconds = Status.SUCCEEDED, done["finished_at"], done["duration_seconds"]
             self._unrecorded(error)
         self._write_record()
+
+    def prove(self) -> list[str]:
+        """What the restore has proven, onto the row of its backup; returns what should be told. It comes when the history is
+        settled, which brings back the rows of the replaced one, that know nothing of it. Raises HistoryError.
+        """
+        if self.row.verdict == Verdict.GOOD and self.row.backup is not None:
+            history.restored(self.row.backup, at=timezone.now())
+        return []
 
     def _write_record(self) -> None:
         """Into the bucket, where it outlives the history."""
@@ -117,7 +125,7 @@ class Recorded:
             rest = "" if left_behind else " What it had begun was removed; the target is as it was."
             reason = CancelledError(f"The restore was cancelled.{rest}")
         else:
-            reason = BackupsError("The restore failed unexpectedly.", detail=f"{type(error).__name__}: {error}")
+            reason = unexpected("The restore failed unexpectedly.", error)
         # A server may say the same of each table, and what is left behind may be told by the error already: each line once.
         lines = dict.fromkeys(f"{reason.detail}\n{left_behind}".splitlines())
         reason.detail = "\n".join(line for line in lines if line.strip() and line not in reason.message.splitlines())

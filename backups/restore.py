@@ -221,7 +221,9 @@ class DatabaseRestore:
         self.problems += landing.prepare(self.recorded.when_done())
         interrupts.check()
         with interrupts.held():  # what is in place is restored, and its row must say so
-            self.row.kept_database = landing.place()
+            swapped = landing.place()
+            if swapped is not None:
+                self.row.kept_database, self.row.kept_at = swapped.kept or "", swapped.at
             self._finish(landing)
 
     def _load_and_compare(self, plan: Plan, landing: Landing) -> None:
@@ -241,7 +243,7 @@ class DatabaseRestore:
     def _finish(self, landing: Landing) -> None:
         self.recorded.succeed()
         self.problems += self.recorded.problems
-        for rest in (partial(landing.settle, self.recorded.when_done()), self._let_go_of_expired):
+        for rest in (partial(landing.settle, self.recorded.when_done()), self.recorded.prove, self._let_go_of_expired):
             try:
                 self.problems += rest()
             except BackupsError as error:

@@ -14,6 +14,7 @@ from typing import Any, NoReturn
 from backups.exceptions import ConfigurationError, ManifestError, UnknownSignatureError
 
 ALGORITHM = "HMAC-SHA256"
+ANOTHER = "It is damaged, or not ours. Choose another backup: icb db list"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,7 +51,7 @@ class SignedDocument:
 
     def _require_signature(self, payload: object, signature: dict[str, Any], signing_keys: Sequence[bytes]) -> None:
         if signature["algorithm"] != ALGORITHM:
-            raise ManifestError(f"The {self.name}'s signature is not {ALGORITHM}.")
+            raise ManifestError(f"The {self.name}'s signature is not {ALGORITHM}.", hint=ANOTHER)
         ours = {key_id(key): key for key in reversed(signing_keys)}
         if not isinstance(signature["key_id"], str) or signature["key_id"] not in ours:
             raise UnknownSignatureError(
@@ -62,7 +63,7 @@ class SignedDocument:
         try:
             expected = _sign(payload, ours[signature["key_id"]])
         except (UnicodeEncodeError, RecursionError) as error:
-            raise ManifestError(f"The {self.name} is not well formed.", detail=type(error).__name__) from error
+            raise ManifestError(f"The {self.name} is not well formed.", detail=type(error).__name__, hint=ANOTHER) from error
         given = signature["value"]
         if not isinstance(given, str) or not given.isascii() or not hmac.compare_digest(given, expected):
             raise ManifestError(
@@ -87,7 +88,7 @@ class SignedDocument:
             raise ManifestError(
                 f"The {self.name} can't be read: it is not JSON as we write it.",
                 detail=detail,
-                hint="It is damaged, or not ours. Choose another backup: icb db list",
+                hint=ANOTHER,
             ) from error
 
 
@@ -104,7 +105,7 @@ def key_id(signing_key: bytes) -> str:
 def fields_of(given: object, names: set[str], what: str) -> dict[str, Any]:
     """The fields of an object that must have these and no others. Raises ManifestError."""
     if not isinstance(given, dict) or set(given) != names:
-        raise ManifestError(f"{what} has not the fields it should have.")
+        raise ManifestError(f"{what} has not the fields it should have.", hint=ANOTHER)
     return given
 
 

@@ -29,6 +29,8 @@ from backups.types import UnfinishedObject
 PATIENCE = timedelta(days=1)  # the longest that a run is believed to take
 # Of an entry: neither the history nor a manifest says what it is.
 _UNKNOWN = frozenset({Mark.NO_MANIFEST, Mark.NO_DUMP, Mark.REFUSED, Mark.CHANGED})
+# Of a row: no store has its backup whole. One whose manifest is refused may be good by a key that is lacking here.
+_LOST = frozenset({Mark.MISSING, Mark.NO_MANIFEST, Mark.CHANGED})
 
 
 @dataclass
@@ -37,7 +39,7 @@ class Agreed:
 
     rebuilt: list[str] = field(default_factory=list)  # rows made from manifests
     mended: list[str] = field(default_factory=list)  # rows that said less than the manifest proves
-    missing: list[str] = field(default_factory=list)  # rows whose backup no store has any more
+    missing: list[str] = field(default_factory=list)  # rows whose backup no store has whole any more
     back: list[str] = field(default_factory=list)  # rows that were missing, and are not
     pinned: list[str] = field(default_factory=list)  # rows that did not know the pin beside their backup
     runs: int = 0  # restores and verifications made from records
@@ -118,9 +120,7 @@ class CatalogSync:
             (", ".join(entry.where) or entry.key, str(entry.mark)) for entry in entries if entry.mark in _UNKNOWN
         ]
         ours = [entry for entry in entries if entry.id is not None and entry.status == Status.SUCCEEDED]
-        gone = [
-            one for one in ours if one.mark == Mark.MISSING and one.id not in was_missing and not self._came_meanwhile(one, now)
-        ]
+        gone = [one for one in ours if one.mark in _LOST and one.id not in was_missing and not self._came_meanwhile(one, now)]
         back = [one for one in ours if one.is_whole and one.id in was_missing]
         self.found.missing += self._set(gone, missing_at=now)
         self.found.back += self._set(back, missing_at=None)
@@ -130,7 +130,7 @@ class CatalogSync:
         if entry.started_at < now - PATIENCE:
             return False
         try:
-            return any(store.head(keys.manifest_key(entry.key)) is not None for store in in_order(configured()))
+            return any(_has_whole(store, entry) for store in in_order(configured()))
         except StorageError as error:
             self._trouble(error)
             return True
@@ -212,6 +212,11 @@ class CatalogSync:
         """Each once: a store that is away is asked for several things."""
         if str(error) not in self.found.problems:
             self.found.problems.append(str(error))
+
+
+def _has_whole(store: Store, entry: Entry) -> bool:
+    dump = store.head(entry.key)
+    return dump is not None and dump.size_bytes == entry.size_bytes and store.head(keys.manifest_key(entry.key)) is not None
 
 
 def _no_history(error: Exception) -> HistoryError:

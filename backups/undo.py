@@ -10,7 +10,7 @@ from django.db import Error as DatabaseError
 from django.utils import timezone
 
 from backups import carry_over, conf, history, interrupts, next_command
-from backups.exceptions import BackupNotFoundError, BackupsError, RefusedError
+from backups.exceptions import BackupNotFoundError, BackupsError, HistoryError, RefusedError
 from backups.fetching import scratch
 from backups.kept import drop_kept, kept_of
 from backups.models import BackupRestore, Status
@@ -95,7 +95,10 @@ class RestoreUndo:
             if kept.kind == "before":
                 rows.update(undone_at=timezone.now(), kept_database="")
             else:
+                history.note_kept(kept.restore_id, since=swapped.at)
                 rows.update(undone_at=None, kept_database=swapped.kept or "")
+        except HistoryError as error:
+            self.problems.append(str(error))
         except (DatabaseError, ValidationError) as error:  # a mark may name a restore that is none of ours
             self.problems.append(str(history.unreachable(error)))
 
@@ -141,6 +144,7 @@ def _nothing_kept(target: Server, wanted: str, kept: tuple[Kept, ...]) -> Backup
         return BackupNotFoundError(
             _("No database {wanted} was kept from a restore of {place}.", wanted=wanted, place=place),
             detail=_("Kept are: {names}.", names=names),
+            hint=_("Name one of them, or leave --kept out: then it is the newest."),
         )
     if kept:
         return BackupNotFoundError(

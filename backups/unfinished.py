@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from backups import history, stores
-from backups.exceptions import BackupsError, CancelledError, HistoryError, RunningError
+from backups.exceptions import BackupsError, CancelledError, HistoryError, RunningError, unexpected
 from backups.manifest import LIMIT_BYTES
 from backups.models import BackupHistory
 from backups.storage.keys import globals_key, manifest_key, object_key
@@ -74,7 +74,7 @@ def _reason(error: BaseException) -> BackupsError:
         return error
     if isinstance(error, KeyboardInterrupt | SystemExit):
         return CancelledError("The backup was cancelled. Nothing of it was kept; earlier backups are untouched.")
-    return BackupsError("The backup failed unexpectedly.", detail=f"{type(error).__name__}: {error}")
+    return unexpected("The backup failed unexpectedly.", error)
 
 
 def _attempt(step: Callable[[], None]) -> str:

@@ -140,8 +140,9 @@ def tell_of_sync(found: Agreed, *, is_by_hand: bool = False) -> None:
         missing,
         is_known=not found.problems,
         event="backups-missing",
-        message=f"{len(missing)} backups are gone from the store, and no prune took them",
-        hint="Bring the objects back (an earlier version, a copy of the bucket), then: icb db sync",
+        message=f"{len(missing)} backups are whole in no store any more, and no prune took them",
+        hint="icb db list shows what is left.\n"
+        "Bring the objects back (an earlier version, a copy of the bucket), then: icb db sync",
     )
 
 

@@ -9,12 +9,13 @@ from backups.exceptions import (
     ChecksumError,
     ComparisonError,
     LoadError,
+    LostError,
     ManifestError,
     UnknownSignatureError,
 )
 
 # The backup is bad when one of these is raised; whatever else goes wrong says nothing about it.
-_BAD = (ManifestError, ChecksumError, ArchiveError, LoadError, ComparisonError)
+_BAD = (ManifestError, ChecksumError, ArchiveError, LoadError, ComparisonError, LostError)
 # What pg_restore and the server say where the archive, and not the server, is the reason. Whatever else they say, in whatever
 # language, tells nothing about the backup: its SHA-256 was proven, and servers lack a thousand things.
 _OF_THE_ARCHIVE = (

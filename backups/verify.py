@@ -19,13 +19,16 @@ from backups import catalog, conf, history, interrupts, records, stores
 from backups.assertions import failed_assertions
 from backups.copies import Proving, not_good
 from backups.exceptions import (
+    BackupNotFoundError,
     BackupsError,
     CancelledError,
     ChecksumError,
     ComparisonError,
     HistoryError,
+    LostError,
     ManifestError,
     UnableError,
+    unexpected,
 )
 from backups.fetching import ARCHIVE, download, prove, scratch
 from backups.landing import Landing, Work, landing_for
@@ -128,9 +131,24 @@ class BackupVerification:
             return catalog.copies(self.filename, environment=self.environment, database=at_hand.database, server=at_hand)
         except (ManifestError, ChecksumError) as error:  # that is what a verification has to tell
             return error
+        except BackupNotFoundError as error:
+            if not self._is_lost():
+                raise
+            filename = keys.split(self.filename)[1]
+            return LostError(f"No store has {filename} whole any more.", detail=error.message, hint=error.hint)
+
+    def _is_lost(self) -> bool:
+        """Whether the history knows it, and no store has it any more."""
+        environment, filename = keys.split(self.filename)
+        rows = BackupHistory.objects.of_environment(environment or self.environment).succeeded().filter(filename=filename)
+        try:
+            row = rows.filter(deleted_at=None).first()
+        except DatabaseError as error:
+            raise history.unreachable(error) from error
+        return row is not None and catalog.is_lost(row)
 
     def _record(self, found: catalog.Copies | BackupsError) -> None:
-        filename = self.filename if isinstance(found, BackupsError) else keys.filename_of(found.key)
+        filename = keys.split(self.filename)[1] if isinstance(found, BackupsError) else keys.filename_of(found.key)
         if not isinstance(found, BackupsError):
             self.row.source_key = found.held[0].store.location(found.key)
         try:
@@ -194,7 +212,11 @@ class BackupVerification:
                     timeout_seconds=self.settings.stall_timeout_seconds,
                 )
                 if failed:
-                    raise ComparisonError(f"{len(failed)} of your assertions failed.", detail="\n".join(failed))
+                    raise ComparisonError(
+                        f"{len(failed)} of your assertions failed.",
+                        detail="\n".join(failed),
+                        hint="Look whether the data is wrong, or BACKUPS['VERIFY_ASSERTIONS']; then verify it again.",
+                    )
 
     def _plan(self, found: catalog.Found) -> Plan:
         """For a database that nobody has. Raises UnableError with everything that the server lacks."""
@@ -290,7 +312,7 @@ def unverified(*, environment: str = "", database: str = "default") -> list[str]
 def _unexpected(error: BaseException) -> BackupsError:
     if isinstance(error, KeyboardInterrupt | SystemExit):
         return CancelledError("The verification was cancelled.")
-    return BackupsError("The verification failed unexpectedly.", detail=f"{type(error).__name__}: {error}")
+    return unexpected("The verification failed unexpectedly.", error)
 
 
 def is_good(row: BackupRestore) -> bool:

@@ -49,6 +49,11 @@ def span(seconds: float) -> str:
     return _("{days} days", days=int(seconds // 86400))
 
 
+def until(moment: datetime | None) -> str:
+    """The end of a sentence: `, until 2026-11-27 09:00 UTC`; nothing for what has no end."""
+    return f", until {moment:%Y-%m-%d %H:%M} UTC" if moment else ""
+
+
 def count(number: int | None) -> str:
     """15,607; a dash for what is not known."""
     return "–" if number is None else f"{number:,}"
@@ -76,6 +81,8 @@ def status(name: str) -> str:
 
 def printable(text: str) -> str:
     """A name or message that moves no cursor and stays in its line: what can't be seen is shown as a question mark."""
+    if text.isprintable():  # as nearly all is: a list of ten thousand asks a hundred thousand times
+        return text
     return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text)
 
 

@@ -148,7 +148,7 @@ def _pages() -> Iterator[tuple[str, str]]:
     yield "deletion", reverse("backups_panel:delete", args=[before.id])
     prune, restore_plan = reverse("backups_panel:prune"), reverse("backups_panel:restore-backup", args=[newest.id])
     yield "prune", prune
-    yield "prune, what comes after", f"{prune}?now=1"
+    yield "prune, held against the bucket", f"{prune}?bucket=1&now=1"
     yield "restore", restore_plan
     yield "restore, plan that comes after", f"{restore_plan}?now=1"
     yield "restores", reverse("admin:backups_backuprestore_changelist")

@@ -215,6 +215,7 @@ def make_groups() -> None:
     editor = SimpleNamespace(connection=connection)
     import_module("backups.migrations.0005_access").make_groups(apps, editor)
     import_module("backups.migrations.0007_schedules_of_administrators").permit(apps, editor)
+    import_module("backups.migrations.0011_restores_are_seen_with_backups").take(apps, editor)
 
 
 @pytest.fixture

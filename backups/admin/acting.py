@@ -4,7 +4,7 @@ from typing import Any, ClassVar
 from uuid import UUID
 
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from django.urls import reverse
+from django.urls import path, reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop
 
@@ -71,3 +71,9 @@ def address_of(row: BackupHistory) -> str:
 def rows() -> Any:
     """Without what is long and not needed here."""
     return BackupHistory.objects.defer("table_snapshot", "applied_migrations", "extensions", "warnings", "guards")
+
+
+urlpatterns = [
+    path("<uuid:id>/verify/", Verify.as_page(), name="verify"),
+    path("<uuid:id>/cancel/", Cancel.as_page(), name="cancel"),
+]

@@ -3,7 +3,6 @@
 import shlex
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
 from urllib.parse import urlencode
 from uuid import UUID
 
@@ -12,14 +11,13 @@ from django.http import HttpRequest, HttpResponse
 from django.urls import path, reverse
 
 from backups import catalog, conf, damage, next_command, shrinking, words
-from backups.admin import proof
-from backups.admin.acting import Cancel, Verify
-from backups.admin.contents import Contents, Manifest
+from backups.admin import obstacles, proof
 from backups.admin.page import found
 from backups.admin.tables import Tables
-from backups.admin.watching import Live, Watched
+from backups.admin.watching import Watched
 from backups.damage import Damage
 from backups.exceptions import BackupsError
+from backups.fallback import instead_of
 from backups.models import UNENDED, BackupHistory, Status
 from backups.storage import keys
 from backups.types import Server
@@ -147,14 +145,15 @@ class Facts:
         """Whether nothing of it was left behind: what could not be aborted keeps its id on the row, or is said."""
         return not self.row.upload_id and "left behind" not in self.row.error_message
 
+    @property
+    def is_lost(self) -> bool:
+        """Whether no store has it any more, so that another one is to be taken."""
+        return obstacles.is_lost(self.row)
+
     @cached_property
-    def newest(self) -> Any:
-        """The newest backup of its database that there is, but for itself; None for none."""
-        rows = BackupHistory.objects.succeeded().of_environment(self.row.environment).exclude(pk=self.row.pk)
-        rows = rows.filter(database=self.row.database, missing_at=None).defer(
-            "table_snapshot", "applied_migrations", "extensions"
-        )
-        return rows.newest_first().first()
+    def other(self) -> BackupHistory | None:
+        """What there is to fall back on, as the incident names it."""
+        return instead_of(self.row)
 
 
 def _server_of(database: str) -> Server:
@@ -169,11 +168,4 @@ def _server_of(database: str) -> Server:
     return replace(conf.server("default"), database=database)
 
 
-urlpatterns = [
-    path("<uuid:id>/", Backup.as_page(), name="backup"),
-    path("<uuid:id>/live/", Live.as_page(), name="backup-live"),
-    path("<uuid:id>/contents/", Contents.as_page(), name="contents"),
-    path("<uuid:id>/manifest/", Manifest.as_page(), name="manifest"),
-    path("<uuid:id>/verify/", Verify.as_page(), name="verify"),
-    path("<uuid:id>/cancel/", Cancel.as_page(), name="cancel"),
-]
+urlpatterns = [path("<uuid:id>/", Backup.as_page(), name="backup")]

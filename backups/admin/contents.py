@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from django.http import HttpRequest, HttpResponse
+from django.urls import path
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
@@ -112,3 +113,9 @@ def kinds_of(objects: tuple[Objects, ...]) -> list[Kind]:
     return [
         Kind(heading=HEADINGS.get(kind, kind.lower()), count=known[kind].count, names=known[kind].names[:MOST]) for kind in order
     ]
+
+
+urlpatterns = [
+    path("<uuid:id>/contents/", Contents.as_page(), name="contents"),
+    path("<uuid:id>/manifest/", Manifest.as_page(), name="manifest"),
+]

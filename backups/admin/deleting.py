@@ -23,7 +23,7 @@ from backups.retention import Policy
 from backups.retention.policy import KEEP_RULES
 
 MOST = 200  # lines of one table
-MANY = 1000  # backups: to plan what becomes of more takes seconds, as the bucket tells a thousand keys at a time
+MANY = 1000  # backups: to hold more against the bucket takes seconds, as it tells a thousand keys at a time
 LIST = "admin:backups_backuphistory_changelist"
 
 
@@ -42,14 +42,16 @@ class Listed:
 
 
 class Prune(Page):
-    """What the retention policy keeps and lets go of, each with the rule that decided it; as icb db prune --dry-run does."""
+    """What the retention policy keeps and lets go of, each with the rule that decided it; as icb db prune --dry-run does. Of many
+    backups it is first what the history alone tells, and says so.
+    """
 
     tab = "backups"
     needs_to_post = Action.PRUNE
 
     def get(self, request: HttpRequest) -> HttpResponse:
-        """As a page. Nothing is changed. Of many backups it comes in two steps, so that nobody looks at an empty window."""
-        if not self.is_asked_whole and (number := _stored()) > MANY:
+        """As a page. Nothing is changed. Held against the bucket, many come in two steps: nobody looks at an empty window."""
+        if self._is_of_bucket and not self.is_asked_whole and (number := _stored()) > MANY:
             return self.soon("backups/prune_soon.html", number=number, environment=conf.current().environment)
         return self._plan()
 
@@ -64,8 +66,12 @@ class Prune(Page):
         text = _("The prune is queued. What it deletes is marked as deleted here; what it can't delete is told as an incident.")
         return self.done(text, to=reverse(LIST))
 
+    @property
+    def _is_of_bucket(self) -> bool:
+        return "bucket" in self.request.GET
+
     def _plan(self, *, is_wrong: bool = False, status: int = 200) -> HttpResponse:
-        planned = BackupPruning().plan()
+        planned = BackupPruning().plan(by_history=not self._is_of_bucket and _stored() > MANY)
         return self.show(
             "backups/prune.html",
             status=status,

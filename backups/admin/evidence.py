@@ -23,7 +23,7 @@ def facts_of(site: Site, schedules: Sequence[Schedule], *, now: datetime) -> Fac
     due = of_schedule.due(schedules, alias=site.alias, now=now, grace=grace)
     checks = {check.id: check for check in of_backups.checks_of(found, limits, due=due, now=now)}
     newest = _copy(found.backup)
-    proven = _copy(of_backups.whole(site).filter(verified_at__isnull=False).only(*_COPY).first())
+    proven = _copy(of_backups.in_bucket(site).filter(verified_at__isnull=False).only(*_COPY).first())
     failed, failure, was_any = _failed(site)
     return Facts(
         alias=site.alias,
@@ -42,6 +42,7 @@ def facts_of(site: Site, schedules: Sequence[Schedule], *, now: datetime) -> Fac
         failure=failure,
         was_any=was_any,
         is_newest_bad=found.is_newer_bad,
+        is_local_alone=found.is_local_alone,
     )
 
 

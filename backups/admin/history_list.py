@@ -58,7 +58,7 @@ class Header:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Line:
+class BackupLine:
     """One backup, in the words of its row. `under` is in grey below its name: its filename, or why it failed."""
 
     row: BackupHistory
@@ -126,7 +126,7 @@ class HistoryList(ReadOnlyList):
         return {"back": found.get("back"), "now": self._date_shown(), "choices": choices}
 
     @cached_property
-    def lines(self) -> list[Line]:
+    def lines(self) -> list[BackupLine]:
         """The backups of this page."""
         return [_line(row) for row in self.result_list]
 
@@ -180,11 +180,11 @@ def _facet(title: str, choices: list[Any]) -> dict[str, Any]:
     return {"title": title, "chosen": chosen, "any": choices[0], "choices": choices[1:]}
 
 
-def _line(row: BackupHistory) -> Line:
+def _line(row: BackupHistory) -> BackupLine:
     stored, whole = _sizes(row)
     kept, why = _kept(row)
     failed = row.error_message.split("\n")[0] if row.status in (Status.FAILED, Status.CANCELLED) else ""
-    return Line(
+    return BackupLine(
         row=row,
         under=failed or row.filename,
         stored=stored,

@@ -44,6 +44,11 @@ def to_fetching(row: BackupHistory) -> Sentence | None:
     return why
 
 
+def is_lost(row: BackupHistory) -> bool:
+    """Whether no store has it any more, and nobody here has deleted it."""
+    return row.missing_at is not None and to_using(row) is None
+
+
 def require_usable(row: BackupHistory) -> None:
     """Raises RefusedError where there is nothing of it."""
     if (why := to_using(row)) is not None:

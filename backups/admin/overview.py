@@ -1,8 +1,10 @@
 """The first page: am I safe, what would I lose, how long until I'm back?"""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+from zlib import crc32
 
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
 from django.urls import path, reverse
@@ -15,16 +17,17 @@ from backups.admin.coming import coming
 from backups.admin.evidence import facts_of
 from backups.admin.page import Page
 from backups.admin.running import running, spoken
-from backups.admin.safety import AGAINST, Facts, Level, Safety
+from backups.admin.safety import Facts, Level, Safety
 from backups.admin.trends import trends_of
 from backups.alerting.incidents import key_of
 from backups.health import of_schedule
+from backups.health.deciding import ASKED
 from backups.health.sites import Site, sites, unwatched
 from backups.heartbeats import BACKUPS
 from backups.models import BackupHistory
 from backups.schedules import Schedule, backup_schedules
 from backups.storage import keys
-from backups.types import State
+from backups.types import Check, State
 
 RECENT = 6
 FIRST = "first"  # the description of the first backup
@@ -71,6 +74,11 @@ class Board:
         return all(one.level is Level.NONE for one in self.all)
 
     @property
+    def forgotten(self) -> list[str]:
+        """Databases without a backup that no restore may go onto: somebody may have forgotten them."""
+        return [one.label for one in self.others if not one.is_target]
+
+    @property
     def restorable(self) -> safety.Copy | None:
         """The backup that a restore would begin with: the newest that is verified, else the newest."""
         return self.shown.facts.proven or self.shown.facts.newest
@@ -78,7 +86,15 @@ class Board:
     @property
     def seal(self) -> str:
         """Which of the drawings."""
-        return str(Level.NONE if self.is_empty else self.worst.level if self.worst.level is Level.SAFE else Level.BAD)
+        if self.is_empty or self.worst.level is Level.UNKNOWN:
+            return str(Level.NONE)
+        return str(Level.SAFE if self.worst.is_ok else Level.BAD)
+
+    @property
+    def mark(self) -> str:
+        """Of the answers and their reasons: the same for the same."""
+        told = [(one.facts.alias, one.level, one.reasons) for one in self.all]
+        return f"{crc32(repr(told).encode()):08x}"
 
 
 class Overview(Page):
@@ -129,14 +145,18 @@ class Running(Page):
         return answer
 
 
-def board_of(alias: str, *, now: datetime) -> Board:
-    """Raises what Django's database does."""
+def board_of(alias: str, *, asked: Sequence[Check] | None = None, now: datetime) -> Board:
+    """`asked` are checks for which servers and stores were asked just now; without, open incidents tell of the last look.
+
+    Raises what Django's database does.
+    """
     schedules = backup_schedules()
     known = sites(frozenset(schedule.database for schedule in schedules))
     facts = [facts_of(site, schedules, now=now) for site in known]
     issues = _issues(facts, schedules, now)
     limits = conf.current().health
-    all_ = [safety.safety_of(one, limits, against=_against(one, issues), now=now) for one in facts]
+    looked_at = _told(issues) if asked is None else asked
+    all_ = [safety.safety_of(one, limits, asked=_about(one, looked_at), now=now) for one in facts]
     worst = safety.least_safe(all_)
     shown = next((one for one in all_ if one.facts.alias == alias), worst)
     site = next(site for site in known if site.alias == shown.facts.alias)
@@ -155,13 +175,19 @@ def _issues(facts: list[Facts], schedules: list[Schedule], now: datetime) -> lis
     return attention.issues(facts, [*checks, *of_schedule.checks(conf.current().health, schedules=schedules, now=now)])
 
 
-def _against(facts: Facts, issues: list[Issue]) -> list[str]:
+def _told(issues: list[Issue]) -> list[Check]:
+    """What the last look has found, by its incidents: what could not be asked then opens none."""
+    parts = (issue.key.partition(":") for issue in issues)
+    return [Check(id=event, subject=subject, state=State.BAD, text="") for event, _colon, subject in parts if event in ASKED]
+
+
+def _about(facts: Facts, checks: Sequence[Check]) -> list[Check]:
     """A bucket is everybody's; a role is one database's."""
-    found = {issue.key for issue in issues}
+    own = key_of("backup-role", facts.database)  # a long name is shortened in the key of an incident
     return [
-        event
-        for event in sorted(AGAINST)
-        if key_of(event, facts.database) in found or (event == "bucket-reachable" and any(key.startswith(event) for key in found))
+        check
+        for check in checks
+        if check.id == "bucket-reachable" or (check.id == "backup-role" and key_of(check.id, check.subject) == own)
     ]
 
 

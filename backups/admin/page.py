@@ -9,23 +9,13 @@ from django.shortcuts import render
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.views import View
 
-from backups import access, audit, exceptions, stores
+from backups import access, audit, stores
 from backups.access import Action
 from backups.admin.lacking import lacking
 from backups.admin.navigation import tabs
 from backups.admin.zone import in_viewers_zone
 from backups.exceptions import BackupsError
-
-# The first that an error is one of; any other is 503: something that is needed did not do its part.
-_STATUSES: tuple[tuple[type[BackupsError], int], ...] = (
-    (exceptions.UsageError, 400),
-    (exceptions.BackupNotFoundError, 404),
-    (exceptions.ObjectMissingError, 404),
-    (exceptions.ObjectDeniedError, 409),
-    (exceptions.TargetNotAllowedError, 403),
-    (exceptions.NoRoomError, 429),
-    (exceptions.RefusedError, 409),
-)
+from backups.statuses import status_of
 
 PROBLEM = "backups/problem.html"  # the page of what went wrong
 
@@ -108,7 +98,7 @@ class Page(View):
         somebody who wanted to change something is noted.
         """
         error.scrub(stores.secrets())
-        status = _status_of(error)
+        status = status_of(error)
         if self.request.method == "POST":
             _note_refusal(self.request, self.action, str(error), outcome=outcome_of(error))
         back = ours(self.request, self.request.headers.get("Referer", ""))
@@ -138,11 +128,7 @@ class Page(View):
 
 def outcome_of(error: BackupsError) -> audit.Outcome:
     """What the audit says of it, as the API does: refused, or failed where something that is needed did not do its part."""
-    return audit.Outcome.REFUSED if _status_of(error) < 500 else audit.Outcome.FAILED
-
-
-def _status_of(error: BackupsError) -> int:
-    return next((status for kind, status in _STATUSES if isinstance(error, kind)), 503)
+    return audit.Outcome.REFUSED if status_of(error) < 500 else audit.Outcome.FAILED
 
 
 def _note_refusal(request: HttpRequest, action: str, detail: str, *, outcome: audit.Outcome = audit.Outcome.REFUSED) -> None:

@@ -6,13 +6,15 @@ from typing import Any
 from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.utils.translation import ngettext
 from django_celery_beat.admin import PeriodicTaskAdmin, PeriodicTaskForm
 from django_celery_beat.models import PeriodicTask
 
-from backups import audit, schedules
+from backups import asking, audit, schedules, stores
 from backups.admin.lacking import CHANGE_SCHEDULES
-from backups.admin.page import forbidden
+from backups.admin.page import forbidden, outcome_of
 from backups.audit import Outcome
+from backups.exceptions import BackupsError
 from backups.sentences import translated
 
 
@@ -86,18 +88,21 @@ class ScheduleAdmin(PeriodicTaskAdmin):  # type: ignore[misc]
 
     @admin.action(permissions=["change"], description=PeriodicTaskAdmin.run_tasks.short_description)
     def run_tasks(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
-        """Those that can be followed; of the others it is said why they can't."""
-        rows: list[PeriodicTask] = []
+        """Each by itself: of those that could not be sent it is said why."""
+        sent = 0
         for row in queryset:
-            if problem := schedules.problem_of(row):
-                self.message_user(request, translated(problem), level=messages.ERROR)
-                _note(request, "run_schedule", [row], outcome=Outcome.REFUSED, detail=problem)
+            try:
+                asking.for_schedule(row)
+            except BackupsError as error:
+                error.scrub(stores.secrets())
+                self.message_user(request, f"{translated(error.message)} {translated(error.hint)}".strip(), messages.ERROR)
+                _note(request, "run_schedule", [row], outcome=outcome_of(error), detail=str(error))
             else:
-                rows.append(row)
-        if rows:
-            super().run_tasks(request, queryset.filter(pk__in=[row.pk for row in rows]))
-            is_sent = all(row.task in self.celery_app.tasks for row in rows)  # of one that is unknown they send none, and say so
-            _note(request, "run_schedule", rows, outcome=Outcome.QUEUED if is_sent else Outcome.REFUSED)
+                _note(request, "run_schedule", [row], outcome=Outcome.QUEUED)
+                sent += 1
+        if sent:
+            text = ngettext("%(count)s schedule was sent to the workers.", "%(count)s schedules were sent to the workers.", sent)
+            self.message_user(request, text % {"count": sent}, messages.SUCCESS)
 
 
 def _note(

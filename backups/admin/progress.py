@@ -9,7 +9,7 @@ from django.utils.dateparse import parse_datetime
 from django.utils.translation import gettext as _
 
 from backups.admin import figures
-from backups.admin.table_lines import Line, line_of
+from backups.admin.table_lines import DumpedTable, line_of
 from backups.models import BackupHistory, Status
 
 DUMPING, CANCELLING = "dumping", "cancelling"
@@ -32,7 +32,7 @@ class Step:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Running:
+class Making:
     """A backup that is queued or at work, at the moment `now`. Sizes in bytes, durations in seconds, None for what is not
     measured.
     """
@@ -108,7 +108,7 @@ class Running:
         return int(told.get("done") or 0), int(told.get("total") or 0)
 
     @property
-    def largest(self) -> list[Line]:
+    def largest(self) -> list[DumpedTable]:
         """The largest tables, by their size."""
         return [line_of(one) for one in (self._told.get("tables") or {}).get("largest") or ()]
 

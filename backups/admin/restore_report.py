@@ -3,15 +3,14 @@
 import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import cached_property
 from typing import Any
 
-from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from backups import conf, next_command
+from backups import conf, kept, next_command
 from backups.admin import figures
 from backups.copies import Worth, not_good
 from backups.exceptions import BackupsError
@@ -21,7 +20,7 @@ from backups.types import Server
 
 
 @dataclass(frozen=True, kw_only=True)
-class Line:
+class ReportLine:
     """Something that was compared: a pill, what it is, what is to be said of it, and its figure."""
 
     kind: str
@@ -136,11 +135,11 @@ class Report:
         return _("Compared before the swap") if was_swapped else _("Compared with the manifest")
 
     @property
-    def lines(self) -> list[Line]:
+    def lines(self) -> list[ReportLine]:
         """What was compared, each with how it matched."""
         return list(self._lines()) if self.compared else []
 
-    def _lines(self) -> Iterator[Line]:
+    def _lines(self) -> Iterator[ReportLine]:
         compared = self.compared
         differences = list(compared.get("differences", []))
         wrong = {one.get("kind", "table") for one in differences}
@@ -238,13 +237,12 @@ class Report:
     @property
     def kept_until(self) -> datetime | None:
         """When what was replaced may be dropped by itself; None for never."""
-        days = conf.current().keep_replaced_days
-        return self.row.finished_at + timedelta(days=days) if days and self.row.finished_at else None
+        return kept.kept_until(self.row)
 
     @property
     def is_overdue(self) -> bool:
         """Whether the next restore onto the target drops it."""
-        return self.kept_until is not None and self.kept_until < timezone.now()
+        return kept.is_expired(self.row)
 
     @property
     def back_in_place(self) -> str:
@@ -257,13 +255,13 @@ class Report:
             return ""
 
 
-def _ok(text: str, detail: str = "", figure: str = "") -> Line:
-    return Line(kind="ok", icon="check", label=_("OK"), text=text, detail=detail, figure=figure)
+def _ok(text: str, detail: str = "", figure: str = "") -> ReportLine:
+    return ReportLine(kind="ok", icon="check", label=_("OK"), text=text, detail=detail, figure=figure)
 
 
-def _warn(text: str, detail: str = "") -> Line:
-    return Line(kind="warn", icon="bang", label=_("Warn"), text=text, detail=detail)
+def _warn(text: str, detail: str = "") -> ReportLine:
+    return ReportLine(kind="warn", icon="bang", label=_("Warn"), text=text, detail=detail)
 
 
-def _bad(text: str, figure: str = "") -> Line:
-    return Line(kind="bad", icon="cross", label=_("Bad"), text=text, figure=figure)
+def _bad(text: str, figure: str = "") -> ReportLine:
+    return ReportLine(kind="bad", icon="cross", label=_("Bad"), text=text, figure=figure)

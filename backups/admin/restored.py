@@ -6,7 +6,7 @@ from uuid import UUID
 
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from django.urls import reverse
+from django.urls import path, reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop
@@ -142,3 +142,11 @@ def _running(row: BackupRestore) -> dict[str, Any]:
     running = Restoring(row=row, now=timezone.now())
     check = health.worker_of(BACKUPS) if running.is_queued else None
     return {"row": row, "running": running, "worker": check if check is not None and check.state is not State.OK else None}
+
+
+urlpatterns = [
+    path("restores/<uuid:id>/", Restore.as_page(), name="restore"),
+    path("restores/<uuid:id>/live/", Live.as_page(), name="restore-live"),
+    path("restores/<uuid:id>/cancel/", StopRestore.as_page(), name="cancel-restore"),
+    path("restores/<uuid:id>/undo/", Undo.as_page(), name="undo"),
+]

@@ -1,14 +1,13 @@
 """The list of restores and verifications; each has a page of its own in the panel."""
 
-from datetime import timedelta
 from typing import Any
 
 from django.contrib import admin
-from django.db.models import DateTimeField, ExpressionWrapper, F, QuerySet, Value
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponseRedirect
 from django.urls import reverse
 
-from backups import access, conf
+from backups import access
 from backups.access import Action
 from backups.admin.read_only import ReadOnlyAdmin
 from backups.models import BackupRestore
@@ -32,11 +31,8 @@ class BackupRestoreAdmin(ReadOnlyAdmin):
         return access.may(request, Action.VIEW)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        """Without what a list does not show; with `kept_until`, when what was replaced may be dropped, None for never."""
-        days = conf.current().keep_replaced_days
-        until = F("finished_at") + timedelta(days=days) if days else Value(None)
+        """Without what a list does not show."""
         rows: QuerySet[Any] = super().get_queryset(request).select_related("restored_by", "backup")
-        rows = rows.annotate(kept_until=ExpressionWrapper(until, output_field=DateTimeField()))
         heavy = ("comparison_report", "progress", "request", "backup__table_snapshot", "backup__applied_migrations")
         return rows.defer(*heavy, "backup__extensions", "backup__warnings", "backup__progress")
 

@@ -14,7 +14,6 @@ from django.utils.translation import gettext_noop
 from backups import asking, conf, health, next_command
 from backups.access import Action
 from backups.admin.page import Page, found
-from backups.admin.restored import Live, Restore, StopRestore, Undo
 from backups.exceptions import BackupsError, OfRunError, UsageError
 from backups.fallback import instead_of
 from backups.heartbeats import BACKUPS
@@ -93,17 +92,21 @@ class Planned:
             return [*steps, (_("Give it the name %(database)s") % told, "")]
         return [*steps, (_("Swap the two names"), _("in one transaction; who is connected then is sent away"))]
 
+    @cached_property
+    def told(self) -> list[Any]:
+        """What was looked at, but for that with which the page begins."""
+        headed = set(of_proof(self.row.bad_at, filename=self.row.filename))
+        return [check for check in self.plan.checks if check not in headed]
+
     @property
     def against(self) -> list[Any]:
         """What must not be, first; then what somebody should know."""
-        headed = set(of_proof(self.row.bad_at, filename=self.row.filename))  # the page begins with it
-        told = [check for check in self.plan.checks if check not in headed]
-        return [check for level in (Level.BLOCK, Level.WARN) for check in told if check.level is level]
+        return [check for level in (Level.BLOCK, Level.WARN) for check in self.told if check.level is level]
 
     @property
     def fine(self) -> list[Any]:
         """What was looked at and is well."""
-        return [check for check in self.plan.checks if check.level is Level.OK]
+        return [check for check in self.told if check.level is Level.OK]
 
     @property
     def is_possible(self) -> bool:
@@ -220,10 +223,4 @@ def _named(aliases: Any) -> list[dict[str, str]]:
     return named
 
 
-urlpatterns = [
-    path("<uuid:id>/restore/", RestoreBackup.as_page(), name="restore-backup"),
-    path("restores/<uuid:id>/", Restore.as_page(), name="restore"),
-    path("restores/<uuid:id>/live/", Live.as_page(), name="restore-live"),
-    path("restores/<uuid:id>/cancel/", StopRestore.as_page(), name="cancel-restore"),
-    path("restores/<uuid:id>/undo/", Undo.as_page(), name="undo"),
-]
+urlpatterns = [path("<uuid:id>/restore/", RestoreBackup.as_page(), name="restore-backup")]

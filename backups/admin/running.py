@@ -23,13 +23,13 @@ _RESTORE = (
 
 
 @dataclass(frozen=True, kw_only=True)
-class Running:
-    """One of them; `run` tells how far it is, here as on its own page."""
+class AtWork:
+    """A run that is; `run` tells how far it has come, here as on its own page."""
 
     name: str
     address: str
     who: str
-    run: progress.Running | Restoring
+    run: progress.Making | Restoring
 
     @property
     def since(self) -> datetime:
@@ -49,18 +49,18 @@ class Running:
         return _("%(name)s: %(percent)s%%.") % {"name": self.name, "percent": (self.run.percent or 0) // 25 * 25}
 
 
-def running() -> list[Running]:
+def running() -> list[AtWork]:
     """Of this environment, the oldest first, ten at most of each kind. Raises what Django's database does."""
     return list(_all(conf.current().environment))
 
 
-def _all(environment: str) -> Iterator[Running]:
+def _all(environment: str) -> Iterator[AtWork]:
     now = timezone.now()
     backups = BackupHistory.objects.of_environment(environment).filter(status__in=UNENDED).order_by("created_at")
     for row in backups.select_related("triggered_by").only(*_BACKUP)[:_MOST]:
         address = reverse("backups_panel:backup", args=[row.id])
-        run = progress.Running(row=row, now=now)
-        yield Running(name=row.description, address=address, who=_name(row.triggered_by), run=run)
+        run = progress.Making(row=row, now=now)
+        yield AtWork(name=row.description, address=address, who=_name(row.triggered_by), run=run)
     restores = BackupRestore.objects.filter(target_environment=environment, status__in=UNENDED).order_by("created_at")
     for restore in restores.select_related("restored_by").only(*_RESTORE)[:_MOST]:
         filename = restore.source_key.rpartition("/")[2]
@@ -69,13 +69,13 @@ def _all(environment: str) -> Iterator[Running]:
         else:
             name = _("Restoring onto %(database)s") % {"database": restore.target_database}
         address = reverse("backups_panel:restore", args=[restore.id])
-        yield Running(name=name, address=address, who=_name(restore.restored_by), run=Restoring(row=restore, now=now))
+        yield AtWork(name=name, address=address, who=_name(restore.restored_by), run=Restoring(row=restore, now=now))
 
 
 def _name(user: Any) -> str:
     return str(user) if user is not None else ""
 
 
-def spoken(runs: Sequence[Running]) -> str:
+def spoken(runs: Sequence[AtWork]) -> str:
     """What a screen reader is told of them: it changes with each quarter that is done, not each second."""
     return " ".join(run.spoken for run in runs)

@@ -10,17 +10,17 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from backups.admin import figures
+from backups.health import deciding
+from backups.sentences import translated
 from backups.thresholds import Thresholds
 from backups.types import Check, State
 
-# Open incidents of these speak against being safe: without them there may be nothing to restore, or nothing will be made.
-AGAINST = frozenset({"bucket-reachable", "backup-role"})
-
 
 class Level(StrEnum):
-    """The answer, the worst last. NONE: no backup was made yet."""
+    """The answer, the worst last: as `deciding` has it, and NONE where no backup was made yet."""
 
     SAFE = "ok"
+    UNKNOWN = "unknown"
     BAD = "bad"
     NONE = "none"
 
@@ -58,6 +58,7 @@ class Facts:
     failure: UUID | None = None  # the newest of them
     was_any: bool  # whether a backup ever succeeded
     is_newest_bad: bool = False  # whether one that is newer than `newest` was found bad
+    is_local_alone: bool = False  # whether there are backups, and each would be lost with the machine
 
     @property
     def option(self) -> str:
@@ -133,10 +134,10 @@ class Safety:
         return " ".join([*self.reasons, self.cost])
 
 
-def safety_of(facts: Facts, limits: Thresholds, *, against: Sequence[str] = (), now: datetime) -> Safety:
-    """`against` are the events of open incidents, of AGAINST, that are about this database."""
-    reasons = tuple(_reasons(facts, against, now))
-    level = Level.BAD if reasons else Level.SAFE
+def safety_of(facts: Facts, limits: Thresholds, *, asked: Sequence[Check] = (), now: datetime) -> Safety:
+    """`asked` are the checks, of those that servers and stores are asked for, that are about this database."""
+    reasons = tuple(_reasons(facts, asked, now))
+    level = Level(deciding.standing([*facts.checks.values(), *asked]))
     return Safety(
         facts=facts,
         level=level if facts.was_any else Level.NONE,
@@ -149,11 +150,11 @@ def safety_of(facts: Facts, limits: Thresholds, *, against: Sequence[str] = (), 
 
 def least_safe(all_: Sequence[Safety]) -> Safety:
     """The one that answers for all: nothing where others have something, then what is not safe, then what would lose most."""
-    rank = {Level.SAFE: 0, Level.BAD: 1, Level.NONE: 2}
+    rank = {level: place for place, level in enumerate(Level)}
     return max(all_, key=lambda one: (rank[one.level], float("inf") if one.loss.seconds is None else one.loss.seconds))
 
 
-def _reasons(facts: Facts, against: Sequence[str], now: datetime) -> list[str]:
+def _reasons(facts: Facts, asked: Sequence[Check], now: datetime) -> list[str]:
     found = []
     if not facts.was_any:
         return [_("No backup of %(database)s was ever made.") % {"database": facts.database}]
@@ -163,16 +164,14 @@ def _reasons(facts: Facts, against: Sequence[str], now: datetime) -> list[str]:
         found.append(_why_old(facts, now))
     if _is_bad(facts, "verification"):
         found.append(_why_unproven(facts, now))
-    if "bucket-reachable" in against:
-        found.append(_("The bucket could not be reached when it was last looked at."))
-    if "backup-role" in against:
-        found.append(_("The role that makes backups could not read everything when it was last looked at."))
-    return found
+    return [*found, *map(translated, deciding.reasons(asked))]
 
 
 def _why_old(facts: Facts, now: datetime) -> str:
     if facts.failed:
         return ngettext("The last backup failed.", "The last %(count)s backups failed.", facts.failed) % {"count": facts.failed}
+    if facts.is_local_alone:
+        return _("Each backup is in the local folder alone, which is lost with its machine.")
     if facts.newest is None:
         return _("There is no backup that could be restored.")
     return _("The newest backup is %(age)s old.") % {"age": figures.age(facts.newest.made_at, now=now)}

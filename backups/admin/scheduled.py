@@ -14,7 +14,7 @@ from backups.schedules import OURS, TASK, backup_schedules, unfollowable
 
 
 @dataclass(frozen=True, kw_only=True)
-class Line:
+class ScheduleLine:
     """One of them. `problem` says why it can't be carried out."""
 
     id: int
@@ -52,8 +52,8 @@ class Schedules(Page):
         )
 
 
-def _line(row: PeriodicTask, problem: str, now: datetime) -> Line:
-    return Line(
+def _line(row: PeriodicTask, problem: str, now: datetime) -> ScheduleLine:
+    return ScheduleLine(
         id=row.id,
         description=row.description,
         is_enabled=row.enabled,

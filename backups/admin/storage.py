@@ -15,7 +15,7 @@ from backups.access import Action
 from backups.admin.page import PROBLEM, Page
 from backups.browsing import Folder, Item
 from backups.downloading import LASTS_SECONDS, without_bytes
-from backups.exceptions import BackupsError, ObjectMissingError, UsageError
+from backups.exceptions import BackupsError, UsageError
 from backups.sentences import sentence
 
 PAGE = 100  # keys, so about 33 backups: each dump has a manifest and roles beside it
@@ -23,7 +23,7 @@ SORTS = {"age": ("modified_at", True), "name": ("key", False), "size": ("size_by
 
 
 @dataclass(frozen=True, kw_only=True)
-class Line:
+class ObjectLine:
     """An object, and what belongs to it on this page."""
 
     item: Item
@@ -137,9 +137,7 @@ class DownloadObject(BucketPage):
         browsing.own_key(key)
         store = stores.configured().require_s3()
         if (there := store.head(key)) is None:
-            raise ObjectMissingError(
-                sentence(gettext_noop("There is no object {key} in the bucket {bucket}."), key=key, bucket=store.bucket)
-            )
+            raise browsing.missing(key, store)
         name = key.rpartition("/")[2]
         if request.method == "HEAD":
             return without_bytes(name, there.size_bytes)
@@ -150,17 +148,17 @@ class DownloadObject(BucketPage):
         return response
 
 
-def _lines(items: Iterable[Item], sort: str) -> list[Line]:
+def _lines(items: Iterable[Item], sort: str) -> list[ObjectLine]:
     """Dumps with what belongs to them, and all else by itself."""
     items = list(items)
-    lines = {item.key: Line(item=item) for item in items if item.kind == "dump"}
+    lines = {item.key: ObjectLine(item=item) for item in items if item.kind == "dump"}
     for item in items:
         if item.key in lines:
             continue
         if (owner := lines.get(item.dump_key)) is not None:
             owner.parts.append(item)
         else:
-            lines[item.key] = Line(item=item)
+            lines[item.key] = ObjectLine(item=item)
     by, is_reversed = SORTS.get(sort, SORTS["age"])
     return sorted(lines.values(), key=lambda line: getattr(line.item, by), reverse=is_reversed)
 

@@ -10,7 +10,7 @@ from backups.admin import figures
 
 
 @dataclass(frozen=True, kw_only=True)
-class Line:
+class DumpedTable:
     """A table while it is dumped: `share` of its bar, in percent; `took` in words."""
 
     name: str
@@ -20,7 +20,7 @@ class Line:
     took: str
 
 
-def line_of(told: Mapping[str, Any]) -> Line:
+def line_of(told: Mapping[str, Any]) -> DumpedTable:
     """Of one table. What a worker of another version has not told is 0, "", or waits."""
     size, done, seconds = int(told.get("bytes") or 0), int(told.get("done_bytes") or 0), told.get("seconds")
     state = str(told.get("state") or "waits")
@@ -31,4 +31,4 @@ def line_of(told: Mapping[str, Any]) -> Line:
         took = _("%(time)s so far") % {"time": figures.whole(seconds or 0)}
     else:
         took = _("done") if seconds is None else figures.duration(seconds)
-    return Line(name=str(told.get("name") or ""), state=state, bytes=size, share=share, took=took)
+    return DumpedTable(name=str(told.get("name") or ""), state=state, bytes=size, share=share, took=took)

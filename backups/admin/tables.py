@@ -32,7 +32,7 @@ class Column:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Line:
+class TableLine:
     """One table; `table` is None where it is gone, `change` where it is as in the backup before."""
 
     name: str
@@ -123,7 +123,7 @@ class Tables:
         return {str(kind): sum(change.kind is kind for change in self.changes) for kind in Kind}
 
     @cached_property
-    def lines(self) -> list[Line]:
+    def lines(self) -> list[TableLine]:
         """Those that are shown, in the order that is asked for."""
         changed = {change.name: change for change in self.changes}
         biggest = max((table.bytes for table in self.all), default=0)
@@ -157,11 +157,11 @@ class Tables:
         aria = ("descending" if is_down else "ascending") if is_by else ""
         return Column(name=name, label=label, address=f"?{urlencode(query)}#tables", aria=aria)
 
-    def _line(self, name: str, table: TableRows | None, change: TableChange | None, biggest: int) -> Line:
+    def _line(self, name: str, table: TableRows | None, change: TableChange | None, biggest: int) -> TableLine:
         share = 100 * table.bytes / biggest if table and biggest else 0
-        return Line(name=name, table=table, change=change, has_fallen=name in self.alarming, share=f"{share:.1f}%")
+        return TableLine(name=name, table=table, change=change, has_fallen=name in self.alarming, share=f"{share:.1f}%")
 
-    def _sorted(self, lines: list[Line]) -> list[Line]:
+    def _sorted(self, lines: list[TableLine]) -> list[TableLine]:
         by, is_down = self._by.removeprefix("-"), self._by.startswith("-")
         if by == "name":
             return sorted(lines, key=lambda line: line.name, reverse=is_down)

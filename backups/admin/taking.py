@@ -1,5 +1,7 @@
 """Dumps to take away: one by its address, several by a page that has the address of each."""
 
+from dataclasses import dataclass
+from functools import cached_property
 from uuid import UUID
 
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
@@ -12,7 +14,9 @@ from backups.admin.acting import rows
 from backups.admin.page import Page, found
 from backups.downloading import download_of, head_of
 from backups.exceptions import UsageError
-from backups.sentences import sentence
+from backups.fallback import instead_of
+from backups.models import BackupHistory
+from backups.sentences import Sentence, sentence
 
 MOST = 30  # of one address: servers take none that is longer than some thousand bytes
 
@@ -33,6 +37,28 @@ class Download(Page):
         return taken.response
 
 
+@dataclass(frozen=True)
+class DownloadLine:
+    """One of several that were chosen."""
+
+    row: BackupHistory
+
+    @cached_property
+    def why(self) -> Sentence | None:
+        """Why there is no link to its dump."""
+        return obstacles.to_fetching(self.row)
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether another one is to be taken, which the page names."""
+        return obstacles.is_lost(self.row)
+
+    @cached_property
+    def other(self) -> BackupHistory | None:
+        """That one."""
+        return instead_of(self.row)
+
+
 class Downloads(Page):
     """The backups that were chosen, each with the link to its dump.
 
@@ -46,8 +72,8 @@ class Downloads(Page):
     def get(self, request: HttpRequest) -> HttpResponse:
         """As a page; nothing is given away, or noted, before somebody follows a link. `?id=` is there for each."""
         chosen = rows().filter(pk__in=_ids(request.GET.getlist("id"))).newest_first()
-        lines = [(row, obstacles.to_fetching(row)) for row in chosen]
-        fetched = [row for row, why in lines if not why]
+        lines = [DownloadLine(row) for row in chosen]
+        fetched = [line.row for line in lines if not line.why]
         return self.show(
             "backups/downloads.html", lines=lines, number=len(fetched), bytes=sum(row.size_bytes or 0 for row in fetched)
         )

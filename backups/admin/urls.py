@@ -4,16 +4,20 @@ Of an address that both have, `api/negotiation.py` tells who is meant. Each page
 """
 
 from backups.admin import (
+    acting,
     backup,
     comparing,
+    contents,
     creating,
     deleting,
     overview,
     pinning,
+    restored,
     restoring,
     scheduled,
     storage,
     taking,
+    watching,
     wellbeing,
 )
 
@@ -27,7 +31,11 @@ urlpatterns = [
     *deleting.urlpatterns,
     *storage.urlpatterns,
     *restoring.urlpatterns,
+    *restored.urlpatterns,
     *backup.urlpatterns,
+    *watching.urlpatterns,
+    *contents.urlpatterns,
+    *acting.urlpatterns,
     *pinning.urlpatterns,
     *comparing.urlpatterns,
     *taking.urlpatterns,

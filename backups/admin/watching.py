@@ -4,12 +4,12 @@ from typing import Any
 from uuid import UUID
 
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from django.urls import reverse
+from django.urls import path, reverse
 from django.utils import timezone
 
 from backups import health
 from backups.admin.page import Page, found
-from backups.admin.progress import Running
+from backups.admin.progress import Making
 from backups.heartbeats import BACKUPS
 from backups.models import UNENDED, BackupHistory
 from backups.types import Check, State
@@ -49,7 +49,7 @@ class Live(Watched):
 
 
 def _told(row: BackupHistory) -> dict[str, Any]:
-    running = Running(row=row, now=timezone.now())
+    running = Making(row=row, now=timezone.now())
     return {"row": row, "running": running, "worker": _missing_worker() if running.is_queued else None}
 
 
@@ -57,3 +57,6 @@ def _missing_worker() -> Check | None:
     """What is wrong with whoever should take it from the queue."""
     check = health.worker_of(BACKUPS)
     return check if check.state is not State.OK else None
+
+
+urlpatterns = [path("<uuid:id>/live/", Live.as_page(), name="backup-live")]

@@ -4,9 +4,11 @@ from typing import Any
 
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
 from django.urls import path, reverse
+from django.utils import timezone
 
 from backups import health
 from backups.admin import attention
+from backups.admin.overview import board_of
 from backups.admin.page import Page
 from backups.types import Check, State
 
@@ -32,7 +34,9 @@ class Health(Page):
 
 
 class Checks(Page):
-    """The part of the first page that servers and stores have to be asked for; `alone`, where it tells of nothing by itself."""
+    """The part of the first page that servers and stores have to be asked for, with the answer anew, where it changes by that;
+    `alone`, where the page tells of nothing by itself.
+    """
 
     def get(self, request: HttpRequest) -> HttpResponseBase:
         """What is amiss and not said there already, and some of what is fine. Without a script, the page of all."""
@@ -40,6 +44,8 @@ class Checks(Page):
             return HttpResponseRedirect(reverse("backups_panel:health"))
         checks = _checks(health.full_report.get())
         found, is_alone = attention.issues_of(checks), "alone" in request.GET
+        board = board_of(request.GET.get("database", ""), asked=checks, now=timezone.now())
+        is_news = not board.is_empty and request.GET.get("was", board.mark) != board.mark
         fine = [check for check in checks if check.state is State.OK]
         return self.show(
             "backups/overview/checks.html",
@@ -49,6 +55,8 @@ class Checks(Page):
             total=len(checks),
             is_narrow="narrow" in request.GET,
             is_alone=is_alone,
+            board=board,
+            is_news=is_news,
         )
 
 

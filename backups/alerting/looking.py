@@ -7,7 +7,7 @@ from django.db import Error as DatabaseError
 
 from backups import conf, history
 from backups.alerting.incidents import Problem, end, forget, key_of, note, open_ones
-from backups.alerting.problems import BACKUP_FAILED, EVENTS, of_history, undecided
+from backups.alerting.problems import BACKUP_FAILED, EVENTS, newest_ended, of_history, undecided
 from backups.types import Check, State
 
 UNTOLD_CHECKS = frozenset({"success-rate", "schedule"})  # they follow from failures that are told each
@@ -30,8 +30,9 @@ def look(checks: Sequence[Check] = ()) -> Looked:
     """
     environment = conf.current().environment
     try:
-        held = {key_of(BACKUP_FAILED, database) for database in undecided(environment)}
-        problems = [problem for problem in of_history(environment) if problem.key not in held]
+        ended = newest_ended(environment)
+        held = {key_of(BACKUP_FAILED, database) for database in undecided(environment, ended)}
+        problems = [problem for problem in of_history(environment, ended=ended) if problem.key not in held]
         problems += [_problem_of(check, environment) for check in checks if _is_bad(check)]
         looked = Looked()
         for problem in problems:

@@ -1,7 +1,7 @@
 """What is wrong, read from the history: a function for each event."""
 
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 
 from django.db.models import F, Q
@@ -25,10 +25,16 @@ _LONGEST_LINE = 300
 _BULKY = ("table_snapshot", "applied_migrations", "extensions", "progress")
 
 
-def of_history(environment: str) -> list[Problem]:
-    """Everything that is wrong now. Raises what Django's database does."""
+# The run of each database that ended last, with the database's name in health.
+Ended = Sequence[tuple[str, BackupHistory]]
+
+
+def of_history(environment: str, *, ended: Ended | None = None) -> list[Problem]:
+    """Everything that is wrong now; `ended` is of `newest_ended`, where it was asked for already. Raises what Django's database
+    does.
+    """
     return [
-        *_failed_backups(environment),
+        *_failed_backups(environment, newest_ended(environment) if ended is None else ended),
         *_bad_backups(environment),
         *_damaged_copies(environment),
         *_unable(environment),
@@ -36,20 +42,20 @@ def of_history(environment: str) -> list[Problem]:
     ]
 
 
-def undecided(environment: str) -> set[str]:
+def undecided(environment: str, ended: Ended) -> set[str]:
     """Databases of which a backup is at work that began before the newest failure: what failed was refused for its sake, and
     its end will tell.
     """
     began = dict(BackupHistory.objects.of_environment(environment).running().values_list("database", "created_at"))
     return {
         subject
-        for subject, row in _newest_ended(environment)
+        for subject, row in ended
         if row.status == Status.FAILED and row.database in began and began[row.database] < row.created_at
     }
 
 
-def _newest_ended(environment: str) -> list[tuple[str, BackupHistory]]:
-    """Of each database, with its name in health. By the end: a run that was refused while another one worked ends before that."""
+def newest_ended(environment: str) -> Ended:
+    """By the end: a run that was refused while another one worked ends before that. Raises what Django's database does."""
     is_ended = Q(status__in=(Status.SUCCEEDED, Status.FAILED))
     by_end = (F("finished_at").desc(nulls_last=True), "-created_at")
     apart = namesakes()
@@ -60,8 +66,8 @@ def _newest_ended(environment: str) -> list[tuple[str, BackupHistory]]:
     return newest + [(name, row) for name, row in own if row is not None]
 
 
-def _failed_backups(environment: str) -> Iterator[Problem]:
-    for subject, row in _newest_ended(environment):
+def _failed_backups(environment: str, ended: Ended) -> Iterator[Problem]:
+    for subject, row in ended:
         if row.status != Status.FAILED:
             continue
         took = f" after {words.duration(row.duration_seconds)}" if row.duration_seconds else ""

@@ -96,6 +96,7 @@ _RESTORE: dict[str, Any] = {
     "load_seconds": 31.7,
     "size_bytes": 299679744,
     "comparison_report": {"tables": 1, "rows": 812443, "equal": True, "differences": []},
+    "kept_until": None,
     "level": "restored",
     "verdict": "good",
     "created_at": "2026-11-23T03:12:01Z",

@@ -60,9 +60,10 @@ def before_of(row: BackupHistory) -> UUID | None:
 
 
 def basis(request: Any, *rows: BackupHistory) -> str:
-    """What links depend on beside the version of a row: with it, they are the same."""
+    """What links, and the last day of what is kept, depend on beside the version of a row: with it, they are the same."""
     may = [action for action in Action if access.may(request, action)]
-    return " ".join([*may, *conf.current().restore_targets, *(str(before_of(row)) for row in rows)])
+    settings = conf.current()
+    return " ".join([*may, *settings.restore_targets, str(settings.keep_replaced_days), *(str(before_of(row)) for row in rows)])
 
 
 def _targets() -> set[str]:

@@ -61,8 +61,7 @@ def failed(request: HttpRequest) -> HttpResponseBase:
     error = sys.exception()
     if not isinstance(error, Exception) or not _is_away(error):
         return server_error(request)
-    away = history.unreachable(error)
-    away.detail = ""
+    away = history.unreachable(error, to_anybody=True)
     if _is_for_a_program(request):
         return _told(request, away)
     page = render_to_string(

@@ -15,7 +15,7 @@ from rest_framework import exceptions as rest
 from rest_framework.response import Response
 from rest_framework.views import set_rollback
 
-from backups import exceptions, history, stores
+from backups import exceptions, history, statuses, stores
 from backups.api.rows import url_of
 from backups.exceptions import BackupsError
 
@@ -23,33 +23,6 @@ MEDIA_TYPE = "application/problem+json"
 PREFIX = "urn:icb:problem:"
 RETRY_SECONDS = "30"
 
-# The first that an error is one of. Refused is what would lose data or what something else is in the way of, now.
-_OURS: tuple[tuple[type[BackupsError], int, str], ...] = (
-    (exceptions.UsageError, 400, "usage"),
-    (exceptions.RunningError, 409, "running"),
-    (exceptions.InTheWayError, 409, "running"),
-    (exceptions.KeyReusedError, 422, "key-reused"),
-    (exceptions.NoWorkerError, 503, "no-worker"),
-    (exceptions.TargetNotAllowedError, 403, "target-not-allowed"),
-    (exceptions.NoRoomError, 429, "no-room"),
-    (exceptions.RefusedError, 409, "refused"),
-    (exceptions.BackupNotFoundError, 404, "not-found"),
-    (exceptions.ObjectMissingError, 404, "object-missing"),
-    (exceptions.ObjectDeniedError, 409, "object-denied"),
-    (exceptions.ChecksumError, 409, "damaged"),
-    (exceptions.ManifestError, 409, "untrusted"),
-    (exceptions.UnableError, 409, "unable"),
-    (exceptions.CancelledError, 409, "cancelled"),
-    (exceptions.ObjectExistsError, 409, "refused"),
-    (exceptions.ScratchError, 503, "scratch"),
-    (exceptions.StorageError, 502, "storage"),
-    (exceptions.ConnectError, 503, "database"),
-    (exceptions.LockTimeoutError, 409, "locked"),
-    (exceptions.PostgresError, 502, "database"),
-    (exceptions.HistoryError, 503, "history"),
-    (exceptions.ConfigurationError, 503, "configuration"),
-    (exceptions.BackupsError, 500, "error"),
-)
 _FRAMEWORK: tuple[tuple[type[rest.APIException], str], ...] = (
     (rest.ValidationError, "invalid"),
     (rest.ParseError, "malformed"),
@@ -61,8 +34,15 @@ _FRAMEWORK: tuple[tuple[type[rest.APIException], str], ...] = (
     (rest.UnsupportedMediaType, "unsupported-media-type"),
     (rest.Throttled, "throttled"),
 )
+_HINTS = {
+    "not-authenticated": "Bring a token that is valid: Authorization: Bearer icb_… An administrator makes one: icb token create",
+    "forbidden": "An administrator can give the permission, or a larger scope. A session must bring its CSRF token, too.",
+    "method-not-allowed": "The schema tells the methods of each address.",
+    "unsupported-media-type": "Send JSON, with Content-Type: application/json",
+    "throttled": "Wait as long as Retry-After says.",
+}
 _REFUSALS = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.CONFLICT, HTTPStatus.TOO_MANY_REQUESTS)
-KINDS = sorted({kind for *_rest, kind in _OURS} | {kind for _error, kind in _FRAMEWORK} | {"failed"})
+KINDS = sorted(statuses.KINDS | {kind for _error, kind in _FRAMEWORK} | {"failed"})
 
 logger = logging.getLogger(__name__)
 
@@ -116,12 +96,17 @@ def response_of(problem: Problem, *, instance: str) -> Response:
     return Response(_encodable(body), status=problem.status, headers=problem.headers, content_type=MEDIA_TYPE)
 
 
+def _is_known(request: Any) -> bool:
+    """Whether it is known who asks. `user` would ask the database, which may be away; the framework keeps whom it has found."""
+    return bool(getattr(getattr(request, "_user", None), "is_authenticated", False))
+
+
 def _problem_of(error: Exception, request: Any) -> Problem:
     if isinstance(error, Problem):
         return error
     if isinstance(error, DatabaseError):
         logger.error("The history could not be used", exc_info=error)
-        error = history.unreachable(error)
+        error = history.unreachable(error, to_anybody=not _is_known(request))
     if isinstance(error, exceptions.OfRunError):
         return _of_run(error, request)
     if isinstance(error, BackupsError):
@@ -146,7 +131,7 @@ def _problem_of(error: Exception, request: Any) -> Problem:
 
 def _of_ours(error: BackupsError) -> Problem:
     error.scrub(stores.secrets())
-    status, kind = next((status, kind) for class_, status, kind in _OURS if isinstance(error, class_))
+    status, kind = statuses.status_of(error), statuses.kind_of(error)
     headers = {"Retry-After": RETRY_SECONDS} if status in (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE) else {}
     return Problem(error.message, status=status, kind=kind, detail=error.detail, hint=error.hint, headers=headers)
 
@@ -171,7 +156,7 @@ def _of_framework(error: rest.APIException) -> Problem:
     if (seconds := getattr(error, "wait", None)) is not None:
         headers["Retry-After"] = str(int(seconds) + 1)
     if not isinstance(error, rest.ValidationError):
-        return Problem(str(error.detail), status=error.status_code, kind=kind, headers=headers)
+        return Problem(str(error.detail), status=error.status_code, kind=kind, headers=headers, hint=_HINTS.get(kind, ""))
     errors = list(_flat(error.detail))
     return Problem(
         "The request has something in it that can't be used.",

@@ -9,6 +9,7 @@ from rest_framework.reverse import reverse
 from backups import documents
 from backups.api import links
 from backups.api.fields import Moment
+from backups.kept import kept_until
 from backups.models import BackupHistory, BackupRestore, Level, RestorePurpose, Verdict
 
 OF_A_LIST = (
@@ -108,6 +109,9 @@ class RestoreSerializer(_Row):
         allow_blank=True,
         help_text="Of a verification that has ended, or of a restore that has proven as much.",
     )
+    kept_until = serializers.SerializerMethodField(
+        help_text="When what was replaced may be dropped by itself; null where nothing is kept, or for ever."
+    )
     progress = ProgressSerializer(read_only=True)
     comparison_report = serializers.DictField(read_only=True)
     restored_by = serializers.SerializerMethodField(help_text="Whose request it was: a user's name.")
@@ -120,10 +124,16 @@ class RestoreSerializer(_Row):
         fields = (
             *("id", "backup_id", "source"),
             *(name for name in documents.RESTORE if name not in ("id", "backup_id")),
+            "kept_until",
             *("level", "verdict", "created_at", "undone_at", "cancel_requested_at", "progress", "error_message", "restored_by"),
             *("url", "backup", "links"),
         )
         read_only_fields = fields
+
+    @extend_schema_field(Moment(allow_null=True))
+    def get_kept_until(self, row: BackupRestore) -> str | None:
+        until = kept_until(row)
+        return Moment().to_representation(until) if until else None
 
     def get_restored_by(self, row: BackupRestore) -> str | None:
         return _username(row.restored_by)

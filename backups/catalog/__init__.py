@@ -7,7 +7,7 @@ other is marked. `joining` does that, `listing` tells all there is; `finding` pi
 
 from backups.catalog.entries import Entry, Listing, Mark
 from backups.catalog.files import LocalArchive, from_file
-from backups.catalog.finding import copies, find, key_of
+from backups.catalog.finding import copies, find, is_lost, key_of
 from backups.catalog.held import Copies, Found, Held
 from backups.catalog.joining import Catalogue, Seen
 from backups.catalog.listing import list_backups, manifests
@@ -30,6 +30,7 @@ __all__ = [
     "find",
     "from_file",
     "is_database_of",
+    "is_lost",
     "key_of",
     "list_backups",
     "manifests",

@@ -48,6 +48,7 @@ def from_file(path: Path, *, trust_unsigned: bool) -> LocalArchive:
             raise ArchiveError(
                 f"{path} is no archive as pg_dump --format=custom makes it.",
                 detail=f"It begins with {beginning!r}, not with {MAGIC!r}.",
+                hint="What is SQL is loaded by psql, an archive in tar format by pg_restore.",
             ) from error
         return LocalArchive(path, None)
     if size_bytes != manifest.size_bytes:
@@ -73,7 +74,7 @@ def _looked_at(path: Path) -> tuple[int, bytes]:
     except (OSError, ValueError) as error:
         raise StorageError(f"{path} can't be read: {getattr(error, 'strerror', '') or error}.") from error
     if not beginning:
-        raise UsageError(f"{path} is empty.")
+        raise UsageError(f"{path} is empty.", hint="Copy it again, or choose another backup: icb db list")
     return seen.st_size, beginning
 
 

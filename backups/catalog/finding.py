@@ -5,7 +5,7 @@ from contextlib import suppress
 from dataclasses import replace
 from difflib import get_close_matches
 
-from backups.catalog.held import Copies, Found, Held, found_in, in_environment, not_whole, prove
+from backups.catalog.held import Copies, Found, Held, found_in, in_environment, not_whole, prove, told_stores
 from backups.catalog.newest import find_newest
 from backups.catalog.proof import in_order
 from backups.exceptions import BackupNotFoundError, BackupsError, ConfigurationError, ManifestError, StorageError, UsageError
@@ -41,6 +41,17 @@ def key_of(row: BackupHistory) -> str:
     filename is none of ours.
     """
     return keys.object_key(environment=row.environment, filename=row.filename)
+
+
+def is_lost(row: BackupHistory) -> bool:
+    """Whether no store has the dump of a row with its manifest any more. Each that the row tells of was asked, else it is not
+    lost. Raises as `key_of`, and ConfigurationError.
+    """
+    key, there = key_of(row), configured()
+    ours, are_all = told_stores(key, row, there)
+    found = _copies(key, in_order(there))
+    is_unclear = not are_all or any(store in ours for store, _error in found.unasked)
+    return not is_unclear and not any(one.is_complete for one in found.held)
 
 
 def copies(wanted: str, *, environment: str, database: str, server: Server | None = None) -> Copies:

@@ -4,16 +4,17 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Self
 
-from backups.catalog.proof import read_manifest
+from backups.catalog.proof import in_order, read_manifest
 from backups.exceptions import BackupNotFoundError, ChecksumError, StorageError
 from backups.models import BackupHistory
 from backups.sentences import sentence as _
 from backups.storage import keys
 from backups.storage.store import Store
+from backups.stores import Stores
 from backups.types import Manifest, StoredObject
 
 ANOTHER_ONE = "Choose another one: icb db list"
-_AGAIN = f"{ANOTHER_ONE}. Where the bucket keeps versions, what is lost or was replaced can be had again."
+AGAIN = f"{ANOTHER_ONE}. Where the bucket keeps versions, what is lost or was replaced can be had again."
 
 
 @dataclass(frozen=True)
@@ -81,9 +82,11 @@ def by_key(items: Iterable[StoredObject], store: Store) -> dict[str, Held]:
             pins.append(item)
             continue
         key = item.key.removesuffix(keys.MANIFEST_SUFFIX)
-        if not keys.is_backup_key(key):
-            continue
-        one = found.setdefault(key, Held(store))
+        one = found.get(key)
+        if one is None:
+            if not keys.is_backup_key(key):
+                continue
+            one = found[key] = Held(store)
         if key == item.key:
             one.dump = item
         else:
@@ -103,6 +106,19 @@ def still_describes(row: BackupHistory, whole: Sequence[Held]) -> bool:
     first = whole[0].manifest
     same_size = all(one.dump is not None and one.dump.size_bytes == row.size_bytes for one in whole)
     return bool(row.manifest_etag) and first is not None and first.etag == row.manifest_etag and same_size
+
+
+def told_stores(key: str, row: BackupHistory, stores: Stores) -> tuple[list[Store], bool]:
+    """The configured stores that have a backup by its row, and whether these are all that it tells of; where it tells of none,
+    all of them.
+    """
+    ours: list[Store] = []
+    if row.s3_key and stores.s3 is not None and stores.s3.bucket == row.bucket:
+        ours.append(stores.s3)
+    if row.local_path and stores.local is not None and stores.local.location(key) == row.local_path:
+        ours.append(stores.local)
+    told = bool(row.s3_key) + bool(row.local_path)
+    return ours if told else in_order(stores), not told or len(ours) == told
 
 
 def in_environment(stores: Sequence[Store], environment: str) -> dict[str, list[Held]]:
@@ -146,7 +162,7 @@ def not_whole(key: str, held: Sequence[Held]) -> BackupNotFoundError | ChecksumE
                 filename=filename,
             ),
             detail=detail,
-            hint=_AGAIN,
+            hint=AGAIN,
         )
     if all(one.manifest is None for one in held):
         return BackupNotFoundError(
@@ -156,9 +172,9 @@ def not_whole(key: str, held: Sequence[Held]) -> BackupNotFoundError | ChecksumE
         )
     if all(one.dump is None for one in held):
         return BackupNotFoundError(
-            _("The dump of {filename} is gone; its manifest is left.", filename=filename), detail=detail, hint=_AGAIN
+            _("The dump of {filename} is gone; its manifest is left.", filename=filename), detail=detail, hint=AGAIN
         )
-    return BackupNotFoundError(_("No store has {filename} whole.", filename=filename), detail=detail, hint=_AGAIN)
+    return BackupNotFoundError(_("No store has {filename} whole.", filename=filename), detail=detail, hint=AGAIN)
 
 
 def _told(key: str, one: Held) -> str:

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Collection, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from heapq import nlargest
@@ -12,7 +12,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from backups.catalog.entries import Entry, Mark, describe, from_name, from_row
-from backups.catalog.held import Held, by_key, prove, still_describes
+from backups.catalog.held import Held, by_key, prove, still_describes, told_stores
 from backups.catalog.proof import in_order, read_proven
 from backups.exceptions import BackupsError, HistoryError, ManifestError, StorageError
 from backups.models import BackupHistory, Status
@@ -75,18 +75,21 @@ class Catalogue:
         `with_totals` has rows and tables counted too, for which the history must open every snapshot. While a page is looked at,
         the manifests of the next are read.
         """
-        coming: Iterator[Seen] | None = None
+        coming: list[Seen | Future[Seen]] = []
         with ThreadPoolExecutor(READERS, thread_name_prefix="manifest") as pool:
-            for start in range(0, len(self.keys), AT_ONCE):
-                page = self.keys[start : start + AT_ONCE]
-                rows = self._rows(self.known.intersection(page), with_totals=with_totals)
-                there = [key for key in page if key in rows or key in self.held]  # else: pruned since the names were asked for
-                page_ahead = pool.map(self._seen, there, map(rows.get, there))  # begins at once
-                if coming is not None:
-                    yield list(coming)
-                coming = page_ahead
-            if coming is not None:
-                yield list(coming)
+            try:
+                for start in range(0, len(self.keys), AT_ONCE):
+                    page = self.keys[start : start + AT_ONCE]
+                    rows = self._rows(self.known.intersection(page), with_totals=with_totals)
+                    there = [key for key in page if key in rows or key in self.held]  # else: pruned since names were asked for
+                    page_ahead = [self._seen(key, rows.get(key), pool) for key in there]  # what must be read begins at once
+                    if start:
+                        yield _all(coming)
+                    coming = page_ahead
+                if self.keys:
+                    yield _all(coming)
+            finally:
+                pool.shutdown(wait=False, cancel_futures=True)  # of a list that somebody gives up
 
     # The two sides.
 
@@ -106,7 +109,7 @@ class Catalogue:
         if not wanted or not self.has_history:
             return {}
         rows = BackupHistory.objects.filter(deleted_at__isnull=True, filename__in=[keys.filename_of(key) for key in wanted])
-        rows = rows.defer("table_snapshot", "applied_migrations", "extensions").order_by()
+        rows = rows.defer("table_snapshot", "applied_migrations", "extensions", "progress", "guards").order_by()
         try:
             with transaction.atomic():
                 found = {keys.prefix(row.environment) + row.filename: row for row in (rows.totals() if with_totals else rows)}
@@ -162,23 +165,25 @@ class Catalogue:
 
     # One entry of the join.
 
-    def _seen(self, key: str, row: BackupHistory | None) -> Seen:
+    def _seen(self, key: str, row: BackupHistory | None, pool: ThreadPoolExecutor) -> "Seen | Future[Seen]":
+        """In `pool` where a manifest must be read: of ten thousand that are known, none."""
         held = self.held.get(key, [])
         entry = from_row(key, row) if row is not None else _from_store(key, held)
         entry = replace(entry, where=tuple(one.store.location(key) for one in held if one.dump))
         whole = [one for one in held if one.is_complete]
         if row is not None and row.status != Status.SUCCEEDED:
-            return self._read(entry, row, whole, mark=Mark.BEHIND) if whole else Seen(entry=entry, row=row)
+            return pool.submit(self._read, entry, row, whole, mark=Mark.BEHIND) if whole else Seen(entry=entry, row=row)
         if not entry.where:
             return Seen(entry=replace(entry, mark=self._absence(key, row) if row is not None else Mark.NO_DUMP), row=row)
         if not whole:
             return Seen(entry=replace(entry, mark=Mark.NO_MANIFEST), row=row)
         if row is None:
-            return self._read(entry, row, whole, mark=Mark.NOT_IN_HISTORY)
+            return pool.submit(self._read, entry, row, whole, mark=Mark.NOT_IN_HISTORY)
         mark = Mark.ONLY_LOCAL if self._left_the_bucket(row, whole) else Mark.NONE
         if still_describes(row, whole):
-            return Seen(entry=replace(entry, mark=mark), row=row, local_path=self._local_path(whole, key))
-        return self._read(entry, row, whole, mark=mark)
+            entry = entry if mark is Mark.NONE else replace(entry, mark=mark)
+            return Seen(entry=entry, row=row, local_path=self._local_path(whole, key))
+        return pool.submit(self._read, entry, row, whole, mark=mark)
 
     def _read(self, entry: Entry, row: BackupHistory | None, whole: Sequence[Held], *, mark: Mark) -> Seen:
         """The entry as its manifest tells it, or refused."""
@@ -203,21 +208,20 @@ class Catalogue:
 
     def _absence(self, key: str, row: BackupHistory) -> Mark:
         """Why nothing of a backup was found that the history calls succeeded."""
-        ours: list[Store] = []
-        if row.s3_key and self.stores.s3 is not None and self.stores.s3.bucket == row.bucket:
-            ours.append(self.stores.s3)
-        if row.local_path and self.stores.local is not None and self.stores.local.location(key) == row.local_path:
-            ours.append(self.stores.local)
-        told = bool(row.s3_key) + bool(row.local_path)
-        if any(store in self.unasked for store in (ours if told else in_order(self.stores))):
+        ours, are_all = told_stores(key, row, self.stores)
+        if any(store in self.unasked for store in ours):
             return Mark.UNASKED
-        return Mark.MISSING if len(ours) == told else Mark.ELSEWHERE
+        return Mark.MISSING if are_all else Mark.ELSEWHERE
 
     def _left_the_bucket(self, row: BackupHistory, whole: Sequence[Held]) -> bool:
         bucket = self.stores.s3
         if not row.s3_key or bucket is None or bucket.bucket != row.bucket or bucket in self.unasked:
             return False
         return all(one.store is not bucket for one in whole)
+
+
+def _all(page: "Sequence[Seen | Future[Seen]]") -> list[Seen]:
+    return [one.result() if isinstance(one, Future) else one for one in page]
 
 
 def newness(key: str) -> tuple[str, str]:

@@ -63,7 +63,10 @@ def read_globals(store: Store, key: str, manifest: Manifest) -> bytes:
     place = keys.globals_key(key)
     data = store.read(place, limit_bytes=max(told.size_bytes, 1))
     if hashlib.sha256(data).hexdigest() != told.checksum:
-        raise ChecksumError(_("The bytes of {place} are not the ones that were written.", place=store.location(place)))
+        raise ChecksumError(
+            _("The bytes of {place} are not the ones that were written.", place=store.location(place)),
+            hint=_("It was replaced or is damaged. Choose another backup: icb db list"),
+        )
     return data
 
 

@@ -18,7 +18,11 @@ def store_options() -> StoreOptions | None:
     try:
         storage: Any = storages["backups"]
     except Exception as error:  # django-storages raises what it likes for settings that don't fit
-        raise ConfigurationError(_('STORAGES["backups"] can\'t be used.'), detail=str(error)) from error
+        raise ConfigurationError(
+            _('STORAGES["backups"] can\'t be used.'),
+            detail=str(error),
+            hint=_("Correct it in the settings: its OPTIONS are those of django-storages' S3Storage."),
+        ) from error
     if not hasattr(storage, "client_config"):
         raise ConfigurationError(
             _('STORAGES["backups"] is a {name}; backups need storages.backends.s3.S3Storage.', name=type(storage).__name__),

@@ -50,7 +50,10 @@ def server(alias: str) -> Server:
             hint=_("Name the one that is to be backed up."),
         )
     if not given["NAME"]:
-        raise ConfigurationError(_("The database {alias} has no NAME in the settings.", alias=f"{alias!r}"))
+        raise ConfigurationError(
+            _("The database {alias} has no NAME in the settings.", alias=f"{alias!r}"),
+            hint=_("Set it: in a URL it is what stands last, postgres://user@host:5432/NAME"),
+        )
     options = {name: str(value) for name, value in given.get("OPTIONS", {}).items() if _is_libpq(name, value)}
     return Server(
         host=given["HOST"] or "",

@@ -9,6 +9,7 @@ from django.db import Error as DatabaseError
 from django.utils import timezone
 
 from backups import words
+from backups.health.deciding import Standing, reasons, standing
 from backups.health.of_backups import Newest, newest
 from backups.health.sites import sites
 from backups.schedules import backup_schedules
@@ -16,9 +17,6 @@ from backups.sentences import joined
 from backups.sentences import sentence as _
 from backups.sentences import sentences as ngettext
 from backups.types import Check, State
-
-# Without these there may be nothing to restore, or nothing that is known to restore.
-_SAFETY = frozenset({"history", "newest-backup", "verification", "bucket-reachable", "backup-role"})
 
 
 def answer(checks: Sequence[Check]) -> str:
@@ -42,15 +40,32 @@ def as_document(meaning: str, checks: Sequence[Check]) -> dict[str, Any]:
 
 
 def _safe(checks: Sequence[Check]) -> str:
-    amiss = [check for check in checks if check.state is not State.OK]
-    total, bad = len(checks), len(amiss)
-    if not amiss:
+    total = len(checks)
+    if all(check.state is State.OK for check in checks):
         return ngettext("Safe now: all {total} check are OK.", "Safe now: all {total} checks are OK.", total, total=total)
-    of = ngettext("{total} check", "{total} checks", total, total=total)
-    told = ngettext("{bad} of {checks} is not OK.", "{bad} of {checks} are not OK.", bad, bad=bad, checks=of)
-    if any(check.id in _SAFETY for check in amiss):
-        return _("Not safe: {told}", told=told)
-    return _("Safe now, but {told}", told=told)
+    why = joined(" ", [_amiss(checks), *reasons(checks)])
+    answers = {
+        Standing.SAFE: _("Safe now, but {why}", why=why),
+        Standing.UNKNOWN: _("Not known whether you are safe: {why}", why=why),
+        Standing.UNSAFE: _("Not safe: {why}", why=why),
+    }
+    return answers[standing(checks)]
+
+
+def _amiss(checks: Sequence[Check]) -> str:
+    """How many are not OK, and of how many that is not known."""
+    of = ngettext("{total} check", "{total} checks", len(checks), total=len(checks))
+    bad, unknown = (sum(check.state is state for check in checks) for state in (State.BAD, State.UNKNOWN))
+    told = []
+    if bad:
+        told.append(ngettext("{bad} of {checks} is not OK.", "{bad} of {checks} are not OK.", bad, bad=bad, checks=of))
+    if unknown:
+        told.append(
+            ngettext(
+                "{unknown} of {checks} is not known.", "{unknown} of {checks} are not known.", unknown, unknown=unknown, checks=of
+            )
+        )
+    return joined(" ", told)
 
 
 def _lost(found: Sequence[Newest], *, now: datetime) -> str:

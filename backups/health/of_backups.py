@@ -16,15 +16,18 @@ from backups.sentences import sentences as ngettext
 from backups.thresholds import Thresholds
 from backups.types import Check, State
 
+LOCAL_ALONE = Q(s3_key="") & ~Q(local_path="")  # where it is: lost with its machine
 DAYS_OF_DURATION = 30  # the usual duration is that of the backups of so many days
 
 
 @dataclass(frozen=True, kw_only=True)
 class Newest:
-    """The newest whole backup of a database that nothing speaks against, and the newest verification of any; None without.
+    """The newest whole backup of a database in a bucket that nothing speaks against, and the newest verification of any; None
+    without.
 
     `drill` is that verification, with its times only; where there is none, the newest restore that has proven as much.
-    `is_newer_bad`: one that was made after `backup` was found bad.
+    `is_newer_bad`: one that was made after `backup` was found bad. `is_local_alone`: there is none in a bucket, but in the local
+    folder, which is lost with its machine.
     """
 
     site: Site
@@ -32,6 +35,7 @@ class Newest:
     verified_at: datetime | None
     drill: BackupRestore | None
     is_newer_bad: bool
+    is_local_alone: bool
 
     @property
     def is_by_restore(self) -> bool:
@@ -53,19 +57,26 @@ def newest(site: Site) -> Newest:
     drills = drills.order_by("-finished_at").only("duration_seconds", "load_seconds", "finished_at", "purpose")
     verification = drills.filter(purpose=RestorePurpose.VERIFICATION, level=Level.RESTORED).first()
     proven = site.runs().filter(verified_at__isnull=False, bad_at__isnull=True).order_by("-verified_at")
-    backup = _light(whole(site)).first()
+    backup = _light(in_bucket(site)).first()
     return Newest(
         site=site,
         backup=backup,
         verified_at=proven.values_list("verified_at", flat=True).first(),
         drill=verification or drills.filter(purpose=RestorePurpose.RESTORE).first(),
         is_newer_bad=backup is not None and _newer(site, backup).filter(missing_at=None).exclude(bad_at=None).exists(),
+        is_local_alone=backup is None and whole(site).exists(),
     )
 
 
 def whole(site: Site) -> BackupHistoryQuerySet:
     """Backups that could be restored, as far as is known; the newest first."""
     rows: BackupHistoryQuerySet = site.runs().succeeded().filter(missing_at__isnull=True, bad_at__isnull=True).newest_first()
+    return rows
+
+
+def in_bucket(site: Site) -> BackupHistoryQuerySet:
+    """Those of them that are there when this machine is lost."""
+    rows: BackupHistoryQuerySet = whole(site).exclude(LOCAL_ALONE)
     return rows
 
 
@@ -98,7 +109,9 @@ def _age(found: Newest, limits: Thresholds, *, due: datetime | None, now: dateti
         )
     else:
         oldest, threshold = due, _("older than its schedule: {due} UTC", due=f"{due:%Y-%m-%d %H:%M}")
-    if row is None:
+    if found.is_local_alone:
+        state, text = State.BAD, _("no backup that would outlive this machine")
+    elif row is None:
         state, text = State.BAD, _("no backup yet that could be restored")
     else:
         state = State.OK if _made_at(row) >= oldest and not found.is_newer_bad else State.BAD
@@ -120,13 +133,30 @@ def _age(found: Newest, limits: Thresholds, *, due: datetime | None, now: dateti
 
 
 def _better_not(site: Site, row: BackupHistory | None) -> str:
-    """What is newer and does not count: a backup that is bad or gone."""
-    count = _newer(site, row).exclude(missing_at=None, bad_at=None).count()
-    if not count:
-        return ""
-    return ngettext(
-        "{count} newer one is bad or missing", "{count} newer ones are bad or missing", count, count=words.count(count)
-    )
+    """What is newer and does not count: a backup that is bad or gone, or would be lost with this machine."""
+    is_sound = Q(missing_at=None, bad_at=None)
+    counts = _newer(site, row).aggregate(unsound=Count("pk", filter=~is_sound), local=Count("pk", filter=is_sound & LOCAL_ALONE))
+    unsound, local = counts["unsound"], counts["local"]
+    told = []
+    if unsound:
+        told.append(
+            ngettext(
+                "{count} newer one is bad or missing",
+                "{count} newer ones are bad or missing",
+                unsound,
+                count=words.count(unsound),
+            )
+        )
+    if local:
+        told.append(
+            ngettext(
+                "{count} newer one is in the local folder alone",
+                "{count} newer ones are in the local folder alone",
+                local,
+                count=words.count(local),
+            )
+        )
+    return joined(", ", told)
 
 
 def _newer(site: Site, row: BackupHistory | None) -> BackupHistoryQuerySet:

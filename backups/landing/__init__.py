@@ -10,6 +10,7 @@ from backups.landing.beside import Beside
 from backups.landing.in_place import InPlace
 from backups.landing.swapped import Swapped
 from backups.landing.work import Work
+from backups.postgres import swap
 from backups.postgres.compare import Comparison
 from backups.types import Server
 
@@ -30,8 +31,8 @@ class Landing(Protocol):
     def prepare(self, own_row: dict[str, Any]) -> list[str]:
         """Everything between proof and place; returns what should be told. `own_row` is the restore's row as it will be."""
 
-    def place(self) -> str:
-        """Puts it in place; returns the name under which the replaced database stays, if one does."""
+    def place(self) -> swap.Swapped | None:
+        """Puts it in place; returns the swap by which the replaced database stays beside it, None where none does."""
 
     def settle(self, own_row: dict[str, Any]) -> list[str]:
         """What is left to do once it is in place; returns what should be told."""

@@ -51,8 +51,8 @@ class Beside:
         beside.load_schema(self.work.program, dumped, target=self.plan.target, run_id=self.work.run_id)
         return []
 
-    def place(self) -> str:
-        return ""
+    def place(self) -> None:
+        return None
 
     def settle(self, own_row: dict[str, Any]) -> list[str]:
         left = self.staging.drop()

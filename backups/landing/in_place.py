@@ -106,9 +106,8 @@ class InPlace:
     def prepare(self, own_row: dict[str, Any]) -> list[str]:
         return []
 
-    def place(self) -> str:
+    def place(self) -> None:
         self.lock.close()
-        return ""
 
     def settle(self, own_row: dict[str, Any]) -> list[str]:
         """What was revoked since the backup does not come back to life; and no token stays without its users."""

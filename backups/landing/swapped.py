@@ -72,7 +72,7 @@ class Swapped:
             told += carry_over.apply(self.loaded, captured, own=own, restored=self.plan.manifest, in_use=own is None)
         return told
 
-    def place(self) -> str:
+    def place(self) -> swap.Swapped | None:
         self.work.tell("swapping")
         self.plan.require_unchanged()
         self.lock.close()  # its session is on the database that is renamed
@@ -88,7 +88,7 @@ class Swapped:
         self._placed = swapped.kept or ""
         if self.plan.history is not HistoryPlace.ELSEWHERE:
             history.reconnect()
-        return "" if self.plan.there.is_empty else self._placed
+        return None if self.plan.there.is_empty or swapped.kept is None else swapped
 
     def settle(self, own_row: dict[str, Any]) -> list[str]:
         """Rows written to the history between carrying over and swap lie in the kept database, and nobody adds to it now."""

@@ -8,6 +8,7 @@ from typing import Any
 
 from backups import documents, next_command, words
 from backups.catalog import Listing
+from backups.kept import kept_until
 from backups.models import BackupHistory, BackupRestore
 from backups.postgres.swap import Kept, Swapped
 from backups.types import Server
@@ -59,7 +60,7 @@ def restore_as_text(row: BackupRestore, target: Server) -> str:
     )
     text = heading + "\n" + "\n".join(f"  {title:<11} {words.printable(value)}" for title, value in lines)
     if row.kept_database:
-        text += f"\nWhat was there before is kept as {words.printable(row.kept_database)}."
+        text += f"\nWhat was there before is kept as {words.printable(row.kept_database)}{words.until(kept_until(row))}."
         text += f"\nBack to it:     {next_command.undo(target)}\nLet go of it:   {next_command.discard(target)}"
     if row.safety_backup:
         text += f"\nWhat was there before is in the backup {row.safety_backup}."
@@ -108,7 +109,7 @@ def listing_as_json(listing: Listing, kept: Sequence[Kept]) -> str:
     return _json(
         {
             "backups": [asdict(entry) | {"is_whole": entry.is_whole} for entry in listing.entries],
-            "kept": [asdict(one) for one in kept],
+            "kept": [documents.kept(one) for one in kept],
             "problems": [str(problem) for problem in listing.problems],
         }
     )

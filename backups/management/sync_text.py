@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import datetime
 
-from backups import words
+from backups import fallback, words
 from backups.sync import Agreed
 
 SHOWN = 20
@@ -19,7 +19,7 @@ def as_text(found: Agreed, *, dry_run: bool) -> str:
     lines += _section(f"Rows {would}made from manifests", found.rebuilt)
     lines += _section(f"Rows {would}corrected by their manifests", found.mended)
     lines += [f"Restores and verifications {would}made from their records: {words.count(found.runs)}"] if found.runs else []
-    lines += _section(f"Gone from every store, {would}marked as missing", found.missing)
+    lines += _section(f"Whole in no store any more, {would}marked as missing", found.missing)
     lines += _section("There again", found.back)
     lines += _section(f"Pins {would}taken over from the bucket", found.pinned)
     begun = [f"{where}, begun {one.begun_at:%Y-%m-%d %H:%M} UTC" for where, one in found.unfinished]
@@ -28,7 +28,7 @@ def as_text(found: Agreed, *, dry_run: bool) -> str:
     kept = [f"{one.database}, {words.size(one.size_bytes)}" for one in found.kept]
     lines += _section("Kept from restores; icb db list tells how to go back or let go", kept)
     if found.missing and not dry_run:
-        lines.append("What is missing can't be restored. Where the bucket keeps versions, it can be had again.")
+        lines += ["What is missing can't be restored. icb db list shows what there is.", fallback.AGAIN]
     return "\n".join(lines)
 
 

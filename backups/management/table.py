@@ -1,9 +1,10 @@
 """The list of backups as a table for people: as many columns as fit, nothing ever cut off."""
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import cached_property
 from io import StringIO
 from typing import TYPE_CHECKING, cast
 
@@ -19,6 +20,7 @@ from backups.types import Server
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.segment import Segment
 
 COLOURS = {"succeeded": "green", "failed": "red", "running": "cyan"}
 GAP = 3  # between two columns
@@ -33,7 +35,7 @@ class _Column:
     is_number: bool = False
     styles: Sequence[str] = ()
 
-    @property
+    @cached_property
     def width(self) -> int:
         from rich.cells import cell_len
 
@@ -65,11 +67,10 @@ def print_kept(kept: Sequence[Kept], server: Server, out: OutputWrapper) -> None
     now = timezone.now()
     out.write(f"\nKept from restores, {words.size(sum(one.size_bytes or 0 for one in kept))}:")
     for one in kept:
-        until = kept_until(one)
-        limit = f", until {until:%Y-%m-%d %H:%M} UTC" if until else ""
         what = "what a restore had brought" if one.kind == "undone" else "replaced by a restore"
         name = words.printable(one.database)
-        out.write(f"  {name}   {words.size(one.size_bytes)}   {what} {words.age(one.kept_at, now=now)}{limit}")
+        ages = f"{words.age(one.kept_at, now=now)}{words.until(kept_until(one))}"
+        out.write(f"  {name}   {words.size(one.size_bytes)}   {what} {ages}")
         out.write(f"    back to it:   {next_command.undo(replace(server, database=one.replaced), kept=one.database)}")
     for replaced in sorted({one.replaced for one in kept}):
         name = words.printable(replaced)
@@ -120,18 +121,36 @@ def _fitting(columns: Sequence[_Column], *, width: int) -> list[_Column]:
 
 
 def _print_table(columns: Sequence[_Column], console: "Console") -> None:
-    from rich import box
-    from rich.table import Table
-    from rich.text import Text
+    """In lines of its own: rich's table measures and draws each cell several times, which of ten thousand is most of a list."""
+    from rich.segment import Segment, Segments
 
-    heading = "" if console.no_color else "bold"
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1), show_edge=False, header_style=heading)
-    for number, column in enumerate(columns):
-        table.add_column(column.name, justify="right" if column.is_number else "left", no_wrap=number > 0, overflow="fold")
+    widths = [column.width - GAP for column in columns]
+    widths[0] = min(widths[0], console.width - sum(column.width for column in columns[1:]))
+    drawn = [*_drawn([column.name for column in columns], ["bold"] * len(columns), columns, widths, console)]
+    drawn += [Segment("─" * (sum(widths) + GAP * (len(columns) - 1))), Segment.line()]
     for number in range(len(columns[0].cells)):
-        table.add_row(*(Text(column.cells[number], style=column.style(number)) for column in columns))
-    console.print(table)
+        cells = [column.cells[number] for column in columns]
+        drawn += _drawn(cells, [column.style(number) for column in columns], columns, widths, console)
+    console.print(Segments(drawn), soft_wrap=True)
     console.print()
+
+
+def _drawn(
+    cells: Sequence[str], styles: Sequence[str], columns: Sequence[_Column], widths: Sequence[int], console: "Console"
+) -> "Iterator[Segment]":
+    """A line of the table; where the first cell is too wide for its column, the rest of it below."""
+    from rich.cells import cell_len, chop_cells
+    from rich.segment import Segment
+
+    first, *below = chop_cells(cells[0], widths[0]) or [""]
+    for column, text, style, width in zip(columns, (first, *cells[1:]), styles, widths, strict=True):
+        told = Segment(text, console.get_style(style) if style and not console.no_color else None)
+        space = Segment(" " * (width - cell_len(text)))
+        yield from (space, told) if column.is_number else (told, space)
+        yield Segment(" " * GAP)
+    yield Segment.line()
+    for text in below:
+        yield from (Segment(text), Segment.line())
 
 
 def _print_stacked(columns: Sequence[_Column], console: "Console") -> None:

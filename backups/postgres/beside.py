@@ -110,7 +110,10 @@ def _gather(connection: Connection, tables: Iterable[Name], *, schema: str) -> N
     there = {(in_schema, name): oid for in_schema, name, oid in connection.execute(_TABLES)}
     wanted = set(tables)
     if missing := wanted - set(there):
-        raise UsageError(f"{', '.join('.'.join(name) for name in sorted(missing))}: not among the tables that were loaded.")
+        raise UsageError(
+            f"{', '.join('.'.join(name) for name in sorted(missing))}: not among the tables that were loaded.",
+            hint="icb db contents tells the tables of a backup.",
+        )
     found = connection.execute(_WITH_PARTITIONS, [[there[name] for name in wanted]]).fetchall()
     chosen = [oid for (oid,) in found]
     _require_different_names(connection, chosen)

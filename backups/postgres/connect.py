@@ -103,7 +103,19 @@ _REASONS = (
     ("name or service not known", "The host's name is unknown", "Check the host."),
     ("failed to resolve host", "The host's name is unknown", "Check the host."),
     ("unrecognized configuration parameter", "The server is older than PostgreSQL 14", "Supported are PostgreSQL 14 to 18."),
+    ("connection timeout expired", "No answer within {seconds} s", "Check the host, the port and the firewall."),
     ("timeout", "No answer in time", "Check the host, the port and the firewall."),
+    ("timed out", "No answer in time", "Check the host, the port and the firewall."),
+    ("no route to host", "No way leads to the host", "Check the host and the network."),
+    ("network is unreachable", "No way leads to the host", "Check the host and the network."),
+    (
+        "too many c",
+        "All connections of the server are taken",
+        "Wait until some have ended, or raise the limit (max_connections).",
+    ),
+    ("connection slots", "All connections of the server are taken", "Wait until some have ended, or raise max_connections."),
+    ("starting up", "The server is still starting", "Try again in a minute; its log tells how far it is."),
+    ("shutting down", "The server is shutting down", "Try again when it is back."),
     ("pg_hba.conf", "The server does not let this user in from here", "Look at pg_hba.conf on the server."),
     ("ssl", "No TLS connection came about", "Check sslmode and the certificates."),
 )
@@ -111,5 +123,9 @@ _REASONS = (
 
 def _explained(error: psycopg.OperationalError, server: Server) -> ConnectError:
     said = str(error).strip()
-    reason, hint = next(((why, todo) for text, why, todo in _REASONS if text in said.lower()), ("The connection failed", ""))
-    return ConnectError(f"{reason}: {server.address}.", detail=said, hint=hint)
+    known = ((why, todo) for text, why, todo in _REASONS if text in said.lower())
+    reason, hint = next(
+        known, ("The connection failed", "Is PostgreSQL running, and are host, port and user right? Its log says more.")
+    )
+    seconds = (_PATIENCE | dict(server.options))["connect_timeout"]
+    return ConnectError(f"{reason.format(seconds=seconds)}: {server.address}.", detail=said, hint=hint)

@@ -34,17 +34,17 @@ def run_dump(command: Command, *, takers: Sequence[Take], stall_timeout_seconds:
     """
     digest, size_bytes, contents = hashlib.sha256(), 0, Contents()
     archive = ArchiveReader(on_entry=contents.take)
-    with Process(command) as process:
-        for view in read_dump(process, stall_timeout_seconds=stall_timeout_seconds):
-            digest.update(view)
-            size_bytes += len(view)
-            archive.feed(view)
-            for take in takers:
-                take(view)
-            look(archive, size_bytes)
     try:
+        with Process(command) as process:
+            for view in read_dump(process, stall_timeout_seconds=stall_timeout_seconds):
+                digest.update(view)
+                size_bytes += len(view)
+                archive.feed(view)
+                for take in takers:
+                    take(view)
+                look(archive, size_bytes)
         archive.close()
     except ArchiveError as error:
-        error.hint = f"pg_dump said that it succeeded, yet nothing was kept. Look at {command.argv[0]} and the disk it is on."
+        error.hint = f"Nothing was kept, whatever pg_dump said. Look at {command.argv[0]} and the disk it is on."
         raise
     return Dumped(size_bytes=size_bytes, checksum=digest.hexdigest(), compression=archive.compression, objects=contents.objects())

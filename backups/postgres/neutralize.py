@@ -46,6 +46,7 @@ _IS_SOMETHING = """
 """
 _ENDS_TRANSACTION = re.compile(r"\s*(BEGIN|START|COMMIT|END|ROLLBACK|ABORT|PREPARE\s+TRANSACTION)\b", re.IGNORECASE)
 _NOTHING_CHANGED = "Nothing of it was done: it is all or nothing."
+_CORRECT = "Correct it in the settings: BACKUPS['NEUTRALIZE_SQL']."
 _SHOWN = 80
 
 
@@ -160,7 +161,9 @@ def _run(connection: Connection, statements: Sequence[str]) -> list[str]:
         connection.execute("SET CONSTRAINTS ALL IMMEDIATE")
     except psycopg.errors.IntegrityError as error:
         raise PostgresError(
-            f"What the statements of NEUTRALIZE_SQL have left can't stand together. {_NOTHING_CHANGED}", detail=words_of(error)
+            f"What the statements of NEUTRALIZE_SQL have left can't stand together. {_NOTHING_CHANGED}",
+            detail=words_of(error),
+            hint=_CORRECT,
         ) from error
     connection.execute("RESET ROLE")  # what a statement has set must not decide how the rest is found and done
     connection.execute("SET LOCAL search_path = pg_catalog")
@@ -177,7 +180,7 @@ def _failed(number: int, statement: str, why: str) -> PostgresError:
     return PostgresError(
         f"Statement {number} of NEUTRALIZE_SQL failed: {_shown(statement)} {_NOTHING_CHANGED}",
         detail=why,
-        hint="Correct it in the settings: BACKUPS['NEUTRALIZE_SQL'].",
+        hint=_CORRECT,
     )
 
 

@@ -79,7 +79,7 @@ def _attempt(server: Server, plan: Plan) -> tuple[Moves, float]:
         _raise_barrier(barrier, watcher, moves)
         try:
             if plan(watcher) != moves:
-                raise BusyError(f"Somebody else is renaming {names(moves)}. {UNTOUCHED}")
+                raise BusyError(f"Somebody else is renaming {names(moves)}. {UNTOUCHED}", hint="Try again.")
             return moves, _rename(moves, watcher=watcher, barrier=barrier, mover=mover, server=server)
         finally:
             with suppress(psycopg.Error):
@@ -191,7 +191,9 @@ def _require_done_after_all(server: Server, moves: Moves, *, pid: int, error: ps
                 ) from error
             time.sleep(0.5)
     if not is_done:
-        raise PostgresError(f"The connection broke while {names(moves)} was renamed. {UNTOUCHED}", detail=words_of(error))
+        raise PostgresError(
+            f"The connection broke while {names(moves)} was renamed. {UNTOUCHED}", detail=words_of(error), hint="Try again."
+        )
 
 
 def _explained(

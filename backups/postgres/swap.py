@@ -38,11 +38,12 @@ _UNTOUCHED = "Nothing was changed."
 
 @dataclass(frozen=True, kw_only=True)
 class Swapped:
-    """A swap that was done. `kept` is the name under which the replaced database stays, None where there was none; nobody could
-    connect to it for `seconds`.
+    """A swap that was done. `kept` is the name under which the replaced database stays, None where there was none; `at` is the
+    moment (UTC) that stands in its mark; nobody could connect to it for `seconds`.
     """
 
     kept: str | None
+    at: datetime
     seconds: float
 
 
@@ -71,7 +72,7 @@ def swap_in(staging: Server, *, target: str, expected_oid: int | None, run_id: s
             Move(database=staged, to=target, comment=None if marks.read(present.comment) else present.comment),
         )
 
-    return _swapped(*rename_all(staging, plan))
+    return _swapped(*rename_all(staging, plan), at=at)
 
 
 def undo(server: Server, kept: Kept, *, at: datetime) -> Swapped:
@@ -102,7 +103,7 @@ def undo(server: Server, kept: Kept, *, at: datetime) -> Swapped:
         )
         return (Move(database=present, to=name, comment=aside.text()), back)
 
-    return _swapped(*rename_all(server, plan))
+    return _swapped(*rename_all(server, plan), at=at)
 
 
 def discard(server: Server, *copies: Kept) -> None:
@@ -140,8 +141,8 @@ def _still_used(kept: Kept, detail: str) -> BusyError:
     )
 
 
-def _swapped(moves: Moves, seconds: float) -> Swapped:
-    return Swapped(kept=moves[0].to if len(moves) > 1 else None, seconds=seconds)
+def _swapped(moves: Moves, seconds: float, *, at: datetime) -> Swapped:
+    return Swapped(kept=moves[0].to if len(moves) > 1 else None, at=at, seconds=seconds)
 
 
 def _require_expected(target: str, present: Found | None, expected_oid: int | None) -> None:

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from uuid import UUID
 
 from django.db import Error as DatabaseError
-from django.db.models import Exists, OuterRef
+from django.db.models import Exists, OuterRef, Q
 from django.utils import timezone
 
 from backups import history, stores
@@ -50,19 +50,20 @@ def claim(one: Standing) -> str:
     return f"pinned meanwhile: {pin}" if pin else "no newer one is verified any more"
 
 
-def newer_is_verified() -> Exists:
-    """Of a row: that a newer backup of the same database is verified, as the history knows it now."""
-    return Exists(
-        BackupHistory.objects.succeeded().filter(
-            environment=OuterRef("environment"),
-            database=OuterRef("database"),
-            system_identifier=OuterRef("system_identifier"),
-            finished_at__gt=OuterRef("finished_at"),
-            verified_at__isnull=False,
-            bad_at__isnull=True,
-            missing_at__isnull=True,
-        )
+def newer_is_verified() -> Q:
+    """Of a row: that a newer backup of the same database is verified, as the history knows it now; of one that is in a bucket, a
+    newer one that is in a bucket, too.
+    """
+    newer = BackupHistory.objects.succeeded().filter(
+        environment=OuterRef("environment"),
+        database=OuterRef("database"),
+        system_identifier=OuterRef("system_identifier"),
+        finished_at__gt=OuterRef("finished_at"),
+        verified_at__isnull=False,
+        bad_at__isnull=True,
+        missing_at__isnull=True,
     )
+    return Exists(newer) & (Q(s3_key="") | Exists(newer.exclude(s3_key="")))
 
 
 def take_away(one: Standing) -> str:
@@ -140,7 +141,10 @@ def forget_notes(environment: str) -> None:
     try:
         noted.update(error_message="")
     except DatabaseError as error:
-        raise HistoryError(_("The history can't be written, so nothing is pruned."), detail=str(error)) from error
+        why = history.unreachable(error)
+        raise HistoryError(
+            _("The history can't be written, so nothing is pruned."), detail=f"{why.message}\n{why.detail}", hint=why.hint
+        ) from error
 
 
 def is_of(leftover: Leftover) -> bool:

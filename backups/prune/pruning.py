@@ -18,7 +18,7 @@ from backups.prune import deleting
 from backups.prune.locks import lock_on, locked
 from backups.prune.restoring import in_use
 from backups.prune.rules import has_rules, policy
-from backups.prune.shelf import Leftover, Shelf, Standing, look
+from backups.prune.shelf import Leftover, Shelf, Standing, look, remembered
 from backups.retention import STOPPED, Candidate, Decision, Policy, decide
 from backups.sentences import Sentence
 from backups.sentences import sentence as _
@@ -50,11 +50,13 @@ class Judged:
 @dataclass(kw_only=True)
 class Pruning:
     """What a prune has done, or would do. `backups` are newest first; `finished` are filenames of which a prune that died had
-    left something, `unfinished` says what is still left of others, and why; `left_alone` what only looks like a backup.
+    left something, `unfinished` says what is still left of others, and why; `left_alone` what only looks like a backup. What
+    `is_by_history` was held against no store.
     """
 
     policy: Policy
     is_dry_run: bool
+    is_by_history: bool = False
     backups: list[Judged] = field(default_factory=list)
     finished: list[str] = field(default_factory=list)
     unfinished: list[str] = field(default_factory=list)
@@ -106,14 +108,15 @@ class BackupPruning:
         self.lock = f"prune:{self.environment}"
         self._locks: dict[UUID, ObjectLock] = {}  # of what was about to go
 
-    def plan(self) -> Pruning:
-        """What a run would do now. Changes nothing.
+    def plan(self, *, by_history: bool = False) -> Pruning:
+        """What a run would do now. Changes nothing. `by_history` asks no store, for somebody who waits: it is what `remembered`
+        knows, and nothing of locks. A run looks at all of it.
 
         Raises ConfigurationError, HistoryError and StorageError where it is not known what there is.
         """
-        shelf = look(self.stores, environment=self.environment)
-        decisions = self._decide(shelf)
-        pruning = Pruning(policy=self.policy, is_dry_run=True, left_alone=shelf.left_alone)
+        shelf = remembered(environment=self.environment) if by_history else look(self.stores, environment=self.environment)
+        decisions = self._decide(shelf, by_history=by_history)
+        pruning = Pruning(policy=self.policy, is_dry_run=True, is_by_history=by_history, left_alone=shelf.left_alone)
         pruning.backups = [_planned(decision) for decision in decisions]
         if has_rules(self.policy):
             pruning.finished = [one.row.filename for one in shelf.leftovers]
@@ -166,7 +169,7 @@ class BackupPruning:
 
     # What the policy says, and two things that it does not know of.
 
-    def _decide(self, shelf: Shelf) -> Sequence[Decision]:
+    def _decide(self, shelf: Shelf, *, by_history: bool = False) -> Sequence[Decision]:
         """Locks are asked for only of what would go; each that is found lets the policy decide again."""
         now, used = timezone.now(), in_use()
         candidates = {
@@ -174,7 +177,7 @@ class BackupPruning:
             for one in shelf.standing
         }
         standing = {one.candidate.id: one for one in shelf.standing}
-        bucket_locks = self.stores.s3 is not None and has_rules(self.policy) and may_lock(self.stores.s3)
+        bucket_locks = not by_history and self.stores.s3 is not None and has_rules(self.policy) and may_lock(self.stores.s3)
         while True:
             judged = decide(candidates.values(), shelf.runs, self.policy, now=now)
             decisions = [self._spaced(one, standing[one.candidate.id], shelf, now=now) for one in judged]

@@ -5,7 +5,7 @@ may go in one run. Every doubt keeps.
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from math import floor
 from uuid import UUID
@@ -65,7 +65,7 @@ def protecting(
     whose = (one.environment, one.database)
     theirs = [other for other in candidates if (other.environment, other.database, other.cluster) == (*whose, one.cluster)]
     past = sorted((other for other in theirs if other.finished_at <= now), key=_order, reverse=True)
-    newest = next((other for other in past if other.is_verified), None)
+    newest = _newest_verified(past)[one.is_in_bucket]
     tried = [run for run in runs if (run.environment, run.database) == whose and run.cluster in (one.cluster, "")]
     failing = _failing([run for run in tried if run.finished_at <= now], policy)
     return tuple(_protections(one, newest=newest, failing=failing, policy=policy, now=now))
@@ -126,12 +126,23 @@ def _failing(runs: Iterable[Run], policy: Policy) -> str:
 def _protected(
     backups: Sequence[Candidate], *, past: Sequence[Candidate], failing: str, policy: Policy, now: datetime
 ) -> Reasons:
-    newest = next((one for one in past if one.is_verified), None)
-    return {one.id: list(_protections(one, newest=newest, failing=failing, policy=policy, now=now)) for one in backups}
+    newest = _newest_verified(past)
+    return {
+        one.id: list(_protections(one, newest=newest[one.is_in_bucket], failing=failing, policy=policy, now=now))
+        for one in backups
+    }
+
+
+def _newest_verified(past: Sequence[Candidate]) -> Mapping[bool, Candidate | None]:
+    """By which what is in the bucket (True) is measured, and what is not: what is lost with the machine lets nothing go of the
+    bucket.
+    """
+    verified = [one for one in past if one.is_verified]
+    return {True: next((one for one in verified if one.is_in_bucket), None), False: next(iter(verified), None)}
 
 
 def _protections(one: Candidate, *, newest: Candidate | None, failing: str, policy: Policy, now: datetime) -> Iterator[str]:
-    """What keeps a backup whatever the rules and the total say. `newest` is the newest verified one."""
+    """What keeps a backup whatever the rules and the total say. `newest` is the newest verified one, by which it is measured."""
     if one.pin:
         yield _("pinned: {reason}", reason=printable(one.pin))
     if one.locked_until is not None and one.locked_until > now:
@@ -144,7 +155,9 @@ def _protections(one: Candidate, *, newest: Candidate | None, failing: str, poli
         yield ngettext(
             "younger than {count} day", "younger than {count} days", policy.minimum_age_days, count=count(policy.minimum_age_days)
         )
-    if newest is None:
+    if newest is None and one.is_in_bucket:
+        yield _("no backup in the bucket is verified up to now: {stopped}", stopped=STOPPED)
+    elif newest is None:
         yield _("no backup up to now is verified: {stopped}", stopped=STOPPED)
     elif newest.finished_at <= one.finished_at <= now:
         yield _beside_the_newest(one, newest)
@@ -155,7 +168,7 @@ def _protections(one: Candidate, *, newest: Candidate | None, failing: str, poli
 def _beside_the_newest(one: Candidate, newest: Candidate) -> str:
     """For what is not older than the newest verified one: a step back from it must stay possible, and so must a look."""
     if one.id == newest.id:
-        return _("newest verified")
+        return _("newest verified in the bucket") if one.is_in_bucket else _("newest verified")
     if one.finished_at == newest.finished_at:
         return _("as new as the newest verified")
     return _("bad, but nothing newer is verified") if one.is_bad else _("not verified yet, and newer than the newest verified")

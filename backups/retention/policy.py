@@ -65,7 +65,7 @@ class Candidate:
 
     `is_bad`: a verification said that the backup itself is bad. `pin` is the reason, "" where it is not pinned. `locked_until`
     is the store's object lock. `is_in_use`: a restore of it runs now. `cluster` is the server's system identifier, "" where the
-    server hides it.
+    server hides it. `is_in_bucket`: it is not in the local folder alone, which is lost where its machine is.
     """
 
     id: UUID
@@ -80,6 +80,7 @@ class Candidate:
     pin: str = ""
     locked_until: datetime | None = None
     is_in_use: bool = False
+    is_in_bucket: bool = False
 
     @property
     def is_verified(self) -> bool:

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from backups.exceptions import ObjectExistsError, ObjectMissingError, StorageError
+from backups.storage.store import MISSING
 
 # What link(2) says where the file system has no hard links (FAT, some network and FUSE ones).
 _NO_LINKS = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK})
@@ -18,7 +19,7 @@ def translated(path: Path) -> Iterator[None]:
     try:
         yield
     except (FileNotFoundError, NotADirectoryError) as error:
-        raise ObjectMissingError(f"{path} is not there.", detail=str(error)) from error
+        raise ObjectMissingError(f"{path} is not there.", detail=str(error), hint=MISSING) from error
     except OSError as error:
         raise StorageError(
             f"{path} can't be used: {error.strerror}.",

@@ -25,6 +25,7 @@ from backups.storage.folders import FolderPage, folder_page
 from backups.storage.multipart import MultipartWriter
 from backups.storage.parts import content_md5
 from backups.storage.ranges import in_ranges
+from backups.storage.store import MISSING
 from backups.storage.whole import read_whole
 from backups.types import StoredObject, StoreOptions, UnfinishedObject
 
@@ -256,7 +257,7 @@ class S3Store:
             yield
         except FAILURES as error:
             if key and is_missing(error):
-                raise ObjectMissingError(f"{self.location(key)} is not in the bucket.") from error
+                raise ObjectMissingError(f"{self.location(key)} is not in the bucket.", hint=MISSING) from error
             raise self._explained(error, doing=doing, key=key) from error
 
     def _explained(self, error: Failure, *, doing: str, key: str) -> StorageError:

@@ -5,6 +5,8 @@ from typing import Protocol
 
 from backups.types import StoredObject, UnfinishedObject
 
+MISSING = "It was deleted or moved. Choose another backup: icb db list"  # what to do where an object is not there
+
 
 class Writer(Protocol):
     """One object on its way. Nothing can be seen at its key before `commit`."""

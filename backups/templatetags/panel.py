@@ -9,6 +9,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
 from backups.admin import figures, nouns, pills
+from backups.kept import kept_until
 from backups.sentences import translated
 
 register = template.Library()
@@ -22,6 +23,7 @@ register.filter("change", figures.change)
 register.filter("said", translated)
 register.filter("noun", nouns.noun)
 register.filter("heading", nouns.heading)
+register.filter("kept_until", kept_until)
 
 
 @register.simple_tag

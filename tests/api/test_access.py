@@ -12,7 +12,7 @@ from pytest_django.fixtures import Settings
 from backups.api.schema import SETTINGS
 from backups.models import AuditEntry
 from ichrisbirch_site import openapi
-from tests.api.conftest import Make, problem
+from tests.api.conftest import JSON, Make, problem
 from tests.integration.health import made
 
 pytestmark = pytest.mark.usefixtures("history")
@@ -159,3 +159,7 @@ def test_another_method_is_not_allowed(admin_client: Client, method: str) -> Non
     response = getattr(admin_client, method)("/admin/backups/")
     problem(response, 405, "method-not-allowed")
     assert response["Allow"] == "GET, HEAD, POST"
+
+
+def test_whoever_has_no_token_is_told_how_to_come_by_one() -> None:
+    assert "icb token create" in problem(Client(**JSON).get("/admin/backups/"), 401, "not-authenticated")["hint"]

@@ -1,5 +1,6 @@
 """Restores and verifications: their lists, what can be done with a row by whom, and stopping one."""
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -134,6 +135,17 @@ def test_what_a_restore_has_replaced_leads_back_where_the_settings_allow_its_tar
     assert links(admin_client, row) == {"undo": f"{RESTORES}{row.id}/undo/"}
     assert links(bearer("run"), row) == {}
     assert links(admin_client, restore(status="succeeded", target_database=source.database)) == {}
+
+
+def test_until_when_what_was_replaced_is_kept_is_told_and_anew_when_the_settings_change(
+    admin_client: Client, backups_settings: Settings
+) -> None:
+    row = restore(status="succeeded", kept_database="kept", kept_at=datetime(2026, 11, 20, tzinfo=UTC))
+    answer = admin_client.get(f"{RESTORES}{row.id}/")
+    assert answer.json()["kept_until"] is None
+    backups_settings.BACKUPS = {**backups_settings.BACKUPS, "KEEP_REPLACED_DAYS": 3}
+    told = admin_client.get(f"{RESTORES}{row.id}/", HTTP_IF_NONE_MATCH=answer["ETag"])
+    assert told.json()["kept_until"] == "2026-11-23T00:00:00Z"
 
 
 # Stopping one

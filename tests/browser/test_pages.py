@@ -8,6 +8,7 @@ from django.contrib import admin
 from django.urls import Resolver404, resolve, reverse
 
 from backups.admin.urls import urlpatterns
+from backups.models import Incident
 from tests.browser.conftest import WindowOf
 from tests.browser.furnishing import LISTS, PAGES, PANEL, PLAIN, Furnished, empty_address_of
 from tests.browser.site import GROUPS, Site
@@ -108,6 +109,23 @@ def test_what_one_may_not_do_is_not_shown_and_its_address_is_closed(
 @pytest.mark.parametrize("page", SEEN_OTHERWISE)
 def test_a_page_is_whole_for_a_viewer_who_may_do_nothing(furnished: Furnished, window_of: WindowOf, page: str) -> None:
     window_of("viewer").visit(furnished.address_of(page), looks=AXED)
+
+
+def test_the_answer_is_said_anew_when_servers_and_stores_have_answered_otherwise(
+    furnished: Furnished, window_of: WindowOf
+) -> None:
+    window, address = window_of("viewer"), reverse(f"{PANEL}:overview")
+    given = {"event": "bucket-reachable", "environment": "testing", "message": "It was so at the last look."}
+    last_look = Incident.objects.create(key="bucket-reachable:shop-backups", **given)
+    shop = window.page.locator("#bk-databases tr", has=window.page.get_by_role("link", name="shop", exact=True))
+    try:
+        at_first = window.page.request.get(address, headers=AS_A_BROWSER).text()
+        assert "Not safe" in at_first[at_first.index(">shop</a>") :].partition("</td>")[0]
+        window.visit(address)
+    finally:
+        last_look.delete()
+    assert "Not safe" not in shop.inner_text()
+    assert window.page.locator("#bk-verdict h1").count() == 1
 
 
 def test_what_stands_against_a_plan_takes_the_place_of_the_page_that_was_there_at_once(

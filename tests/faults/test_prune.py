@@ -431,6 +431,13 @@ def test_a_locked_backup_stays_its_row_says_until_when_and_the_others_go(locking
     assert whole() == {three["new"], three["oldest"]}
 
 
+def test_a_plan_by_the_history_alone_knows_of_no_lock_and_the_run_after_it_does(locking: str, backups_settings: Settings) -> None:
+    three = three_backups()
+    s3_client(backups_settings).put_object_legal_hold(Bucket=locking, Key=three["oldest"], LegalHold={"Status": "ON"})
+    assert fates(BackupPruning().plan(by_history=True))["oldest"] == "obsolete"
+    assert fates(BackupPruning().run())["oldest"] == "keep"
+
+
 def test_a_lock_that_has_ended_holds_nothing_and_a_legal_hold_does(locking: str, backups_settings: Settings) -> None:
     three, client = three_backups(), s3_client(backups_settings)
     past = datetime.now(UTC) + timedelta(seconds=1)

@@ -19,6 +19,7 @@ from pytest_django.fixtures import Settings
 from backups import conf
 from backups.backup import DatabaseBackup
 from backups.exceptions import BackupNotFoundError, ChecksumError, LoadError, RefusedError, RunningError
+from backups.kept import kept_of
 from backups.models import BackupHistory, BackupRestore
 from backups.postgres import databases, programs, swap
 from backups.postgres.target import identity
@@ -320,6 +321,21 @@ def test_kill_9_right_after_the_swap_leaves_the_restored_database_and_the_next_r
     assert databases_beside(admin, scene.target) == [lost.kept_database]
     assert contents(replace(scene.target, database=lost.kept_database)) == before
     assert list(scratch.iterdir()) == []
+
+
+def test_what_a_restore_that_was_killed_then_has_replaced_is_kept_since_the_swap(
+    scene: Scene, admin: Server, scratch: Path
+) -> None:
+    with scene.swapped() as worker:
+        lost = BackupRestore.objects.get()
+        worker.kill()
+        scene.forget_what_waits()
+
+    assert settle(admin, scratch) == [lost]
+
+    lost.refresh_from_db()
+    (kept,) = kept_of(scene.target)
+    assert (lost.kept_database, lost.kept_at) == (kept.database, kept.kept_at)
 
 
 def test_what_was_swapped_in_by_a_restore_that_was_killed_then_can_be_undone(scene: Scene) -> None:

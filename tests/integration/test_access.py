@@ -61,6 +61,12 @@ def test_every_action_has_a_permission_that_django_knows() -> None:
     assert {access.permission_of(action) for action in Action} <= known
 
 
+@pytest.mark.usefixtures("groups")
+def test_no_group_has_a_permission_of_ours_that_gives_nothing() -> None:
+    given = Permission.objects.filter(group__name__startswith="backup ", content_type__app_label="backups")
+    assert {f"backups.{one.codename}" for one in given} == {access.permission_of(action) for action in Action}
+
+
 def test_nobody_may_do_anything_without_a_permission() -> None:
     for user in (AnonymousUser(), User.objects.create_user("staff", is_staff=True)):
         assert allowed(user) == allowed(request(user)) == set()

@@ -7,7 +7,8 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.db import connections
+from django.db import connection, connections
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from pytest_django.fixtures import Settings
 
@@ -161,6 +162,13 @@ def test_an_open_incident_stays_open_while_a_refused_run_leaves_it_undecided() -
     made("failed")
     assert look().closed == 0
     assert keys() == ["backup-failed:shop"]
+
+
+def test_a_look_asks_once_which_runs_ended_last() -> None:
+    made("failed")
+    with CaptureQueriesContext(connection) as asked:
+        look()
+    assert len([query for query in asked.captured_queries if '"finished_at" DESC NULLS LAST' in query["sql"]]) == 1
 
 
 def test_another_environment_is_not_ours_to_tell_of() -> None:

@@ -302,7 +302,8 @@ def test_a_history_that_can_not_be_read_is_unknown_and_the_rest_is_told(bucket: 
     assert "no table yet" in one(found, "history").text
     assert one(found, "bucket-reachable").state is State.OK
     assert one(found, "backup-role").state is State.OK
-    assert "Not safe" in meaning
+    assert meaning.startswith("Not known whether you are safe: ")
+    assert "The history could not be asked." in meaning
     assert "the history can't be read" in meaning
 
 

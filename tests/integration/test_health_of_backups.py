@@ -66,6 +66,17 @@ def test_without_a_schedule_a_backup_is_too_old_after_26_hours(site: Site) -> No
     assert one(checks(site, Thresholds(backup_age_hours=27)), "newest-backup").state is State.OK
 
 
+def test_a_backup_in_the_local_folder_alone_does_not_count_as_it_is_lost_with_its_machine(site: Site) -> None:
+    made(site.server.database, hours_ago=1, local_path="/backups/one.dump")
+    found = one(checks(site), "newest-backup")
+    assert (found.state, found.text.partition(";")[0]) == (State.BAD, "no backup that would outlive this machine")
+
+    made(site.server.database, hours_ago=30, s3_key="testing/postgres/old.dump", local_path="/backups/old.dump")
+    found = one(checks(site), "newest-backup")
+    assert found.text == "newest backup 30 h ago, 1.0 MiB; 1 newer one is in the local folder alone"
+    assert found.state is State.BAD
+
+
 @pytest.mark.parametrize("field", ["bad_at", "missing_at"])
 def test_a_backup_that_could_not_be_restored_does_not_count(site: Site, field: str) -> None:
     made(site.server.database, hours_ago=30)

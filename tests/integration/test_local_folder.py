@@ -106,7 +106,7 @@ def test_a_copy_by_name_is_not_called_unknown_while_the_folder_is_not_mounted(
 
 def test_a_copy_that_is_gone_from_its_own_folder_is_missing(run: Run, kept: BackupHistory) -> None:
     shutil.rmtree(Path(kept.local_path).parent)
-    assert f"Gone from every store, marked as missing: 1\n  {kept.filename}" in run("db_sync").out
+    assert f"Whole in no store any more, marked as missing: 1\n  {kept.filename}" in run("db_sync").out
 
 
 def test_a_folder_that_is_lost_for_good_is_said_to_be_so_by_making_its_mark(
@@ -115,7 +115,7 @@ def test_a_folder_that_is_lost_for_good_is_said_to_be_so_by_making_its_mark(
     unmount()
     (local_folder / bucket).mkdir()
     (local_folder / bucket / NAME).touch()
-    assert "Gone from every store, marked as missing: 1" in run("db_sync").out
+    assert "Whole in no store any more, marked as missing: 1" in run("db_sync").out
 
 
 def test_a_folder_from_before_there_were_marks_gets_its_mark_silently(run: Run, kept: BackupHistory, local_folder: Path) -> None:

@@ -1,6 +1,8 @@
 """However many backups there are: the stores are asked for their lists and for what is new, and the history by the page."""
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 from django.db import connection
@@ -9,11 +11,13 @@ from pytest_django.fixtures import Settings
 
 from backups import catalog
 from backups.catalog import joining
+from backups.exceptions import StorageError
 from backups.models import BackupHistory
 from backups.prune import BackupPruning
+from backups.prune import shelf as prune_shelf
 from backups.stores import configured
 from backups.sync import CatalogSync
-from tests.faults.proxy import Proxy
+from tests.faults.proxy import Proxy, deny, operation
 from tests.integration import shelf
 
 pytestmark = pytest.mark.usefixtures("history")
@@ -85,6 +89,40 @@ def test_what_is_known_is_judged_without_a_query_for_each_and_without_its_tables
     of_ninety = queries(look)
     assert len(of_ninety) == len(of_two)
     assert [text for text in of_ninety if "table_snapshot" in text] == []
+
+
+@pytest.mark.parametrize(
+    ("room", "look"),
+    [(joining, lambda: catalog.list_backups(limit=None)), (prune_shelf, lambda: BackupPruning().plan())],
+    ids=["list", "prune"],
+)
+def test_only_what_must_be_read_is_given_to_threads(
+    bucket: str, monkeypatch: pytest.MonkeyPatch, room: Any, look: Callable[[], object]
+) -> None:
+    given: list[object] = []
+
+    class Counting(ThreadPoolExecutor):
+        def submit(self, *work: Any, **more: Any) -> Any:
+            given.append(work)
+            return super().submit(*work, **more)
+
+    put(30)
+    for minutes in range(3):
+        shelf.put("new", minutes=100 + minutes, row=False)
+    monkeypatch.setattr(room, "ThreadPoolExecutor", Counting)
+    look()
+    assert len(given) == 3
+
+
+def test_where_one_manifest_can_not_be_read_a_prune_asks_for_no_more(proxy: Proxy) -> None:
+    put(100, rows=False)
+    proxy.when(operation("get"), deny)
+
+    def plan() -> None:
+        with pytest.raises(StorageError):
+            BackupPruning().plan()
+
+    assert requests(proxy, plan)["get"] < 100
 
 
 def test_a_short_list_does_not_ask_the_bucket_for_what_is_older(proxy: Proxy) -> None:

@@ -89,6 +89,34 @@ def without_history() -> Iterator[None]:
             cursor.execute('ALTER TABLE "admin"."lost" RENAME TO backup_history')
 
 
+# What the history alone tells
+
+
+def test_what_history_and_bucket_agree_on_is_planned_by_the_history_alone_without_a_request(proxy: Proxy, retain: Retain) -> None:
+    retain(keep_last=1)
+    for number in range(4):
+        shelve(f"n{number}", days=1 + number)
+    shelve("bad", days=6, bad_at=timezone.now())
+    pin(shelve("pinned", days=7), reason="for the audit")
+    whole = BackupPruning().plan()
+    proxy.seen.clear()
+
+    told = BackupPruning().plan(by_history=True)
+
+    assert proxy.seen == []
+    assert told.backups == whole.backups
+    assert (told.is_by_history, whole.is_by_history) == (True, False)
+
+
+def test_the_history_alone_plans_nothing_of_what_it_knows_to_be_gone_or_not_whole(bucket: str, retain: Retain) -> None:
+    retain(keep_last=1)
+    shelve("new", days=1)
+    shelve("missing", days=3, missing_at=timezone.now(), dump=None, manifest=False)
+    shelve("deleted", days=4, deleted_at=timezone.now(), dump=None, manifest=False)
+    shelve("failed", days=5, status="failed", verified=False, dump=None, manifest=False)
+    assert fates(BackupPruning().plan(by_history=True)) == {"new": "keep"}
+
+
 # What is said
 
 
@@ -130,7 +158,7 @@ def test_a_dry_run_prints_keep_and_obsolete_newest_first_each_with_its_rule_and_
     assert [line.split()[0] for line in lines[:4]] == ["keep", "keep", "keep", "obsolete"]
     assert [described(line.split()[1]) for line in lines[:4]] == ["unproven", "one", "two", "three"]
     assert "not verified yet, and newer than the newest verified" in lines[0]
-    assert "newest verified; verified 1 of the last 1; newest of" in lines[1]
+    assert "newest verified in the bucket; verified 1 of the last 1; newest of" in lines[1]
     assert "(day 2 of 2)" in lines[2]
     assert lines[3].endswith("2 days ago   1005 B   no rule keeps it")
     assert lines[-2:] == [

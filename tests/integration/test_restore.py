@@ -436,8 +436,10 @@ def test_the_history_survives_the_restore_of_its_own_database(site: Server, on_s
     assert done.code == 0, done.err
     assert history_of(site) == {"first": "succeeded", "second": "succeeded"}
     with connect(site) as session:
-        rows = session.execute("SELECT status, kept_database <> '', finished_at IS NOT NULL FROM admin.backup_restore").fetchall()
-    assert rows == [("succeeded", True, True)]
+        query = "SELECT status, kept_database <> '', kept_at IS NOT NULL, finished_at IS NOT NULL FROM admin.backup_restore"
+        assert session.execute(query).fetchall() == [("succeeded", True, True, True)]
+        proven = "SELECT description FROM admin.backup_history WHERE verified_at IS NOT NULL"
+        assert session.execute(proven).fetchall() == [("first",)]
 
     undone = on_site("db_restore", "--undo", "--yes", site.database)
     assert undone.code == 0, undone.err

@@ -162,13 +162,34 @@ def test_what_no_store_has_any_more_is_marked_and_again_when_it_is_back(
         client.delete_object(Bucket=backup.bucket, Key=key)
 
     done = run("db_sync")
-    assert f"Gone from every store, marked as missing: 1\n  {backup.filename}" in done.out
+    assert f"Whole in no store any more, marked as missing: 1\n  {backup.filename}" in done.out
     backup.refresh_from_db()
     assert backup.missing_at is not None
 
     for key, body in bodies.items():
         client.put_object(Bucket=backup.bucket, Key=key, Body=body)
     assert f"There again: 1\n  {backup.filename}" in run("db_sync").out
+    backup.refresh_from_db()
+    assert backup.missing_at is None
+
+
+@pytest.mark.parametrize("half", ["dump", "manifest", "tail"])
+def test_a_young_backup_of_which_half_is_left_is_marked_as_missing(
+    half: str, run: Run, backup: BackupHistory, backups_settings: Settings
+) -> None:
+    client = s3_client(backups_settings)
+    key = f"{backup.s3_key}.json" if half == "manifest" else backup.s3_key
+    body = client.get_object(Bucket=backup.bucket, Key=key)["Body"].read()
+    client.delete_object(Bucket=backup.bucket, Key=key)
+    if half == "tail":
+        client.put_object(Bucket=backup.bucket, Key=key, Body=body[:-1])
+
+    run("db_sync")
+    backup.refresh_from_db()
+    assert backup.missing_at is not None
+
+    client.put_object(Bucket=backup.bucket, Key=key, Body=body)
+    run("db_sync")
     backup.refresh_from_db()
     assert backup.missing_at is None
 

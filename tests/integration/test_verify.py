@@ -11,6 +11,7 @@ from pytest_django.fixtures import Settings
 from backups.assertions import failed_assertions
 from backups.exceptions import UnableError
 from backups.models import BackupHistory, BackupRestore
+from backups.stores import configured
 from backups.types import Server
 from backups.verify import unverified
 from ichrisbirch_site.embedded import services
@@ -312,6 +313,43 @@ def test_the_list_tells_proof_apart_from_status(run: Run, backup: BackupHistory)
     assert line().count("just now") == 2
     BackupHistory.objects.update(bad_at=timezone.now())
     assert " BAD " in line()
+
+
+@pytest.mark.parametrize("gone", [("",), (".json",), ("", ".json")])
+def test_a_backup_that_is_gone_from_every_store_is_bad(
+    gone: tuple[str, ...], run: Run, backup: BackupHistory, backups_settings: Settings
+) -> None:
+    client = s3_client(backups_settings)
+    for suffix in gone:
+        client.delete_object(Bucket=backup.bucket, Key=backup.s3_key + suffix)
+
+    done = run("db_verify", backup.s3_key, "--level", "stored")
+
+    assert done.code == 1
+    assert f"No store has {backup.filename} whole any more." in done.out + done.err
+    backup.refresh_from_db()
+    (verification,) = backup.restores.all()
+    assert (verification.verdict, backup.bad_at is not None) == ("bad", True)
+
+
+def test_a_backup_whose_bucket_is_not_the_configured_one_is_not_called_bad(run: Run, backup: BackupHistory) -> None:
+    BackupHistory.objects.update(bucket="the-one-of-last-year")
+    s3 = configured().require_s3()
+    s3.delete(backup.s3_key)
+
+    done = run("db_verify", backup.filename)
+
+    assert done.code == 1
+    backup.refresh_from_db()
+    assert (BackupRestore.objects.count(), backup.bad_at) == (0, None)
+
+
+def test_a_name_in_another_environment_says_nothing_of_ours(run: Run, backup: BackupHistory) -> None:
+    done = run("db_verify", backup.filename, "--environment", "staging")
+
+    assert done.code == 1
+    backup.refresh_from_db()
+    assert (BackupRestore.objects.count(), backup.bad_at) == (0, None)
 
 
 def test_a_backup_that_another_key_signed_is_not_called_bad(run: Run, backup: BackupHistory, backups_settings: Settings) -> None:

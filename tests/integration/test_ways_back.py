@@ -3,12 +3,18 @@
 import json
 import shlex
 from dataclasses import replace
+from datetime import timedelta
 from uuid import uuid4
 
 import pytest
+from django.db import connection, transaction
+from django.db.models import F
+from django.utils import timezone
 from psycopg import sql
 from pytest_django.fixtures import Settings
 
+from backups import history
+from backups.kept import is_expired, kept_of, kept_until
 from backups.models import BackupHistory, BackupRestore
 from backups.types import Server
 from tests.conftest import connect
@@ -69,6 +75,39 @@ def test_an_undo_is_undone_by_the_command_that_it_prints(run: Run, live: Server)
     row = BackupRestore.objects.get()
     assert row.undone_at is None
     assert rows_of(replace(live, database=row.kept_database), "event") == 5010
+
+
+def test_what_is_kept_anew_is_kept_as_long_as_its_mark_says_and_not_since_the_restore_ended(
+    run: Run, live: Server, backups_settings: Settings
+) -> None:
+    backups_settings.BACKUPS = {**backups_settings.BACKUPS, "KEEP_REPLACED_DAYS": 3}
+    restored(run, live)
+    BackupRestore.objects.update(finished_at=F("finished_at") - timedelta(days=4), kept_at=F("kept_at") - timedelta(days=4))
+    undone = run("db_restore", "--undo", "--target-dbname", live.database, "--yes", live.database)
+    assert run("db_restore", *command_after("Back to it:", undone.out)).code == 0
+
+    row, (mark, *_older) = BackupRestore.objects.get(), kept_of(live)
+    assert (mark.database, mark.kept_at) == (row.kept_database, row.kept_at)
+    assert kept_until(row) == kept_until(mark)
+    assert not is_expired(row)
+    listed = json.loads(run("db_list", "--json").out)["kept"]
+    assert [one["kept_until"] for one in listed if one["database"] == row.kept_database] == [kept_until(row).isoformat()]
+
+
+def test_a_restored_history_that_is_older_than_the_moment_of_the_swap_is_left_without_it() -> None:
+    with transaction.atomic():
+        with connection.cursor() as cursor:
+            cursor.execute("ALTER TABLE admin.backup_restore DROP COLUMN kept_at")
+        history.note_kept(str(uuid4()), since=timezone.now())
+        transaction.set_rollback(True)
+
+
+def test_what_is_kept_is_reported_with_its_last_day(run: Run, live: Server, backups_settings: Settings) -> None:
+    backups_settings.BACKUPS = {**backups_settings.BACKUPS, "KEEP_REPLACED_DAYS": 3}
+    done = restore_over(run, live, "--yes", live.database)
+    row, (mark,) = BackupRestore.objects.get(), kept_of(live)
+    assert row.kept_at == mark.kept_at
+    assert f"is kept as {row.kept_database}, until {mark.kept_at + timedelta(days=3):%Y-%m-%d %H:%M} UTC." in done.out
 
 
 def test_where_everything_is_undone_the_next_command_puts_the_restored_one_in_place(run: Run, live: Server) -> None:

@@ -29,6 +29,18 @@ def browser_of(groups: None) -> Callable[..., Client]:
 
 
 @pytest.fixture
+def viewer(browser_of: Callable[..., Client]) -> Client:
+    """Who may look."""
+    return browser_of("backup viewer")
+
+
+@pytest.fixture
+def administrator(browser_of: Callable[..., Client]) -> Client:
+    """Who may do everything with backups."""
+    return browser_of("backup administrator")
+
+
+@pytest.fixture
 def backup(source: Server, bucket: str) -> BackupHistory:
     """A whole backup of `source`, which then lost a table."""
     made = DatabaseBackup(description="good", database="source").run()

@@ -1,9 +1,12 @@
 """The audit as a page."""
 
+import re
 from collections.abc import Callable
 
 import pytest
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 
 from backups.audit import By, Channel, Outcome, note
 from backups.models import AuditEntry
@@ -32,6 +35,22 @@ def test_it_shows_who_did_what_and_why_it_was_refused(browser_of: Callable[..., 
         assert told in page
     assert "1 to 1 of 1" in client.get(f"{AUDIT}?outcome__exact=refused").content.decode()
     assert "1 to 1 of 1" in client.get(f"{AUDIT}?q=backup-y").content.decode()
+
+
+def test_its_filter_has_each_action_once_and_does_not_read_every_entry_for_that(browser_of: Callable[..., Client]) -> None:
+    by = By(channel=Channel.API, actor="deploy")
+    for action in ("unpin", "create", "unpin", "cancel", "create"):
+        note(action=action, outcome=Outcome.DONE, by=by)
+    client = browser_of("backup administrator")
+    with CaptureQueriesContext(connection) as asked:
+        page = client.get(AUDIT).content.decode()
+    assert re.findall(r'href="\?action=(\w+)"', page) == ["cancel", "create", "unpin"]
+    assert [query for query in asked.captured_queries if "DISTINCT" in query["sql"] and '"action"' in query["sql"]] == []
+    assert "1 to 2 of 2" in client.get(f"{AUDIT}?action=unpin").content.decode()
+
+
+def test_an_audit_without_an_entry_has_no_action() -> None:
+    assert AuditEntry.objects.actions() == []
 
 
 @pytest.mark.parametrize("address", [AUDIT, f"{AUDIT}1/change/"])

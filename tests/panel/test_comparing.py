@@ -30,11 +30,6 @@ def seen(*tables: TableRows, **more: object) -> Snapshot:
 
 
 @pytest.fixture
-def viewer(browser_of: Callable[..., Client]) -> Client:
-    return browser_of("backup viewer")
-
-
-@pytest.fixture
 def two(monkeypatch: pytest.MonkeyPatch) -> tuple[BackupHistory, BackupHistory]:
     """An older and a newer backup, whose manifests tell BEFORE and AFTER."""
     monkeypatch.setattr(shelf, "SNAPSHOT", seen(*BEFORE))

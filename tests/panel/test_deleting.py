@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable
 from datetime import timedelta
+from html import unescape
 from typing import Any
 
 import pytest
@@ -51,11 +52,6 @@ def queue(monkeypatch: pytest.MonkeyPatch) -> Queue:
 @pytest.fixture
 def pruner(browser_of: Callable[..., Client]) -> Client:
     return browser_of("backup pruner")
-
-
-@pytest.fixture
-def viewer(browser_of: Callable[..., Client]) -> Client:
-    return browser_of("backup viewer")
 
 
 @pytest.fixture
@@ -135,7 +131,7 @@ def test_what_stops_the_prune_is_said(viewer: Client, bucket: str, retain: Calla
     shelve("new", days=1, verified=False)
     shelve("old", days=3, verified=False)
     text = page(viewer)
-    assert "no backup up to now is verified" in text
+    assert "no backup in the bucket is verified up to now" in text
     assert "icb db verify latest" in text
 
 
@@ -149,17 +145,26 @@ def test_whoever_may_not_prune_sees_what_would_go_and_no_form(
     assert 'name="name"' in page(pruner)
 
 
-def test_of_many_backups_the_page_is_there_at_once_and_the_plan_comes_after(
+def test_of_many_backups_the_plan_is_what_the_history_tells_and_says_so_and_the_bucket_is_asked_when_wanted(
     viewer: Client, bucket: str, retain: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(deleting, "MANY", 1)
     retain(keep_last=1)
     shelve("new", days=1)
     shelve("old", days=3)
-    asked = page(viewer)
-    assert "2 backups are held against the rules" in asked
-    (address,) = re.findall(r'hx-get="([^"]+)"', asked)
-    assert "A prune would delete 1 backup" in page(viewer, address)
+    shelf.put("without a row", at=timezone.now() - timedelta(days=5), row=False)
+    assert "the bucket was not asked" not in page(viewer)
+    monkeypatch.setattr(deleting, "MANY", 1)
+    told = page(viewer)
+    assert "the bucket was not asked" in told
+    assert "A prune would delete 1 backup<" in told
+
+    (link,) = re.findall(r'href="(\?[^"]+)">Hold it against the bucket', told)
+    soon = page(viewer, f"{PRUNE}{link}")
+    assert "2 backups are held against the rules" in soon
+    (address,) = re.findall(r'hx-get="([^"]+)"', soon)
+    whole = page(viewer, unescape(address))
+    assert "the bucket was not asked" not in whole
+    assert "A prune would delete 2 backups<" in whole
 
 
 def test_a_prune_is_queued_by_the_typed_name_of_the_environment_and_noted(

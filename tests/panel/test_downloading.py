@@ -127,6 +127,33 @@ def test_an_address_that_names_no_backups_leads_to_where_they_are_chosen(restore
     assert "Choose them in the history." in answer.content.decode()
 
 
+@pytest.mark.parametrize("page", ["/admin/backups/downloads/?id={id}", "/admin/backups/{id}/"])
+def test_of_a_lost_backup_the_newest_verified_one_is_named(restorer: Client, page: str) -> None:
+    lost = made("shop", missing_at=timezone.now())
+    proven, _newer = made("shop", hours_ago=9, verified_at=timezone.now()), made("shop", hours_ago=5)
+    text = restorer.get(page.format(id=lost.id)).content.decode()
+    assert f'Turn to: <a href="/admin/backups/{proven.id}/">' in text
+
+
+def test_of_a_lost_backup_that_was_the_only_one_the_command_that_looks_further_is_named(restorer: Client) -> None:
+    lost = made("shop", missing_at=timezone.now())
+    assert "<code>icb db list</code>" in restorer.get(f"/admin/backups/downloads/?id={lost.id}").content.decode()
+
+
+def test_a_program_that_wants_a_lost_dump_is_told_where_to_turn(restorer: Client, bucket: str) -> None:
+    lost = made("shop", filename="backup-2024-01-15T1200-lost.dump", s3_key="testing/x.dump", bucket=bucket)
+    alone = restorer.get(address(lost), HTTP_ACCEPT="application/json").json()["hint"]
+    assert alone.startswith("The history knows no other good one of shop; icb db list shows what the stores have.")
+    newest = made("shop", hours_ago=5)
+    unproven = restorer.get(address(lost), HTTP_ACCEPT="application/json").json()["hint"]
+    assert unproven.startswith(f"Turn to {newest.filename}, made 5 h ago and never verified.")
+    proven = made("shop", hours_ago=9, verified_at=timezone.now())
+    assert restorer.get(address(lost), HTTP_ACCEPT="application/json").json()["hint"] == (
+        f"Turn to {proven.filename}, verified just now. "
+        "Where the bucket keeps versions, what is lost can be had again, then: icb db sync"
+    )
+
+
 def test_when_a_backup_was_first_missed_is_kept_in_utc_whoever_asks() -> None:
     row = BackupHistory(
         filename="x.dump", environment="testing", status="succeeded", missing_at=datetime(2026, 1, 15, 12, tzinfo=UTC)

@@ -1,9 +1,13 @@
 """Every check of health as a page, and as the part of the first page that asks servers and stores."""
 
 import html
+import re
 from collections.abc import Callable, Iterator
+from dataclasses import replace
+from io import StringIO
 
 import pytest
+from django.core.management import call_command
 from django.template.loader import render_to_string
 from django.test import Client
 from django.utils.html import strip_tags
@@ -11,9 +15,10 @@ from django_celery_beat.models import PeriodicTask
 
 from backups import conf, health
 from backups.models import Heartbeat, Incident
+from backups.types import Server
 from tests.integration.health import made, verified
 
-HEALTH, CHECKS = "/admin/backups/health/", "/admin/backups/checks/"
+OVERVIEW, HEALTH, CHECKS = "/admin/backups/", "/admin/backups/health/", "/admin/backups/checks/"
 BY_HTMX = {"HX-Request": "true"}
 pytestmark = pytest.mark.usefixtures("history", "bucket", "asked_anew")
 
@@ -90,6 +95,51 @@ def test_what_is_fine_is_told_in_a_few_lines_and_the_rest_is_counted(page: Calla
     shown = page(CHECKS, **BY_HTMX)
     assert shown.count('<span class="pill ok">') == 5
     assert "more checks, all fine</a>" in shown
+
+
+def answer_of_the_command() -> str:
+    """The first line of `icb db health`, which exits with 1 where not all is OK."""
+    out = StringIO()
+    with pytest.raises(SystemExit):
+        call_command("db_health", stdout=out)
+    return out.getvalue().partition("\n")[0]
+
+
+@pytest.fixture
+def away(history: None, source: Server, register_alias: Callable[[str, Server], None]) -> None:
+    """All is proven; the server of one database can't be asked."""
+    for database in ("elsewhere", conf.server("default").database):
+        verified(made(database))
+    register_alias("away", replace(source, database="elsewhere", port=1))
+
+
+@pytest.mark.usefixtures("away")
+def test_the_panel_and_the_command_answer_alike_that_something_could_not_be_asked(page: Callable[..., str]) -> None:
+    why = "Whether the role that makes backups can read all of elsewhere could not be asked."
+    before = page(OVERVIEW)
+    assert "<h1>You are safe</h1>" in before  # the history alone says so
+    (address,) = re.findall(rf'hx-get="({CHECKS}[^"]*)"', before)
+    shown = page(address, **BY_HTMX)
+    assert "<h1>Whether you are safe is not known</h1>" in shown
+    assert f'<p class="lead">{why} If the server were lost' in shown
+    assert "<title>Backups: not known |" in shown
+
+    told = answer_of_the_command()
+    assert told.startswith("Not known whether you are safe: ")
+    assert why in told
+    assert why in page(HEALTH)
+
+
+def test_what_is_bad_only_since_the_last_look_makes_the_panel_say_no_as_the_command_does(
+    page: Callable[..., str], use_bucket: Callable[..., str]
+) -> None:
+    verified(made(conf.server("default").database))
+    use_bucket(make=False)
+    shown = page(f"{CHECKS}?was=0", **BY_HTMX)
+    assert "<h1>You are not safe</h1>" in shown
+    told = answer_of_the_command()
+    assert told.startswith("Not safe: ")
+    assert all("The bucket could not be reached." in answer for answer in (shown, told))
 
 
 def test_the_part_is_no_page_of_its_own(browser_of: Callable[..., Client]) -> None:

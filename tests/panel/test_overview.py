@@ -169,14 +169,14 @@ def test_of_several_databases_the_least_safe_answers_and_each_is_told(
     assert f'href="?database=default">{site()}</a>' in shown
 
 
-@pytest.mark.usefixtures("source")
 def test_a_database_without_backup_or_schedule_is_told_with_the_way_to_one(
-    page: Callable[..., str], browser_of: Callable[..., Client]
+    page: Callable[..., str], browser_of: Callable[..., Client], source: Server
 ) -> None:
     verified(made(site()))
     shown, way = page(), 'href="/admin/backups/new/?database=source"'
     assert title(shown) == "You are safe"
     assert ("No backup yet" in shown, way in shown) == (True, False)
+    assert f"A database has no backup: {source.database}." in shown
     assert way in read(browser_of("backup operator"))
 
 

@@ -17,11 +17,6 @@ HTML = {"HTTP_ACCEPT": "text/html"}
 OVERVIEW = "/admin/backups/"
 
 
-@pytest.fixture
-def viewer(browser_of: Callable[..., Client]) -> Client:
-    return browser_of("backup viewer")
-
-
 def test_the_panel_is_at_the_address_that_the_api_has_too(viewer: Client) -> None:
     assert reverse("backups_panel:overview") == reverse("backups_api:backups") == OVERVIEW
     page, answer = viewer.get(OVERVIEW), viewer.get(OVERVIEW, HTTP_ACCEPT="application/json")

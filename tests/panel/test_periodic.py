@@ -5,10 +5,12 @@ from collections.abc import Callable
 import pytest
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Permission
+from django.contrib.messages import get_messages
 from django.test import Client
 from django.urls import reverse
 from django.utils import translation
 from django_celery_beat.models import IntervalSchedule, PeriodicTask
+from kombu.exceptions import OperationalError as BrokerError
 
 from backups.admin.periodic import ScheduleAdmin
 from backups.models import AuditEntry, Incident
@@ -152,15 +154,23 @@ def test_whoever_deletes_several_schedules_is_noted_for_each(root: Client, sched
 
 
 class Sent:
-    """In the place of a task: how often it was sent."""
+    """In the place of a task: how often it was sent, and with what at last."""
 
     def __init__(self) -> None:
-        self.times = 0
+        self.times, self.how = 0, {}
+
+    def apply_async(self, **how: object) -> str:
+        """A message."""
+        self.times, self.how = self.times + 1, how
+        return "id"
+
+
+class Unsendable:
+    """In the place of a task whose broker is away."""
 
     def apply_async(self, **_how: object) -> str:
-        """A message."""
-        self.times += 1
-        return "id"
+        """As Celery does where it can't connect."""
+        raise BrokerError("Error 111 connecting to broker:6379. Connection refused.")
 
 
 def test_whoever_runs_a_schedule_is_noted_as_far_as_it_was_sent(
@@ -178,8 +188,42 @@ def test_whoever_runs_a_schedule_is_noted_as_far_as_it_was_sent(
     act(root, "run_tasks", row)
 
     assert sent.times == 1
+    assert sent.how == {"args": [], "kwargs": {}, "queue": None, "headers": {"periodic_task_name": "odd"}}
     noted = AuditEntry.objects.order_by("at").values_list("action", "outcome")
     assert list(noted) == [("run_schedule", "queued"), ("run_schedule", "refused"), ("run_schedule", "refused")]
+
+
+def test_a_schedule_whose_broker_is_away_is_not_run_and_that_is_said_and_noted(
+    root: Client, schedule: Callable[..., PeriodicTask], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app.loader.import_default_modules()
+    monkeypatch.setitem(app.tasks, f"{OURS}prune", Unsendable())
+
+    answer = act(root, "run_tasks", schedule("prune"))
+
+    said = [str(message) for message in get_messages(answer.wsgi_request)]
+    assert said == ["The broker could not be reached, so the schedule odd was not run. Is everything up: icb status?"]
+    noted = AuditEntry.objects.get()
+    assert (noted.action, noted.outcome, noted.object) == ("run_schedule", "failed", "odd")
+    assert "broker:6379" in noted.detail
+
+
+def test_of_several_schedules_one_that_has_no_task_keeps_none_of_the_others_from_running(
+    root: Client, schedule: Callable[..., PeriodicTask], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app.loader.import_default_modules()
+    sent = Sent()
+    monkeypatch.setitem(app.tasks, f"{OURS}prune", sent)
+    row = schedule("prune")
+    other = PeriodicTask.objects.create(name="other", task="of.nobody", interval=row.interval)
+
+    said = [str(message) for message in get_messages(act(root, "run_tasks", row, other).wsgi_request)]
+
+    assert sent.times == 1
+    assert set(said) == {
+        "The schedule other is for of.nobody, and there is no such task. Correct it in its form.",
+        "1 schedule was sent to the workers.",
+    }
 
 
 def test_an_action_is_told_in_the_language_of_whoever_looks() -> None:

@@ -45,7 +45,7 @@ def address_of(page: str) -> str:
         "downloads": lambda: f"{reverse(f'{PANEL}:downloads')}?id={before.pk}&id={newest.pk}",
         "restore": lambda: reverse(f"{PANEL}:restore", args=[newest.restores.get().pk]),
         "folder of the bucket": lambda: f"{reverse(f'{PANEL}:storage')}?prefix=testing/postgres/",
-        "prune, after": lambda: f"{reverse(f'{PANEL}:prune')}?now=1",
+        "prune, after": lambda: f"{reverse(f'{PANEL}:prune')}?bucket=1&now=1",
         "plan": lambda: f"{reverse(f'{PANEL}:restore-backup', args=[newest.pk])}?now=1",
     }
     return others[page]() if page in others else reverse(f"{PANEL}:{page}")

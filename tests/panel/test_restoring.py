@@ -122,7 +122,7 @@ def test_the_page_is_there_before_the_store_and_the_target_are_asked(
     assert f"Put {source.database} back to good" in words(page)
     (whole,) = re.findall(r'hx-get="([^"]+)"', page.content.decode())
     assert f'<noscript><p class="after"><a class="btn" href="{whole}">' in page.content.decode()
-    assert restorer.get(unescape(whole)).status_code == 503
+    assert restorer.get(unescape(whole)).status_code == 502
 
 
 @pytest.mark.usefixtures("target")
@@ -252,6 +252,27 @@ def test_the_plan_of_a_bad_backup_begins_with_what_was_found_and_the_way_to_a_go
     assert "The bytes are not the ones that were backed up." in head
     assert f'href="{finding}"' in head
     assert f'href="{asked_for(other)}?target=source"' in head
+
+
+@pytest.mark.usefixtures("target")
+def test_that_a_backup_was_found_bad_is_said_before_its_plan_is_there(restorer: Client, backup: BackupHistory) -> None:
+    assert "was found bad" not in words(restorer.get(asked_for(backup)))
+    damaged(backup)
+    page = restorer.get(asked_for(backup)).content.decode()
+    assert re.findall(r"<h1>(.*?)</h1>", page) == ["The backup “good” was found bad"]
+    assert "What it brings may be incomplete or wrong." in page
+    assert "are only read" in page
+
+
+@pytest.mark.usefixtures("target")
+def test_checks_are_counted_as_they_are_listed_without_the_one_that_the_page_begins_with(
+    restorer: Client, backup: BackupHistory
+) -> None:
+    damaged(backup)
+    answer = restorer.get(plan_of(backup))
+    page = answer.content.decode()
+    listed = page[page.index('id="problems"') : page.index('id="final"')].count('<span class="pill ')
+    assert f"{listed} checks, 0 against it" in words(answer)
 
 
 @pytest.mark.usefixtures("target")

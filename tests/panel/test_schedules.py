@@ -26,11 +26,6 @@ def nothing_scheduled(history: None) -> None:
     PeriodicTask.objects.all().delete()
 
 
-@pytest.fixture
-def viewer(browser_of: Callable[..., Client]) -> Client:
-    return browser_of("backup viewer")
-
-
 def scheduled(task: str, name: str, **fields: object) -> PeriodicTask:
     each, _ = IntervalSchedule.objects.get_or_create(every=6, period="hours")
     return PeriodicTask.objects.create(name=name, task=f"backups.tasks.{task}", **{"interval": each, **fields})

@@ -43,11 +43,6 @@ def language(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Marked:
     return marked
 
 
-@pytest.fixture
-def administrator(browser_of: BrowserOf) -> Client:
-    return browser_of("backup administrator")
-
-
 @pytest.fixture(autouse=True)
 def asked_anew(history: None) -> Iterator[None]:
     """No report of health that an earlier test was told."""

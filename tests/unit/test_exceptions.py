@@ -86,3 +86,11 @@ def test_no_secret_is_left_whatever_it_is(secrets: list[str], text: str) -> None
 
 def test_a_password_that_is_no_unicode_does_not_break_the_error() -> None:
     assert str(BackupsError("x \udcff\udcfe y").scrub(["\udcff\udcfe"])) == "x *** y"
+
+
+def test_what_nobody_has_foreseen_says_what_it_was_and_what_to_do() -> None:
+    error = exceptions.unexpected("The backup failed unexpectedly.", KeyError("size"))
+    assert (error.detail, error.hint.split(". ")[1]) == (
+        "KeyError: 'size'",
+        "Try again; the log of whoever did it, worker or web, has more.",
+    )

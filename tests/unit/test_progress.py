@@ -4,16 +4,16 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from backups.admin.progress import Running
+from backups.admin.progress import Making
 from backups.models import BackupHistory
 
 NOW = datetime(2026, 11, 22, 14, 0, tzinfo=UTC)
 
 
-def running(phase: str = "dumping", *, heard_ago: float = 0, **told: object) -> Running:
+def running(phase: str = "dumping", *, heard_ago: float = 0, **told: object) -> Making:
     progress = {"phase": phase, "at": (NOW - timedelta(seconds=heard_ago)).isoformat(), **told}
     row = BackupHistory(status="running", started_at=NOW - timedelta(seconds=60), progress=progress)
-    return Running(row=row, now=NOW)
+    return Making(row=row, now=NOW)
 
 
 @pytest.mark.parametrize(("heard_ago", "rate", "is_left_told"), [(1, 7, True), (16, None, False)])

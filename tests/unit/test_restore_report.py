@@ -1,6 +1,6 @@
 """What a restore or verification has found, told from its row."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -115,3 +115,10 @@ def test_what_was_replaced_is_kept_as_long_as_the_settings_say(backups_settings:
     assert told.kept_until is None
     assert not told.is_overdue
     assert not report("failed", kept_database="shop_before").is_kept
+
+
+def test_what_was_kept_anew_by_a_second_swap_is_kept_from_then_on(backups_settings: Settings) -> None:
+    backups_settings.BACKUPS = {**backups_settings.BACKUPS, "KEEP_REPLACED_DAYS": 3}
+    now = datetime.now(UTC)
+    assert not report(kept_database="shop_before", finished_at=now - timedelta(days=9), kept_at=now).is_overdue
+    assert report(kept_database="shop_before", finished_at=now, kept_at=now - timedelta(days=9)).is_overdue

@@ -141,6 +141,22 @@ def test_the_last_ones_are_the_newest_verified() -> None:
     assert reasons(backups[-4], decisions) == ("no rule keeps it",)
 
 
+def test_what_is_in_the_local_folder_alone_lets_nothing_of_the_bucket_go() -> None:
+    old, newest = (backup(NOW - days * DAY, is_in_bucket=True) for days in (9, 8))
+    unproven = unverified(NOW - 7 * DAY, is_in_bucket=True)
+    local = nightly(3)
+    decisions = decide([old, newest, unproven, *local], [], policy(keep_last=1), now=NOW)
+    assert kept(decisions) == {newest, unproven, local[-1]}
+    assert reasons(newest, decisions) == ("newest verified in the bucket",)
+    assert reasons(unproven, decisions) == ("not verified yet, and newer than the newest verified",)
+
+
+def test_while_nothing_in_the_bucket_is_verified_nothing_of_it_goes() -> None:
+    unproven = unverified(NOW - 9 * DAY, is_in_bucket=True)
+    decisions = decide([unproven, *nightly(3)], [], policy(keep_last=1), now=NOW)
+    assert reasons(unproven, decisions) == ("no backup in the bucket is verified up to now: nothing is pruned",)
+
+
 def test_an_unverified_one_takes_no_place_among_the_last() -> None:
     backups = nightly(6)
     backups[3] = replace(backups[3], verified_at=None)

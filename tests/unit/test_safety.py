@@ -87,8 +87,31 @@ def test_a_slow_restore_is_a_red_number_but_safe() -> None:
 
 
 def test_a_bucket_that_is_away_is_not_safe() -> None:
-    safety = safety_of(SAFE, LIMITS, against=["bucket-reachable"], now=NOW)
-    assert safety.reasons == ("The bucket could not be reached when it was last looked at.",)
+    safety = safety_of(SAFE, LIMITS, asked=[Check(id="bucket-reachable", subject="b", state=State.BAD, text="")], now=NOW)
+    assert (safety.level, safety.reasons) == (Level.BAD, ("The bucket could not be reached.",))
+
+
+def test_where_no_bucket_is_configured_none_is_said_to_be_away() -> None:
+    safety = safety_of(SAFE, LIMITS, asked=[Check(id="bucket-reachable", state=State.BAD, text="")], now=NOW)
+    assert safety.reasons == ("No bucket is configured.",)
+
+
+NOT_ASKED = Check(id="backup-role", subject="shop", state=State.UNKNOWN, text="no answer within 30 s")
+
+
+def test_what_could_not_be_asked_is_no_yes_and_nothing_is_called_broken() -> None:
+    safety = safety_of(SAFE, LIMITS, asked=[NOT_ASKED], now=NOW)
+    assert (safety.level, safety.is_ok) == (Level.UNKNOWN, False)
+    assert safety.reasons == ("Whether the role that makes backups can read all of shop could not be asked.",)
+
+
+def test_what_is_known_to_be_bad_outweighs_what_could_not_be_asked() -> None:
+    facts = replace(SAFE, alias="other", checks=checks(newest_backup=State.BAD), failed=1)
+    safety = safety_of(facts, LIMITS, asked=[NOT_ASKED], now=NOW)
+    assert (safety.level, safety.reasons[0]) == (Level.BAD, "The last backup failed.")
+    unknown = safety_of(SAFE, LIMITS, asked=[NOT_ASKED], now=NOW)
+    assert least_safe([unknown, safety]) is safety
+    assert least_safe([unknown, safety_of(SAFE, LIMITS, now=NOW)]) is unknown
 
 
 def test_without_any_backup_all_would_be_lost() -> None:

@@ -204,5 +204,5 @@ def _typed(question: str) -> str:
     sys.stderr.flush()
     line = sys.stdin.readline()
     if not line:
-        raise CancelledError("Nothing was typed. Nothing was touched.")
+        raise CancelledError("Nothing was typed. Nothing was touched.", hint="Where nobody can type, --yes says the name.")
     return line.strip()
