@@ -24,7 +24,7 @@ class Newest:
     """The newest whole backup of a database that nothing speaks against, and the newest verification of any; None without.
 
     `drill` is that verification, with its times only; where there is none, the newest restore that has proven as much.
-    `is_newer_bad`: one that was made after `backup` was found bad.
+    `is_newer_bad`: one that was made after `backup` was found bad. `is_proof_lost`: what was verified is all bad by now.
     """
 
     site: Site
@@ -32,6 +32,7 @@ class Newest:
     verified_at: datetime | None
     drill: BackupRestore | None
     is_newer_bad: bool
+    is_proof_lost: bool
 
     @property
     def is_by_restore(self) -> bool:
@@ -52,14 +53,16 @@ def newest(site: Site) -> Newest:
     )
     drills = drills.order_by("-finished_at").only("duration_seconds", "load_seconds", "finished_at", "purpose")
     verification = drills.filter(purpose=RestorePurpose.VERIFICATION, level=Level.RESTORED).first()
-    proven = site.runs().filter(verified_at__isnull=False, bad_at__isnull=True).order_by("-verified_at")
+    proven = site.runs().filter(verified_at__isnull=False)
+    verified_at = proven.filter(bad_at__isnull=True).order_by("-verified_at").values_list("verified_at", flat=True).first()
     backup = _light(whole(site)).first()
     return Newest(
         site=site,
         backup=backup,
-        verified_at=proven.values_list("verified_at", flat=True).first(),
+        verified_at=verified_at,
         drill=verification or drills.filter(purpose=RestorePurpose.RESTORE).first(),
         is_newer_bad=backup is not None and _newer(site, backup).filter(missing_at=None).exclude(bad_at=None).exists(),
+        is_proof_lost=verified_at is None and proven.exists(),
     )
 
 
@@ -140,7 +143,12 @@ def _proof(found: Newest, limits: Thresholds, *, now: datetime) -> Check:
         found.verified_at,
     )
     is_recent = at is not None and now - at <= timedelta(days=limits.verification_age_days)
-    text = _("last proven by a restore {age}", age=words.age(at, now=now)) if at else _("no backup was ever proven by a restore")
+    if at is not None:
+        text = _("last proven by a restore {age}", age=words.age(at, now=now))
+    elif found.is_proof_lost:
+        text = _("no backup is proven by a restore any more: what was proven was found bad")
+    else:
+        text = _("no backup was ever proven by a restore")
     return Check(
         id="verification",
         subject=found.site.name,
