@@ -120,9 +120,10 @@ class DeleteUnknown(BucketPage):
         return self.done(_("%(name)s was deleted.") % {"name": name}, to=_address_of(key.rpartition("/")[0] + "/"))
 
     def _ask(self, key: str, *, wrong: UsageError | None = None, status: int = 200) -> HttpResponse:
-        store, there = browsing.unknown(key)
+        store, there, distrusted = browsing.unknown(key)
         told = {"key": key, "name": key.rpartition("/")[2], "folder": _address_of(key.rpartition("/")[0] + "/")}
-        return self.show("backups/storage_delete.html", status=status, there=there, bucket=store.bucket, wrong=wrong, **told)
+        told |= {"bucket": store.bucket, "distrusted": distrusted}
+        return self.show("backups/storage_delete.html", status=status, there=there, wrong=wrong, **told)
 
 
 class DownloadObject(BucketPage):

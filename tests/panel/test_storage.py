@@ -158,6 +158,35 @@ def test_what_belongs_to_a_backup_is_never_deleted_as_an_object(
     assert keys_in(backups_settings, bucket) == before
 
 
+def test_a_dump_whose_manifest_is_damaged_is_deleted_by_its_typed_name_once_that_is_said(
+    administrator: Client, bucket: str, backups_settings: Settings
+) -> None:
+    key = shelf.put("broken", row=False)
+    s3_client(backups_settings).put_object(Bucket=bucket, Key=keys.manifest_key(key), Body=b"{")
+    said = words(administrator.get(STORAGE + "delete/", {"key": key}))
+    assert "Its manifest can't be trusted" in unescape(said)
+    assert "it is not JSON as we write it" in said
+    for one in (key, keys.manifest_key(key)):
+        given = {"key": one, "confirm": keys.filename_of(one)}
+        assert administrator.post(STORAGE + "delete/", given).status_code == 302
+    assert keys_in(backups_settings, bucket) == []
+
+
+def test_what_may_be_another_site_s_backup_stays_and_leads_to_the_key_or_to_the_stores_own_means(
+    administrator: Client, bucket: str, backups_settings: Settings
+) -> None:
+    key = shelf.put("theirs", row=False, signing_key=b"theirs")
+    for one in (key, keys.manifest_key(key)):
+        answer = administrator.post(STORAGE + "delete/", {"key": one, "confirm": keys.filename_of(one)})
+        assert answer.status_code == 409
+        said = words(answer)
+        assert "may be a backup of another site" in said
+        assert "BACKUPS_SIGNING_KEY_FALLBACKS" in said
+        assert f"aws s3 rm s3://{bucket}/{key}" in said
+        assert "icb db sync" not in said
+    assert set(keys_in(backups_settings, bucket)) == {key, keys.manifest_key(key)}
+
+
 def test_what_is_left_of_a_deleted_backup_leads_to_it_and_may_be_deleted(
     administrator: Client, bucket: str, backups_settings: Settings
 ) -> None:
