@@ -1,6 +1,5 @@
 """The bucket, as a file manager shows it: a page of a folder, each dump with its manifest, roles and pin folded under it."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 from urllib.parse import urlencode
@@ -17,6 +16,7 @@ from backups.browsing import Folder, Item
 from backups.downloading import LASTS_SECONDS, without_bytes
 from backups.exceptions import BackupsError, ObjectMissingError, UsageError
 from backups.sentences import sentence
+from backups.storage import keys
 
 PAGE = 100  # keys, so about 33 backups: each dump has a manifest and roles beside it
 SORTS = {"age": ("modified_at", True), "name": ("key", False), "size": ("size_bytes", True)}
@@ -28,6 +28,7 @@ class Line:
 
     item: Item
     parts: list[Item] = field(default_factory=list)
+    is_bare: bool = False  # a dump that has no manifest beside it, here or on the page after
 
     @property
     def is_left(self) -> bool:
@@ -44,6 +45,8 @@ class Line:
         """What may be said of an object that no backup of the history has; empty for a known one."""
         if not self.is_unknown:
             return ""
+        if self.item.kind == "dump" and self.is_bare:
+            return _("a dump without a manifest: no backup, or none yet")
         if self.item.kind == "dump":
             return _("a dump without a row: reconciling reads its manifest")
         return _("stands beside a dump that is not here") if self.item.kind != browsing.OTHER else _("not a name of ours")
@@ -75,7 +78,7 @@ class Storage(BucketPage):
             )
         prefix, cursor = request.GET.get("prefix", ""), request.GET.get("cursor", "")
         page = browsing.folder(prefix, size=PAGE, cursor=cursor, starts=starts)
-        shown, lines = request.GET.get("show", ""), _lines(page.items, sort)
+        shown, lines = request.GET.get("show", ""), _lines(page, sort)
         kinds = {"unknown": [line for line in lines if line.is_unknown], "left": [line for line in lines if line.is_left]}
         first = {name: value for name, value in {"prefix": page.prefix, "starts": starts}.items() if value}
         there = {"prefix": page.prefix, "starts": starts, "sort": sort, "show": shown}
@@ -151,11 +154,11 @@ class DownloadObject(BucketPage):
         return response
 
 
-def _lines(items: Iterable[Item], sort: str) -> list[Line]:
+def _lines(page: Folder, sort: str) -> list[Line]:
     """Dumps with what belongs to them, and all else by itself."""
-    items = list(items)
-    lines = {item.key: Line(item=item) for item in items if item.kind == "dump"}
-    for item in items:
+    dumps = [item for item in page.items if item.kind == "dump"]
+    lines = {item.key: Line(item=item, is_bare=_is_bare(item, page)) for item in dumps}
+    for item in page.items:
         if item.key in lines:
             continue
         if (owner := lines.get(item.dump_key)) is not None:
@@ -164,6 +167,12 @@ def _lines(items: Iterable[Item], sort: str) -> list[Line]:
             lines[item.key] = Line(item=item)
     by, is_reversed = SORTS.get(sort, SORTS["age"])
     return sorted(lines.values(), key=lambda line: getattr(line.item, by), reverse=is_reversed)
+
+
+def _is_bare(dump: Item, page: Folder) -> bool:
+    """Whether the page shows that a dump has no manifest; where it ends before that would come, nobody has seen."""
+    wanted, there = keys.manifest_key(dump.key), [*(item.key for item in page.items), *page.folders]
+    return wanted not in there and (not page.cursor or max(there) > wanted)
 
 
 def _trail(page: Folder) -> list[tuple[str, str]]:

@@ -69,6 +69,20 @@ def test_what_the_history_does_not_know_is_marked_and_can_be_shown_alone(
     assert ("copy_DO_NOT_DELETE.sql.gz" in alone, ">known</a>" in alone) == (True, False)
 
 
+def test_only_a_dump_that_has_a_manifest_is_said_to_be_known_after_a_sync(
+    administrator: Client, bucket: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shelf.put("bare", row=False, manifest=False)
+    said = words(administrator.get(STORAGE))
+    assert "a dump without a manifest: no backup, or none yet" in said
+    assert "a dump without a row" not in said
+    shelf.put("lost", row=False, minutes=1)
+    said = words(administrator.get(STORAGE))
+    assert ("a dump without a manifest" in said, "a dump without a row: reconciling" in said) == (True, True)
+    monkeypatch.setattr(storage, "PAGE", 2)  # which ends before the manifest of the second
+    assert "a dump without a row: reconciling" in words(administrator.get(STORAGE))
+
+
 def test_what_is_chosen_on_a_later_page_is_chosen_of_that_page(
     administrator: Client, put: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
