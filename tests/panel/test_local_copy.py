@@ -1,4 +1,4 @@
-"""A backup of which only the local copy is left: where the panel has read what it shows."""
+"""Backups with a copy in the bucket and one in the local folder: which of them the panel speaks of."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +11,7 @@ from backups.backup import DatabaseBackup
 from backups.storage import keys
 from backups.types import Server
 from tests.conftest import s3_client
+from tests.integration.health import made
 
 pytestmark = pytest.mark.usefixtures("history")
 
@@ -26,3 +27,9 @@ def test_a_manifest_is_said_to_come_from_where_it_was_read(
     for key in (row.s3_key, keys.manifest_key(row.s3_key)):
         s3_client(backups_settings).delete_object(Bucket=bucket, Key=key)
     assert "read just now from the local folder" in viewer.get(address).content.decode()
+
+
+def test_the_list_tells_of_a_pinned_backup_where_it_is_and_why_it_is_kept(browser_of: Callable[..., Client]) -> None:
+    made("shop", s3_key="testing/postgres/x.dump", local_path="/srv/x.dump", pin_reason="for the audit")
+    shown = browser_of("backup viewer").get("/admin/backups/backuphistory/").content.decode()
+    assert "bucket, local<small>pinned: for the audit</small>" in shown
