@@ -9,7 +9,7 @@ from django.urls import path, reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop
 
-from backups import browsing, conf, stores
+from backups import browsing, conf, stores, words
 from backups.access import Action
 from backups.admin.page import PROBLEM, Page
 from backups.browsing import Folder, Item
@@ -114,13 +114,14 @@ class DeleteUnknown(BucketPage):
         """Deletes it, where its name was typed."""
         key = request.POST.get("key", "")
         name = key.rpartition("/")[2]
-        if request.POST.get("confirm", "") != name:
-            error = UsageError(sentence(gettext_noop("Type the name of the object: {name}. Nothing was deleted."), name=name))
+        shown = words.printable(name)  # what can't be seen can't be typed: its mark may be
+        if request.POST.get("confirm", "") not in (name, shown):
+            error = UsageError(sentence(gettext_noop("Type the name of the object: {name}. Nothing was deleted."), name=shown))
             self.note_refusal(str(error))
             return self._ask(key, wrong=error, status=400)
         browsing.delete_unknown(key)
         self.note(object=key)
-        return self.done(_("%(name)s was deleted.") % {"name": name}, to=_address_of(key.rpartition("/")[0] + "/"))
+        return self.done(_("%(name)s was deleted.") % {"name": shown}, to=_address_of(key.rpartition("/")[0] + "/"))
 
     def _ask(self, key: str, *, wrong: UsageError | None = None, status: int = 200) -> HttpResponse:
         store, there, distrusted = browsing.unknown(key)

@@ -155,6 +155,21 @@ def test_an_unknown_object_is_deleted_by_its_typed_name(
     ]
 
 
+def test_what_turns_or_hides_a_name_is_marked_and_its_mark_may_be_typed(
+    administrator: Client, put: Callable[[str], None], bucket: str, backups_settings: Settings
+) -> None:
+    turned, key = "\N{RIGHT-TO-LEFT OVERRIDE}", FOLDER + "\N{RIGHT-TO-LEFT OVERRIDE}gnp.exe"
+    put(key)
+    shown = administrator.get(STORAGE).content.decode()
+    asked = administrator.get(STORAGE + "delete/", {"key": key}).content.decode()
+    assert '<span class="key exact">\N{REPLACEMENT CHARACTER}gnp.exe</span>' in shown
+    assert '<b class="exact">\N{REPLACEMENT CHARACTER}gnp.exe</b>' in asked
+    assert (turned in strip_tags(shown), turned in strip_tags(asked)) == (False, False)
+    given = {"key": key, "confirm": "\N{REPLACEMENT CHARACTER}gnp.exe"}
+    assert administrator.post(STORAGE + "delete/", given).status_code == 302
+    assert keys_in(backups_settings, bucket) == []
+
+
 def test_a_key_is_told_as_it_is_written(administrator: Client, put: Callable[[str], None]) -> None:
     put(FOLDER + "a+b.dump")
     given = {"key": FOLDER + "a+b.dump", "confirm": "a+b.dump"}
