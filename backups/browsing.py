@@ -3,6 +3,7 @@
 Only what is below this environment's own prefix. One listing request, and one question to the history, for each page.
 """
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -10,7 +11,8 @@ from datetime import datetime
 from django.core import signing
 
 from backups import conf, records, stores, words
-from backups.exceptions import ObjectMissingError, RefusedError, UsageError
+from backups.catalog.proof import read_manifest
+from backups.exceptions import ManifestError, ObjectMissingError, RefusedError, UnknownSignatureError, UsageError
 from backups.models import BackupHistory
 from backups.sentences import sentence as _
 from backups.storage import keys
@@ -128,11 +130,12 @@ def dump_of(key: str) -> str:
     return key
 
 
-def unknown(key: str) -> tuple[S3Store, StoredObject]:
-    """An object that belongs to no backup, with its store: it may be deleted, or looked at.
+def unknown(key: str) -> tuple[S3Store, StoredObject, str]:
+    """An object that belongs to no backup, with its store: it may be deleted, or looked at. And what is wrong with the manifest
+    beside it, for which no history will ever know it; "" where there is none.
 
     Raises UsageError outside of this environment, ObjectMissingError where there is none, RefusedError where it belongs to a
-    backup or is a record of ours, and StorageError.
+    backup, or may be one of another site, or is a record of ours; and StorageError.
     """
     own_key(key)
     store = stores.configured().require_s3()
@@ -147,12 +150,35 @@ def unknown(key: str) -> tuple[S3Store, StoredObject]:
         raise RefusedError(
             _("{key} is a record of a restore or a verification.", key=key), hint=_("It is what brings the history back.")
         )
-    if store.head(keys.manifest_key(dump)) is not None and store.head(dump) is not None:
+    return store, there, _distrusted(dump, store)
+
+
+def _distrusted(dump: str, store: S3Store) -> str:
+    """Why the manifest of a dump that no row is of is not to be trusted; "" where one of the two is missing. Raises RefusedError
+    for one that can be, or of which nobody here can tell, and StorageError.
+    """
+    if store.head(dump) is None:
+        return ""
+    try:
+        read_manifest(store, dump)
+    except ObjectMissingError:
+        return ""
+    except UnknownSignatureError as error:
         raise RefusedError(
-            _("{key} may be a backup that the history does not know: it has a manifest.", key=key),
-            hint=_("Let the history know it first: icb db sync"),
-        )
-    return store, there
+            _("{dump} may be a backup of another site, which nobody here can tell.", dump=dump),
+            detail=str(error),
+            hint=_(
+                "Where nobody needs it, whoever may write to the bucket deletes it and its manifest with the store itself:"
+                " aws s3 rm s3://{bucket}/{dump}",
+                bucket=store.bucket,
+                dump=shlex.quote(dump),
+            ),
+        ) from error
+    except ManifestError as error:
+        return "\n".join(filter(None, (error.message, error.detail)))
+    raise RefusedError(
+        _("{dump} is a backup that the history does not know.", dump=dump), hint=_("Let the history know it: icb db sync")
+    )
 
 
 def missing(key: str, store: S3Store) -> ObjectMissingError:
@@ -167,7 +193,7 @@ def missing(key: str, store: S3Store) -> ObjectMissingError:
 
 def delete_unknown(key: str) -> None:
     """Deletes an object that belongs to no backup. Raises as `unknown` does."""
-    store, _there = unknown(key)
+    store, _there, _why = unknown(key)
     store.delete(key)
 
 

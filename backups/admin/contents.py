@@ -15,6 +15,8 @@ from backups.manifest import LIMIT_BYTES, parse
 from backups.models import BackupHistory
 from backups.storage import keys
 from backups.storage.attachment import disposition
+from backups.storage.s3 import S3Store
+from backups.storage.store import Store
 from backups.types import Objects
 
 # In this order, under these names; then the kinds that have none here, under PostgreSQL's.
@@ -76,6 +78,7 @@ class Contents(OfManifest):
             "backups/contents.html",
             row=row,
             manifest=held.manifest,
+            place=place_of(held.store),
             tables=tables[:MOST],
             more_tables=max(0, len(tables) - MOST),
             kinds=None if objects is None else kinds_of(objects),
@@ -99,11 +102,17 @@ class Manifest(OfManifest):
             "backups/manifest.html",
             row=row,
             name=name,
+            place=place_of(held.store),
             where=held.store.location(keys.manifest_key(held.key)),
             signature=json.loads(data)["signature"],
             text=text[:MOST_CHARACTERS],
             more=max(0, len(text) - MOST_CHARACTERS),
         )
+
+
+def place_of(store: Store) -> "str | Promise":
+    """Which of the two it is: where the bucket is silent, the local copy answers."""
+    return _("the bucket") if isinstance(store, S3Store) else _("the local folder")
 
 
 def kinds_of(objects: tuple[Objects, ...]) -> list[Kind]:

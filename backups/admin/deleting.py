@@ -184,7 +184,9 @@ def _rows() -> Any:
 
 
 def _places(row: BackupHistory) -> list[str]:
-    """Where its copies are, as the history knows it."""
+    """Where its copies are, or were, as the history knows it; of what is no whole backup nothing is anywhere."""
+    if row.status != Status.SUCCEEDED:
+        return []
     return [place for place in (f"{row.bucket}/{row.s3_key}" if row.s3_key else "", row.local_path) if place]
 
 

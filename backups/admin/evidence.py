@@ -33,6 +33,7 @@ def facts_of(site: Site, schedules: Sequence[Schedule], *, now: datetime) -> Fac
         newest=newest,
         proven=proven,
         last_proof_at=found.verified_at,
+        is_proof_lost=found.is_proof_lost,
         restore_seconds=found.restore_seconds,
         restored_at=found.drill.finished_at if found.drill else None,
         load_seconds=found.drill.load_seconds if found.drill else None,

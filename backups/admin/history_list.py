@@ -234,9 +234,10 @@ def _kept(row: BackupHistory) -> tuple[str, str]:
         return _("deleted"), figures.clock(row.deleted_at)
     if row.missing_at is not None:
         return _("missing"), _("seen %(clock)s") % {"clock": figures.clock(row.missing_at)}
+    where = ", ".join(_places(row)) or figures.UNKNOWN
     if row.pin_reason:
-        return _("pinned"), row.pin_reason
-    return ", ".join(_places(row)) or figures.UNKNOWN, next(_noted(row), "")
+        return where, _("pinned: %(reason)s") % {"reason": row.pin_reason}
+    return where, next(_noted(row), "")
 
 
 def _places(row: BackupHistory) -> Iterator[str]:

@@ -49,6 +49,7 @@ class Facts:
     newest: Copy | None
     proven: Copy | None
     last_proof_at: datetime | None
+    is_proof_lost: bool = False  # whether what was verified is all bad by now
     restore_seconds: float | None
     restored_at: datetime | None
     load_seconds: float | None
@@ -178,6 +179,8 @@ def _why_old(facts: Facts, now: datetime) -> str:
 
 
 def _why_unproven(facts: Facts, now: datetime) -> str:
+    if facts.is_proof_lost:
+        return _("No backup is proven by a restore any more: what was proven was found bad.")
     if facts.last_proof_at is None:
         return _("No backup was ever proven by a restore.")
     return _("Nothing has been verified for %(span)s.") % {"span": figures.age(facts.last_proof_at, now=now)}

@@ -1,6 +1,5 @@
 """The bucket, as a file manager shows it: a page of a folder, each dump with its manifest, roles and pin folded under it."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 from urllib.parse import urlencode
@@ -10,13 +9,14 @@ from django.urls import path, reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop
 
-from backups import browsing, conf, stores
+from backups import browsing, conf, stores, words
 from backups.access import Action
 from backups.admin.page import PROBLEM, Page
 from backups.browsing import Folder, Item
 from backups.downloading import LASTS_SECONDS, without_bytes
 from backups.exceptions import BackupsError, UsageError
 from backups.sentences import sentence
+from backups.storage import keys
 
 PAGE = 100  # keys, so about 33 backups: each dump has a manifest and roles beside it
 SORTS = {"age": ("modified_at", True), "name": ("key", False), "size": ("size_bytes", True)}
@@ -28,6 +28,7 @@ class ObjectLine:
 
     item: Item
     parts: list[Item] = field(default_factory=list)
+    is_bare: bool = False  # a dump that has no manifest beside it, here or on the page after
 
     @property
     def is_left(self) -> bool:
@@ -44,6 +45,8 @@ class ObjectLine:
         """What may be said of an object that no backup of the history has; empty for a known one."""
         if not self.is_unknown:
             return ""
+        if self.item.kind == "dump" and self.is_bare:
+            return _("a dump without a manifest: no backup, or none yet")
         if self.item.kind == "dump":
             return _("a dump without a row: reconciling reads its manifest")
         return _("stands beside a dump that is not here") if self.item.kind != browsing.OTHER else _("not a name of ours")
@@ -75,7 +78,7 @@ class Storage(BucketPage):
             )
         prefix, cursor = request.GET.get("prefix", ""), request.GET.get("cursor", "")
         page = browsing.folder(prefix, size=PAGE, cursor=cursor, starts=starts)
-        shown, lines = request.GET.get("show", ""), _lines(page.items, sort)
+        shown, lines = request.GET.get("show", ""), _lines(page, sort)
         kinds = {"unknown": [line for line in lines if line.is_unknown], "left": [line for line in lines if line.is_left]}
         first = {name: value for name, value in {"prefix": page.prefix, "starts": starts}.items() if value}
         there = {"prefix": page.prefix, "starts": starts, "sort": sort, "show": shown}
@@ -111,18 +114,20 @@ class DeleteUnknown(BucketPage):
         """Deletes it, where its name was typed."""
         key = request.POST.get("key", "")
         name = key.rpartition("/")[2]
-        if request.POST.get("confirm", "") != name:
-            error = UsageError(sentence(gettext_noop("Type the name of the object: {name}. Nothing was deleted."), name=name))
+        shown = words.printable(name)  # what can't be seen can't be typed: its mark may be
+        if request.POST.get("confirm", "") not in (name, shown):
+            error = UsageError(sentence(gettext_noop("Type the name of the object: {name}. Nothing was deleted."), name=shown))
             self.note_refusal(str(error))
             return self._ask(key, wrong=error, status=400)
         browsing.delete_unknown(key)
         self.note(object=key)
-        return self.done(_("%(name)s was deleted.") % {"name": name}, to=_address_of(key.rpartition("/")[0] + "/"))
+        return self.done(_("%(name)s was deleted.") % {"name": shown}, to=_address_of(key.rpartition("/")[0] + "/"))
 
     def _ask(self, key: str, *, wrong: UsageError | None = None, status: int = 200) -> HttpResponse:
-        store, there = browsing.unknown(key)
+        store, there, distrusted = browsing.unknown(key)
         told = {"key": key, "name": key.rpartition("/")[2], "folder": _address_of(key.rpartition("/")[0] + "/")}
-        return self.show("backups/storage_delete.html", status=status, there=there, bucket=store.bucket, wrong=wrong, **told)
+        told |= {"bucket": store.bucket, "distrusted": distrusted}
+        return self.show("backups/storage_delete.html", status=status, there=there, wrong=wrong, **told)
 
 
 class DownloadObject(BucketPage):
@@ -148,11 +153,11 @@ class DownloadObject(BucketPage):
         return response
 
 
-def _lines(items: Iterable[Item], sort: str) -> list[ObjectLine]:
+def _lines(page: Folder, sort: str) -> list[ObjectLine]:
     """Dumps with what belongs to them, and all else by itself."""
-    items = list(items)
-    lines = {item.key: ObjectLine(item=item) for item in items if item.kind == "dump"}
-    for item in items:
+    dumps = [item for item in page.items if item.kind == "dump"]
+    lines = {item.key: ObjectLine(item=item, is_bare=_is_bare(item, page)) for item in dumps}
+    for item in page.items:
         if item.key in lines:
             continue
         if (owner := lines.get(item.dump_key)) is not None:
@@ -161,6 +166,12 @@ def _lines(items: Iterable[Item], sort: str) -> list[ObjectLine]:
             lines[item.key] = ObjectLine(item=item)
     by, is_reversed = SORTS.get(sort, SORTS["age"])
     return sorted(lines.values(), key=lambda line: getattr(line.item, by), reverse=is_reversed)
+
+
+def _is_bare(dump: Item, page: Folder) -> bool:
+    """Whether the page shows that a dump has no manifest; where it ends before that would come, nobody has seen."""
+    wanted, there = keys.manifest_key(dump.key), [*(item.key for item in page.items), *page.folders]
+    return wanted not in there and (not page.cursor or max(there) > wanted)
 
 
 def _trail(page: Folder) -> list[tuple[str, str]]:

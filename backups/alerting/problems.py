@@ -152,7 +152,7 @@ def _shrunk(environment: str) -> Iterator[Problem]:
             subject=row.database,
             message=f"{words.things(len(lost), 'table')} of {row.database} in {environment} lost rows before {row.filename}.",
             detail=_last_lines("\n".join(lost)),
-            hint=_keep(before) if before is not None else "icb db list",
+            hint=_keep(before, since=row) if before is not None else "icb db list",
         )
 
 
@@ -161,8 +161,9 @@ def kept_by(hint: str) -> str:
     return hint.removeprefix(_KEEP).partition(" ")[0] if hint.startswith(_KEEP) else ""
 
 
-def _keep(before: BackupHistory) -> str:
-    return f'{_KEEP}{before.filename} --reason "before the loss"\nSee what is lost: icb db diff {before.filename} live'
+def _keep(before: BackupHistory, *, since: BackupHistory) -> str:
+    look = f"icb db diff {before.filename} live{_option(since)}"
+    return f'{_KEEP}{before.filename} --reason "before the loss"\nSee what is lost: {look}'
 
 
 def _untouched(row: BackupHistory) -> str:
@@ -175,6 +176,7 @@ def _untouched(row: BackupHistory) -> str:
 
 
 def _option(row: BackupHistory) -> str:
+    """What a command needs to mean the database of that backup."""
     return "" if row.alias == "default" else f" --database {shlex.quote(row.alias)}"
 
 

@@ -27,7 +27,7 @@ class Newest:
 
     `drill` is that verification, with its times only; where there is none, the newest restore that has proven as much.
     `is_newer_bad`: one that was made after `backup` was found bad. `is_local_alone`: there is none in a bucket, but in the local
-    folder, which is lost with its machine.
+    folder, which is lost with its machine. `is_proof_lost`: what was verified is all bad by now.
     """
 
     site: Site
@@ -36,6 +36,7 @@ class Newest:
     drill: BackupRestore | None
     is_newer_bad: bool
     is_local_alone: bool
+    is_proof_lost: bool
 
     @property
     def is_by_restore(self) -> bool:
@@ -56,15 +57,17 @@ def newest(site: Site) -> Newest:
     )
     drills = drills.order_by("-finished_at").only("duration_seconds", "load_seconds", "finished_at", "purpose")
     verification = drills.filter(purpose=RestorePurpose.VERIFICATION, level=Level.RESTORED).first()
-    proven = site.runs().filter(verified_at__isnull=False, bad_at__isnull=True).order_by("-verified_at")
+    proven = site.runs().filter(verified_at__isnull=False)
+    verified_at = proven.filter(bad_at__isnull=True).order_by("-verified_at").values_list("verified_at", flat=True).first()
     backup = _light(in_bucket(site)).first()
     return Newest(
         site=site,
         backup=backup,
-        verified_at=proven.values_list("verified_at", flat=True).first(),
+        verified_at=verified_at,
         drill=verification or drills.filter(purpose=RestorePurpose.RESTORE).first(),
         is_newer_bad=backup is not None and _newer(site, backup).filter(missing_at=None).exclude(bad_at=None).exists(),
         is_local_alone=backup is None and whole(site).exists(),
+        is_proof_lost=verified_at is None and proven.exists(),
     )
 
 
@@ -170,7 +173,12 @@ def _proof(found: Newest, limits: Thresholds, *, now: datetime) -> Check:
         found.verified_at,
     )
     is_recent = at is not None and now - at <= timedelta(days=limits.verification_age_days)
-    text = _("last proven by a restore {age}", age=words.age(at, now=now)) if at else _("no backup was ever proven by a restore")
+    if at is not None:
+        text = _("last proven by a restore {age}", age=words.age(at, now=now))
+    elif found.is_proof_lost:
+        text = _("no backup is proven by a restore any more: what was proven was found bad")
+    else:
+        text = _("no backup was ever proven by a restore")
     return Check(
         id="verification",
         subject=found.site.name,

@@ -8,6 +8,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
+from backups import words
 from backups.admin import figures, nouns, pills
 from backups.kept import kept_until
 from backups.sentences import translated
@@ -21,6 +22,7 @@ register.filter("tables", figures.tables)
 register.filter("span", figures.span)
 register.filter("change", figures.change)
 register.filter("said", translated)
+register.filter("plain", words.printable)  # names that somebody else has chosen: nothing in them turns or hides what follows
 register.filter("noun", nouns.noun)
 register.filter("heading", nouns.heading)
 register.filter("kept_until", kept_until)

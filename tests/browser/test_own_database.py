@@ -1,4 +1,4 @@
-"""A restore over the database that the site itself lives in, seen by whoever watches it."""
+"""A restore over the database that the site itself lives in, and a site that answers no more, seen by whoever watches."""
 
 from collections.abc import Iterator
 
@@ -6,6 +6,7 @@ import pytest
 from django.conf import settings
 from django.db import connection
 from django.urls import reverse
+from django.utils import timezone
 from playwright.sync_api import Browser, Page, expect
 
 from backups import queued
@@ -33,8 +34,8 @@ def backup(empty_site: Site) -> Iterator[BackupHistory]:
     connection.close()
 
 
-def sign_in(page: Page) -> None:
-    page.get_by_label("Username").fill("restorer")
+def sign_in(page: Page, user: str = "restorer") -> None:
+    page.get_by_label("Username").fill(user)
     page.get_by_label("Password").fill(PASSWORD)
     page.get_by_role("button", name="Log in").click()
 
@@ -66,3 +67,21 @@ def test_a_page_that_is_not_answered_any_more_says_so_and_asks_no_further(empty_
     expect(page.get_by_text("This page could not look again")).to_be_visible()
     expect(page.get_by_role("link", name="Load this page again")).to_be_visible()
     assert page.locator("[hx-trigger]").count() == 0
+
+
+def test_a_backup_whose_site_is_gone_is_not_said_to_go_on_and_can_not_be_cancelled(empty_site: Site, page: Page) -> None:
+    row = BackupHistory.objects.create(
+        filename="backup-watched.dump", environment="testing", database="shop", status="running", started_at=timezone.now()
+    )
+    page.goto(reverse(f"{PANEL}:backup", args=[row.id]))
+    sign_in(page, "operator")
+    goes_on, cancel = page.get_by_text("You can close this page"), page.get_by_role("button", name="Cancel this backup")
+    expect(goes_on).to_be_visible()
+    page.route("**/live/**", lambda route: route.abort("connectionrefused"))
+    expect(page.get_by_text("No answer for")).to_be_visible()
+    expect(goes_on).to_be_hidden()
+    expect(cancel).to_be_hidden()
+    page.unroute_all()
+    expect(page.get_by_text("No answer for")).to_be_hidden()
+    expect(goes_on).to_be_visible()
+    expect(cancel).to_be_visible()

@@ -235,6 +235,7 @@ def test_a_shrunk_table_is_told_until_a_newer_backup_shrinks_no_further(
     incident = Incident.objects.get()
     assert "public.event has lost 99% of its rows" in incident.detail
     assert f"icb db pin {before.filename}" in incident.hint
+    assert f"icb db diff {before.filename} live --database source" in incident.hint
     DatabaseBackup(description="later", database="source").run()
     assert look().closed == 1
 

@@ -178,6 +178,14 @@ def test_a_verification_is_told_with_its_age_and_how_long_it_took(site: Site) ->
     assert one(found, "restore-duration").text == "back in about 3 min 5 s, as the last verification took"
 
 
+def test_a_backup_that_was_proven_and_is_bad_by_now_is_not_called_never_proven(site: Site) -> None:
+    backup = made(site.server.database)
+    assert one(checks(site), "verification").text == "no backup was ever proven by a restore"
+    verified(backup, hours_ago=3)
+    BackupHistory.objects.filter(pk=backup.pk).update(bad_at=timezone.now())
+    assert one(checks(site), "verification").text == ("no backup is proven by a restore any more: what was proven was found bad")
+
+
 def test_a_verification_is_too_old_after_eight_days(site: Site) -> None:
     verified(made(site.server.database, hours_ago=200), hours_ago=8 * 24 + 1)
     found = one(checks(site), "verification")

@@ -302,14 +302,19 @@ def test_one_of_another_environment_has_no_form_and_is_refused(pruner: Client, b
 
 def test_of_a_failed_run_nothing_can_be_deleted(pruner: Client, bucket: str) -> None:
     failed = shelve("failed", days=1, verified=False, status="failed", dump=None, manifest=False)
-    assert "nothing of it is stored" in page(pruner, delete_page(failed))
+    text = page(pruner, delete_page(failed))
+    assert "nothing of it is stored" in text
+    assert "Lies at" not in text
 
 
 def test_one_that_is_deleted_already_is_said_to_be(pruner: Client, bucket: str) -> None:
     shelve("new", days=1)
     old = shelve("old", days=3)
     delete_one(old)
-    assert "It was deleted already" in page(pruner, delete_page(old))
+    text = page(pruner, delete_page(old))
+    assert "old is deleted already" in text
+    assert "must stay" not in text
+    assert "Lay at" in text
     assert pruner.post(delete_page(old), {"name": old.filename}).status_code == 404
 
 

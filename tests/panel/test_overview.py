@@ -104,6 +104,15 @@ def test_a_backup_that_was_never_proven_is_not_safe(page: Callable[..., str]) ->
     assert numbers(shown) == ["None", "1h", "Not measured yet"]
 
 
+def test_a_proof_that_was_lost_is_told_as_lost(page: Callable[..., str]) -> None:
+    backup = made(site(), hours_ago=5)
+    verified(backup, hours_ago=4)
+    BackupHistory.objects.filter(pk=backup.pk).update(bad_at=timezone.now())
+    shown = page()
+    assert "No backup is proven by a restore any more: what was proven was found bad." in shown
+    assert "What was restored to prove it was found bad" in shown
+
+
 def test_while_the_newest_backup_is_a_bad_one_nobody_is_called_safe(page: Callable[..., str]) -> None:
     verified(made(site(), hours_ago=5), hours_ago=4)
     made(site(), hours_ago=1, bad_at=timezone.now())

@@ -64,6 +64,20 @@ def test_what_the_history_does_not_know_is_marked_and_can_be_shown_alone(
     assert ("copy_DO_NOT_DELETE.sql.gz" in alone, ">known</a>" in alone) == (True, False)
 
 
+def test_only_a_dump_that_has_a_manifest_is_said_to_be_known_after_a_sync(
+    administrator: Client, bucket: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shelf.put("bare", row=False, manifest=False)
+    said = words(administrator.get(STORAGE))
+    assert "a dump without a manifest: no backup, or none yet" in said
+    assert "a dump without a row" not in said
+    shelf.put("lost", row=False, minutes=1)
+    said = words(administrator.get(STORAGE))
+    assert ("a dump without a manifest" in said, "a dump without a row: reconciling" in said) == (True, True)
+    monkeypatch.setattr(storage, "PAGE", 2)  # which ends before the manifest of the second
+    assert "a dump without a row: reconciling" in words(administrator.get(STORAGE))
+
+
 def test_what_is_chosen_on_a_later_page_is_chosen_of_that_page(
     administrator: Client, put: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -136,6 +150,21 @@ def test_an_unknown_object_is_deleted_by_its_typed_name(
     ]
 
 
+def test_what_turns_or_hides_a_name_is_marked_and_its_mark_may_be_typed(
+    administrator: Client, put: Callable[[str], None], bucket: str, backups_settings: Settings
+) -> None:
+    turned, key = "\N{RIGHT-TO-LEFT OVERRIDE}", FOLDER + "\N{RIGHT-TO-LEFT OVERRIDE}gnp.exe"
+    put(key)
+    shown = administrator.get(STORAGE).content.decode()
+    asked = administrator.get(STORAGE + "delete/", {"key": key}).content.decode()
+    assert '<span class="key exact">\N{REPLACEMENT CHARACTER}gnp.exe</span>' in shown
+    assert '<b class="exact">\N{REPLACEMENT CHARACTER}gnp.exe</b>' in asked
+    assert (turned in strip_tags(shown), turned in strip_tags(asked)) == (False, False)
+    given = {"key": key, "confirm": "\N{REPLACEMENT CHARACTER}gnp.exe"}
+    assert administrator.post(STORAGE + "delete/", given).status_code == 302
+    assert keys_in(backups_settings, bucket) == []
+
+
 def test_a_key_is_told_as_it_is_written(administrator: Client, put: Callable[[str], None]) -> None:
     put(FOLDER + "a+b.dump")
     given = {"key": FOLDER + "a+b.dump", "confirm": "a+b.dump"}
@@ -151,6 +180,35 @@ def test_what_belongs_to_a_backup_is_never_deleted_as_an_object(
         answer = administrator.post(STORAGE + "delete/", {"key": key, "confirm": key.rpartition("/")[2]})
         assert answer.status_code in (400, 404, 409), key
     assert keys_in(backups_settings, bucket) == before
+
+
+def test_a_dump_whose_manifest_is_damaged_is_deleted_by_its_typed_name_once_that_is_said(
+    administrator: Client, bucket: str, backups_settings: Settings
+) -> None:
+    key = shelf.put("broken", row=False)
+    s3_client(backups_settings).put_object(Bucket=bucket, Key=keys.manifest_key(key), Body=b"{")
+    said = words(administrator.get(STORAGE + "delete/", {"key": key}))
+    assert "Its manifest can't be trusted" in unescape(said)
+    assert "it is not JSON as we write it" in said
+    for one in (key, keys.manifest_key(key)):
+        given = {"key": one, "confirm": keys.filename_of(one)}
+        assert administrator.post(STORAGE + "delete/", given).status_code == 302
+    assert keys_in(backups_settings, bucket) == []
+
+
+def test_what_may_be_another_site_s_backup_stays_and_leads_to_the_key_or_to_the_stores_own_means(
+    administrator: Client, bucket: str, backups_settings: Settings
+) -> None:
+    key = shelf.put("theirs", row=False, signing_key=b"theirs")
+    for one in (key, keys.manifest_key(key)):
+        answer = administrator.post(STORAGE + "delete/", {"key": one, "confirm": keys.filename_of(one)})
+        assert answer.status_code == 409
+        said = words(answer)
+        assert "may be a backup of another site" in said
+        assert "BACKUPS_SIGNING_KEY_FALLBACKS" in said
+        assert f"aws s3 rm s3://{bucket}/{key}" in said
+        assert "icb db sync" not in said
+    assert set(keys_in(backups_settings, bucket)) == {key, keys.manifest_key(key)}
 
 
 def test_what_is_left_of_a_deleted_backup_leads_to_it_and_may_be_deleted(

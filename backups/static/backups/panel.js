@@ -84,10 +84,22 @@ for (const shown of document.querySelectorAll("[data-key]")) {
     show();
 }
 
-/* A live part that could not be fetched says so, and how to go on. */
-const lost = (is) => () => { for (const note of document.querySelectorAll("[data-lost]")) note.hidden = !is; };
-for (const name of ["htmx:responseError", "htmx:sendError"]) document.addEventListener(name, lost(true));
+/* A live part that could not be fetched says so, for how long there was no answer, and how to go on. */
+let heardAt = Date.now(), isSilent = false;
+const tell = () => {
+    const seconds = Math.round((Date.now() - heardAt) / 1000);
+    for (const shown of document.querySelectorAll("[data-lost-for]")) shown.textContent = isSilent ? shown.dataset.lostFor.replace("\u2026", seconds) : "";
+};
+const lost = (is) => (event) => {
+    isSilent = is && event.type !== "htmx:responseError";
+    if (!isSilent) heardAt = Date.now();
+    document.querySelector(".bk")?.classList.toggle("is-lost", is);
+    for (const note of document.querySelectorAll("[data-lost]")) note.hidden = !is;
+    tell();
+};
+for (const name of ["htmx:responseError", "htmx:sendError", "htmx:timeout"]) document.addEventListener(name, lost(true));
 document.addEventListener("htmx:afterSwap", lost(false));
+if (document.querySelector("[data-lost-for]")) setInterval(tell, 1000);
 
 /* What is gone, or is not for this viewer any more, is not asked for again: after a restore over the site's own database, so it may be. */
 document.addEventListener("htmx:responseError", (event) => {
