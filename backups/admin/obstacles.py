@@ -37,7 +37,7 @@ def to_fetching(row: BackupHistory) -> Sentence | None:
         )
     if (why := to_using(row)) is None and row.missing_at is not None:
         return sentence(
-            gettext_noop("No store has {filename} any more, and nobody here has deleted it. It was first missed: {clock}."),
+            gettext_noop("No store has {filename} whole any more, and nobody here has deleted it. It was first missed: {clock}."),
             filename=row.filename,
             clock=figures.Moment.of(row.missing_at),
         )

@@ -31,7 +31,7 @@ _WORDS = {
     "verification-failed": Words(
         _("bad backup: {subject}"),
         _("no longer a bad backup: {subject}"),
-        _("It was restored and found good after all, or it was deleted, or no store has it any more: icb db list tells."),
+        _("It was restored and found good after all, or it was deleted, or no store has it whole any more: icb db list tells."),
         unnamed=(_("bad backup"), _("no longer a bad backup")),
     ),
     "damaged-copy": Words(
