@@ -93,7 +93,7 @@ def test_to_download_some_the_next_page_has_a_link_for_each(administrator: Clien
     links = [reverse("backups_panel:download", args=[each.pk]) for each in (one, two, gone, missing)]
     assert [f'href="{link}"' in text for link in links] == [True, True, False, False]
     assert f"{gone.filename} was deleted" in text
-    assert f"No store has {missing.filename} any more" in text
+    assert f"No store has {missing.filename} whole any more" in text
     assert "Download 2 backups" in text
     assert not AuditEntry.objects.exists()
 
