@@ -13,15 +13,14 @@ from django.db import router, transaction
 from django_celery_beat.models import PeriodicTask
 from kombu.exceptions import OperationalError as BrokerError
 
-from backups import access, catalog, conf, health, history, prune, queued, schedules, stores, tasks, words
+from backups import access, conf, health, history, prune, queued, schedules, stores, targets, tasks, words
 from backups.backup import DatabaseBackup
-from backups.exceptions import InTheWayError, KeyReusedError, NoWorkerError, RefusedError, TargetNotAllowedError, UsageError
+from backups.exceptions import InTheWayError, KeyReusedError, NoWorkerError, RefusedError, UsageError
 from backups.heartbeats import BACKUPS
-from backups.kept import kept_of
 from backups.models import UNENDED, BackupHistory, BackupRestore, Level, RestorePurpose, Status
 from backups.plan import Choices
 from backups.postgres.named_lock import named_lock
-from backups.postgres.swap import Kept, Swapped
+from backups.postgres.swap import Swapped
 from backups.restore import DatabaseRestore
 from backups.sentences import sentence as _
 from backups.types import Server, State
@@ -93,7 +92,7 @@ def restore_of(row: BackupHistory, *, target: str, neutralize: bool | None = Non
     Raises TargetNotAllowedError for a target that RESTORE_TARGETS does not name, and as DatabaseRestore does.
     """
     return DatabaseRestore(
-        target=allowed_target(target),
+        target=targets.allowed(target),
         filename=row.filename,
         environment=row.environment,
         choices=Choices(neutralize=neutralize),
@@ -146,7 +145,7 @@ def undo(row: BackupRestore, *, confirm: str) -> Undone:
     Raises RefusedError where nothing is kept of it, InTheWayError while something is restored onto it, RunningError while another
     undo is at work there, UsageError, TargetNotAllowedError, and as RestoreUndo does.
     """
-    target = target_of(row)
+    target = targets.of_restore(row)
     require_named(target, confirm)
     story = RestoreUndo(target=target, kept=row.kept_database, confirm=confirm)
     with _turn(target):
@@ -201,45 +200,6 @@ def for_schedule(row: PeriodicTask) -> None:
 
 def _broker_away(message: str, error: Exception) -> NoWorkerError:
     return NoWorkerError(message, detail=str(error), hint=_("Is everything up: icb status?"))
-
-
-def allowed_target(alias: str) -> Server:
-    """Raises TargetNotAllowedError, and ConfigurationError."""
-    if alias not in conf.current().restore_targets:
-        raise _not_allowed(_("This site restores nothing onto {alias} by the web.", alias=alias))
-    return conf.server(alias)
-
-
-def target_of(row: BackupRestore) -> Server:
-    """The allowed target that a restore went onto, and on which something is kept of it: the same database of the same cluster.
-
-    Raises RefusedError, TargetNotAllowedError, and ConnectError.
-    """
-    if row.purpose != RestorePurpose.RESTORE or not row.kept_database:
-        raise RefusedError(
-            _("Nothing is kept of what this restore has replaced, so there is nothing to go back to."),
-            hint=_("A backup from before it brings that back, where there is one: icb db list"),
-        )
-    return _went_onto(row)
-
-
-def brought_by(row: BackupRestore) -> tuple[Server, Kept] | None:
-    """The target, and what a restore that was undone had brought, as long as it is kept beside it; None where it is not.
-
-    Raises TargetNotAllowedError, and as `kept_of` does.
-    """
-    target = _went_onto(row)
-    found = (one for one in kept_of(target) if one.kind == "undone" and one.restore_id == str(row.id))
-    kept = next(found, None)
-    return None if kept is None else (target, kept)
-
-
-def _went_onto(row: BackupRestore) -> Server:
-    for alias in conf.current().restore_targets:
-        server = conf.server(alias)
-        if server.database == row.target_database and catalog.cluster_of(server) == row.target_system_identifier:
-            return server
-    raise _not_allowed(_("This site undoes nothing in {target_database} by the web.", target_database=row.target_database))
 
 
 def require_named(target: Server, confirm: str) -> None:
@@ -315,12 +275,6 @@ def _require_no_verification_of(row: BackupHistory) -> None:
 
 def _in_the_way(message: str, which: str, other: BackupHistory | BackupRestore) -> InTheWayError:
     return InTheWayError(message, hint=_("Wait until it has ended, or cancel it."), which=which, id=other.id)
-
-
-def _not_allowed(message: str) -> TargetNotAllowedError:
-    return TargetNotAllowedError(
-        message, hint=_("BACKUPS_RESTORE_TARGETS names the aliases that it may. Any other target: icb db restore")
-    )
 
 
 def _words(status: str) -> str:

@@ -2,14 +2,16 @@
 
 import logging
 
+from django.db import Error as DatabaseError
 from django.db import connections
+from django.db.models import Q
 
-from backups import audit, conf, history
+from backups import audit, catalog, conf, history
 from backups.audit import Outcome
 from backups.exceptions import BackupsError, CancelledError, ConfigurationError, HistoryError
-from backups.models import BackupRestore
+from backups.models import BackupHistory, BackupRestore
 from backups.postgres.named_lock import named_lock
-from backups.verify import BackupVerification, is_good, unverified
+from backups.verify import BackupVerification, is_good
 
 logger = logging.getLogger(__name__)
 
@@ -33,6 +35,22 @@ def prove_unverified() -> list[BackupRestore]:
                     _note(filename, Outcome.FAILED, str(error))
                     logger.warning("%s could not be verified. %s", filename, error)
     return found
+
+
+def unverified(*, environment: str = "", database: str = "default") -> list[str]:
+    """Filenames of whole backups of that database that no restore has proven yet, newest first: of its own cluster where there
+    are any of it, else of every cluster that had a database of that name. Raises HistoryError.
+    """
+    server = conf.server(database)
+    rows = BackupHistory.objects.of_environment(environment or conf.current().environment).succeeded()
+    rows = rows.filter(database=server.database, missing_at__isnull=True)
+    unproven = Q(verified_at__isnull=True) | Q(bad_at__isnull=False)  # a verdict can be wrong: the bad are tried again
+    try:
+        ours = rows.filter(system_identifier=catalog.cluster_of(server) or "")
+        wanted = (ours if ours.exists() else rows).filter(unproven).newest_first()
+        return list(wanted.values_list("filename", flat=True))
+    except DatabaseError as error:
+        raise history.unreachable(error) from error
 
 
 def _note(filename: str, outcome: Outcome, detail: str) -> None:

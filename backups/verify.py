@@ -12,7 +12,6 @@ from typing import Any
 from uuid import uuid4
 
 from django.db import Error as DatabaseError
-from django.db.models import Q
 from django.utils import timezone
 
 from backups import catalog, conf, history, interrupts, records, stores
@@ -291,22 +290,6 @@ class BackupVerification:
 
     def _tell(self, phase: str) -> None:
         self.on_progress(Progress(phase=phase))
-
-
-def unverified(*, environment: str = "", database: str = "default") -> list[str]:
-    """Filenames of whole backups of that database that no restore has proven yet, newest first: of its own cluster where there
-    are any of it, else of every cluster that had a database of that name. Raises HistoryError.
-    """
-    server = conf.server(database)
-    rows = BackupHistory.objects.of_environment(environment or conf.current().environment).succeeded()
-    rows = rows.filter(database=server.database, missing_at__isnull=True)
-    unproven = Q(verified_at__isnull=True) | Q(bad_at__isnull=False)  # a verdict can be wrong: the bad are tried again
-    try:
-        ours = rows.filter(system_identifier=catalog.cluster_of(server) or "")
-        wanted = (ours if ours.exists() else rows).filter(unproven).newest_first()
-        return list(wanted.values_list("filename", flat=True))
-    except DatabaseError as error:
-        raise history.unreachable(error) from error
 
 
 def _unexpected(error: BaseException) -> BackupsError:

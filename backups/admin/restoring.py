@@ -11,7 +11,7 @@ from django.urls import path, reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop
 
-from backups import asking, conf, health, next_command
+from backups import asking, conf, health, next_command, targets
 from backups.access import Action
 from backups.admin.page import Page, found
 from backups.exceptions import BackupsError, OfRunError, UsageError
@@ -149,7 +149,7 @@ class RestoreBackup(Page):
         chosen = _chosen(request.GET)
         if not chosen or self.is_asked_whole:
             return self._planned(row, request.GET)
-        server = asking.allowed_target(chosen)
+        server = targets.allowed(chosen)
         return self.soon("backups/restore_soon.html", row=row, database=server.database, address=server.address)
 
     def post(self, request: HttpRequest, id: UUID) -> HttpResponse:
@@ -157,7 +157,7 @@ class RestoreBackup(Page):
         row = found(BackupHistory.objects.defer("table_snapshot"), id)
         target, confirm = request.POST.get("target", ""), request.POST.get("confirm", "")
         neutralize = _NEUTRALIZE.get(request.POST.get("neutralize", ""))
-        server = asking.allowed_target(target)  # looked up first: once it is queued, nothing may fail that is said of it
+        server = targets.allowed(target)  # looked up first: once it is queued, nothing may fail that is said of it
         try:
             _require_meant(row, request.POST.get("bad", ""))
             made = asking.for_restore(row, target=target, confirm=confirm, neutralize=neutralize, user=request.user)
@@ -206,8 +206,8 @@ def _require_meant(row: BackupHistory, ticked: str) -> None:
 
 def _chosen(given: Any) -> str:
     """The target: the one that was said, or the only one there is; "" where one is to be chosen."""
-    targets = conf.current().restore_targets
-    return str(given.get("target", targets[0] if len(targets) == 1 else ""))
+    allowed = conf.current().restore_targets
+    return str(given.get("target", allowed[0] if len(allowed) == 1 else ""))
 
 
 def _named(aliases: Any) -> list[dict[str, str]]:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from backups import asking, next_command, stores
+from backups import next_command, stores, targets
 from backups.exceptions import BackupsError
 from backups.kept import kept_until
 from backups.models import BackupRestore
@@ -34,7 +34,7 @@ class PutAside:
 def way_back(row: BackupRestore) -> WayBack:
     """Of a restore whose target still keeps what it has replaced, if it is the server that was restored onto."""
     try:
-        target = asking.target_of(row)
+        target = targets.of_restore(row)
     except BackupsError as error:
         error.scrub(stores.secrets())
         return WayBack(problem=joined("\n", filter(None, (error.message, error.detail, error.hint))))
@@ -46,7 +46,7 @@ def put_aside(row: BackupRestore) -> PutAside | None:
     tells why.
     """
     try:
-        brought = asking.brought_by(row)
+        brought = targets.brought_by(row)
     except BackupsError:
         return None
     if brought is None:

@@ -7,7 +7,7 @@ from rest_framework.exceptions import PermissionDenied, ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from backups import access, asking, documents
+from backups import access, asking, documents, targets
 from backups.access import Action
 from backups.api import examples, links
 from backups.api.base import Permitted
@@ -69,9 +69,9 @@ class Restoring(OfBackups):
         if order["dry_run"]:
             self.limit(PlanThrottle())
             return Response(documents.plan(asking.restore_of(row, target=target, neutralize=neutralize).plan()))
-        _require_named(asking.allowed_target(target), order["confirm"])
+        _require_named(targets.allowed(target), order["confirm"])
         made = asking.for_restore(row, target=target, confirm=order["confirm"], neutralize=neutralize, user=request.user)
-        self.note(object=row.filename, target=asking.allowed_target(target).address, detail=str(made.id), queued=True)
+        self.note(object=row.filename, target=targets.allowed(target).address, detail=str(made.id), queued=True)
         told = RestoreSerializer(made, context={"request": request}).data
         return Response(told, status=202, headers={"Location": url_of("restore", made.id, request)})
 
@@ -116,7 +116,7 @@ class ActingOnRestores(Restores):
         """Within a second. What is there now stays beside it."""
         row = self.found(id)
         confirm = self.body(ConfirmSerializer)["confirm"]
-        _require_named(asking.target_of(row), confirm)
+        _require_named(targets.of_restore(row), confirm)
         undone = asking.undo(row, confirm=confirm)
         self.note(object=str(row.id), target=undone.target.address, detail="\n".join((row.kept_database, *undone.problems)))
         return Response(documents.undone(undone.target.database, undone.swapped, undone.problems))

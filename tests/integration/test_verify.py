@@ -11,9 +11,9 @@ from pytest_django.fixtures import Settings
 from backups.assertions import failed_assertions
 from backups.exceptions import UnableError
 from backups.models import BackupHistory, BackupRestore
+from backups.proving import unverified
 from backups.stores import configured
 from backups.types import Server
-from backups.verify import unverified
 from ichrisbirch_site.embedded import services
 from ichrisbirch_site.embedded.postgres import PostgreSQL
 from tests.conftest import PlaceProgram, connect, s3_client, server_of

@@ -65,26 +65,29 @@ def test_the_button_of_a_bad_backup_says_what_comes(restorer: Client) -> None:
     assert f'href="{address(row)}">Download the bad backup</a>' in page
 
 
-def test_of_two_copies_the_one_that_is_not_known_to_be_damaged_is_given(
-    restorer: Client, source: Server, bucket: str, backups_settings: Settings
-) -> None:
+@pytest.fixture
+def damaged_in_the_bucket(source: Server, bucket: str, backups_settings: Settings) -> BackupHistory:
+    """A backup of two copies, as a verification knows, of which the local one is good."""
     row = DatabaseBackup(description="twice", database="source", save_local=True).run()
     damage_object(backups_settings, row.s3_key)
     BackupVerification(filename=row.filename, database="source", level="stored").run()
-    answer = restorer.get(address(row))
+    return row
+
+
+def test_of_two_copies_the_one_that_is_not_known_to_be_damaged_is_given(
+    restorer: Client, damaged_in_the_bucket: BackupHistory
+) -> None:
+    answer = restorer.get(address(damaged_in_the_bucket))
     data = b"".join(answer.streaming_content)  # type: ignore[attr-defined]
-    assert hashlib.sha256(data).hexdigest() == row.checksum
+    assert hashlib.sha256(data).hexdigest() == damaged_in_the_bucket.checksum
     assert AuditEntry.objects.get().target == "the local copy"
 
 
 def test_a_damaged_copy_is_given_where_it_is_all_that_is_left_and_the_audit_says_what_it_was(
-    restorer: Client, source: Server, bucket: str, backups_settings: Settings
+    restorer: Client, damaged_in_the_bucket: BackupHistory
 ) -> None:
-    row = DatabaseBackup(description="twice", database="source", save_local=True).run()
-    damage_object(backups_settings, row.s3_key)
-    BackupVerification(filename=row.filename, database="source", level="stored").run()
-    Path(row.local_path).unlink()
-    assert restorer.get(address(row)).status_code == 302
+    Path(damaged_in_the_bucket.local_path).unlink()
+    assert restorer.get(address(damaged_in_the_bucket)).status_code == 302
     assert AuditEntry.objects.get().target == "an address of the store: a copy that is known to be damaged"
 
 

@@ -173,12 +173,18 @@ class Unsendable:
         raise BrokerError("Error 111 connecting to broker:6379. Connection refused.")
 
 
-def test_whoever_runs_a_schedule_is_noted_as_far_as_it_was_sent(
-    root: Client, schedule: Callable[..., PeriodicTask], monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def sent(monkeypatch: pytest.MonkeyPatch) -> Sent:
+    """Stands for the prune, which is not carried out."""
     app.loader.import_default_modules()
-    sent = Sent()
-    monkeypatch.setitem(app.tasks, f"{OURS}prune", sent)
+    made = Sent()
+    monkeypatch.setitem(app.tasks, f"{OURS}prune", made)
+    return made
+
+
+def test_whoever_runs_a_schedule_is_noted_as_far_as_it_was_sent(
+    root: Client, schedule: Callable[..., PeriodicTask], sent: Sent
+) -> None:
     row = schedule("prune")
 
     act(root, "run_tasks", row)
@@ -209,11 +215,8 @@ def test_a_schedule_whose_broker_is_away_is_not_run_and_that_is_said_and_noted(
 
 
 def test_of_several_schedules_one_that_has_no_task_keeps_none_of_the_others_from_running(
-    root: Client, schedule: Callable[..., PeriodicTask], monkeypatch: pytest.MonkeyPatch
+    root: Client, schedule: Callable[..., PeriodicTask], sent: Sent
 ) -> None:
-    app.loader.import_default_modules()
-    sent = Sent()
-    monkeypatch.setitem(app.tasks, f"{OURS}prune", sent)
     row = schedule("prune")
     other = PeriodicTask.objects.create(name="other", task="of.nobody", interval=row.interval)
 

@@ -9,7 +9,8 @@ from backups.interrupts import interruptible
 from backups.management import options, progress, verification_text
 from backups.management.base import BackupsCommand, Failed, translated
 from backups.models import BackupRestore
-from backups.verify import BackupVerification, is_good, unverified
+from backups.proving import unverified
+from backups.verify import BackupVerification, is_good
 
 
 class Command(BackupsCommand):
