@@ -9,9 +9,9 @@ from backups import catalog, shrinking
 from backups.coverage import coverage
 from backups.exceptions import ManifestError, UsageError
 from backups.models import BackupHistory
+from backups.proving import unverified
 from backups.storage import keys
 from backups.types import Server
-from backups.verify import unverified
 from tests.conftest import connect
 from tests.faults.proxy import Proxy
 from tests.integration import shelf
